@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Prints the base of our images, for `--build-arg BASE_IMAGE=`: the official Python image where it
+# is or can be had, else Debian's Python 3.13 put together from Debian packages.
+source "$(dirname "$0")/common.sh"
+official=python:3.13-slim
+own=finlab-sandbox/base:$(digest_of hack/base-image.sh)
+
+for image in "$official" "$own"; do
+	docker image inspect "$image" >/dev/null 2>&1 && exec echo "$image"
+done
+have_image "$official" && exec echo "$official"
+
+say "building the base image from Debian packages (about half a minute)"
+command -v mmdebstrap >/dev/null || apt_install mmdebstrap
+mmdebstrap --quiet --variant=minbase --include=python3,python3-venv,ca-certificates \
+	--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+	--dpkgopt='path-exclude=/usr/share/locale/*' \
+	trixie - 2>"$CACHE/mmdebstrap.log" |
+	docker import --change 'ENV LANG=C.UTF-8' --change 'CMD ["python3"]' - "$own" >/dev/null ||
+	die "mmdebstrap failed, see $CACHE/mmdebstrap.log"
+echo "$own"

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# The cluster: `cluster.sh up` leaves it running whatever state it was in, `cluster.sh down`
+# deletes it. It asks for the engine, the tools and NODE_IMAGE (see hack/up.sh).
+source "$(dirname "$0")/common.sh"
+export KIND_EXPERIMENTAL_DOCKER_NETWORK=$CLUSTER
+
+up() {
+	local config=config/kind/cluster.yaml
+	case $NODE_IMAGE in
+	finlab-sandbox/kind-node:*)
+		config=config/kind/from-source.yaml
+		hack/walls.sh up
+		;;
+	esac
+	local wanted
+	wanted="$NODE_IMAGE $(digest_of "$config")"
+	if as_made "$wanted" && revive; then
+		kind get kubeconfig --name "$CLUSTER" >"$KUBECONFIG"
+	else
+		create "$config" "$wanted"
+	fi
+	install_seccomp
+}
+
+# True if the node was completed, from this image and configuration. A node that stands still
+# can be read too.
+as_made() {
+	[ "$(docker cp "$NODE:/kind/finlab-sandbox" - 2>/dev/null | tar -xO 2>/dev/null)" = "$1" ]
+}
+
+# True if the node runs, or runs again, and serves.
+revive() {
+	if [ "$(docker inspect --format '{{.State.Running}}' "$NODE")" = false ]; then
+		say "starting the cluster's node again"
+		docker start "$NODE" >/dev/null || return 1
+	fi
+	local deadline=$((SECONDS + 90))
+	until docker exec "$NODE" kubectl --kubeconfig /etc/kubernetes/admin.conf \
+		wait --for=condition=Ready node --all --timeout=5s >/dev/null 2>&1; do
+		((SECONDS < deadline)) || return 1
+		sleep 0.5
+	done
+}
+
+create() { # CONFIG MARK
+	kind delete cluster --quiet --name "$CLUSTER" # what is left of an earlier one
+	rm -f "$KUBECONFIG"
+	say "creating the cluster (about 20 s)"
+	kind create cluster --quiet --name "$CLUSTER" --config "$1" --image "$NODE_IMAGE" --wait 180s
+	# Before a namespace has its default account, no pod can be created in it.
+	kubectl wait --for=create --timeout=60s serviceaccount/default >/dev/null
+	# Without walls it must not run: docker alone never starts it, only `up` does.
+	[ "$1" = config/kind/cluster.yaml ] || docker update --restart no "$NODE" >/dev/null
+	docker exec -i "$NODE" sh -c 'cat >/kind/finlab-sandbox' <<<"$2"
+}
+
+# Puts the seccomp profile where each node's kubelet looks for it, under a name made of its content.
+install_seccomp() {
+	local profile=config/seccomp_profile.json folder=/var/lib/kubelet/seccomp/finlab-sandbox node name
+	name=$(sha256sum <"$profile" | cut -c1-12).json
+	for node in $(kind get nodes --name "$CLUSTER"); do
+		docker exec -i "$node" sh -c \
+			"mkdir -p $folder && cat >$folder/.$name && mv $folder/.$name $folder/$name" <"$profile"
+	done
+}
+
+down() {
+	command -v kind >/dev/null && docker info >/dev/null 2>&1 || return 0
+	say "deleting the cluster"
+	kind delete cluster --quiet --name "$CLUSTER"
+	docker network rm "$CLUSTER" >/dev/null 2>&1 || true
+	rm -f "$KUBECONFIG"
+}
+
+"$1"

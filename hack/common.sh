@@ -1,0 +1,51 @@
+# shellcheck shell=bash
+# What every script here shares; source it first. It changes to the top of the checkout.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+export CLUSTER=finlab-sandbox # also the docker network's name; the context is kind-$CLUSTER
+export NODE=$CLUSTER-control-plane
+export CACHE=${FINLAB_SANDBOX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/finlab-sandbox}
+export KUBECONFIG=$CACHE/kubeconfig
+export PATH=$CACHE/bin:$PATH
+mkdir -p "$CACHE/bin"
+docker buildx version >/dev/null 2>&1 || export DOCKER_BUILDKIT=0 # the builder inside the engine
+
+# Seconds count from the start of the first script, however many it calls.
+export STARTED=${STARTED:-$(date +%s)}
+
+say() { printf '[%4d s] %s\n' $(($(date +%s) - STARTED)) "$*" >&2; }
+
+die() {
+	say "error: $*"
+	exit 1
+}
+
+command -v sha256sum >/dev/null || sha256sum() { shasum -a 256 "$@"; } # macOS
+
+# The first 12 hex digits of the SHA-256 of standard input.
+digest() { sha256sum | cut -c1-12; }
+
+# The digest of files and folders, by name and content, but not of what is derived from them.
+digest_of() {
+	find "$@" -type f ! -path '*/__pycache__/*' ! -path '*/wheels/*' -print0 |
+		LC_ALL=C sort -z | xargs -0 sha256sum | digest
+}
+
+# Installs Debian packages, which only root may do and which is never done silently.
+apt_install() {
+	[ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
+		die "please install: $* (only root on a Debian system can have them installed from here)"
+	say "installing Debian packages: $*"
+	{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@"; } \
+		>"$CACHE/apt.log" 2>&1 || die "apt-get failed, see $CACHE/apt.log"
+}
+
+# True if local docker has the image, or can pull it.
+have_image() {
+	docker image inspect "$1" >/dev/null 2>&1 && return
+	say "pulling $1"
+	docker pull --quiet "$1" >"$CACHE/pull.log" 2>&1 && return
+	say "cannot pull it: $(tail -n1 "$CACHE/pull.log")"
+	return 1
+}

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# kind and kubectl: those in PATH if recent enough, else our own in the cache: tools.sh NODE_IMAGE
+source "$(dirname "$0")/common.sh"
+node_image=$1
+kind=0.33.0
+kubectl=1.34.0
+
+at_least() { # VERSION MINIMUM
+	[ "$(printf '%s\n' "$2" "$1" | sort -V | head -n1)" = "$2" ]
+}
+
+have=$(kind version 2>/dev/null | sed 's/^kind v\([0-9.]*\).*/\1/')
+if ! at_least "${have:-0}" "$kind"; then
+	command -v go >/dev/null || die "please install kind $kind or later (or Go, to have it built here)"
+	say "building kind $kind"
+	CGO_ENABLED=0 GOFLAGS=-trimpath GOBIN=$CACHE/bin go install -ldflags '-s -w' "sigs.k8s.io/kind@v$kind"
+fi
+
+have=$(kubectl version --client 2>/dev/null | sed -n 's/^Client Version: v\([0-9.]*\).*/\1/p')
+if ! at_least "${have:-0}" "$kubectl"; then
+	[ "$(uname)" = Linux ] || die "please install kubectl $kubectl or later"
+	say "taking kubectl from the node image"
+	container=$(docker create "$node_image")
+	trap 'docker rm "$container" >/dev/null' EXIT
+	docker cp "$container:/usr/bin/kubectl" "$CACHE/bin/kubectl"
+fi
