@@ -1,0 +1,1 @@
+"""finlab-sandbox operator: untrusted trading strategies in, trusted metrics out."""

@@ -1,0 +1,1 @@
+"""Where the domain meets the world: cluster, files, environment, child processes."""

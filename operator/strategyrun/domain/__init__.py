@@ -1,0 +1,1 @@
+"""Everything the operator decides, on values: no cluster, no clock, no files."""

@@ -1,0 +1,54 @@
+"""The isolation facts of every pod, as fragments of a pod spec. There is no parameter to weaken them."""
+
+from typing import Any
+
+STRATEGY_UID = 1000
+EVALUATE_UID = 2000
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+def pod_isolation(localhost_profile: str) -> dict[str, Any]:
+    """Return what holds for the pod as a whole: no token, no names, no host, no lookups."""
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "dnsPolicy": "None",
+        # A resolver that nobody answers at: look-ups fail at once instead of hanging.
+        "dnsConfig": {"nameservers": ["127.0.0.1"], "options": [{"name": "attempts", "value": "1"}]},
+        "hostNetwork": False,
+        "hostPID": False,
+        "hostIPC": False,
+        "shareProcessNamespace": False,
+        "terminationGracePeriodSeconds": 2,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": STRATEGY_UID,
+            "runAsGroup": STRATEGY_UID,
+            "seccompProfile": {"type": "Localhost", "localhostProfile": localhost_profile},
+        },
+    }
+
+
+def container_isolation(uid: int) -> dict[str, Any]:
+    """Return the security context of one container, for a user of its own."""
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": uid,
+        "runAsGroup": uid,
+        "privileged": False,
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def environment() -> list[dict[str, str]]:
+    """Return the strategy's environment: half a CPU has one thread, and only /tmp can be written."""
+    return [
+        *({"name": name, "value": "1"} for name in _THREADS),
+        {"name": "HOME", "value": "/tmp"},  # noqa: S108 - a mount of the pod, not of this host
+        {"name": "TZ", "value": "UTC"},
+        {"name": "LOKY_MAX_CPU_COUNT", "value": "1"},
+        {"name": "JOBLIB_MULTIPROCESSING", "value": "0"},
+    ]

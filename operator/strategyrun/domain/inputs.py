@@ -1,0 +1,100 @@
+"""What an evaluation is a function of, and the documents that carry it into the pod."""
+
+import json
+from hashlib import sha256
+from typing import Any
+
+from strategyrun.domain.model import Model
+from strategyrun.domain.sandbox import Sandbox
+from strategyrun.domain.strategyrun import Dataset, StrategyRun
+
+CODE_KEY = "strategy.py"
+INPUT_KEY = "input.json"
+EVALUATION_KEY = "evaluation.json"
+PARAMS_LIMIT_BYTES = 64 * 1024
+
+_DATASETS_IN_IMAGE = "/opt/finlab/datasets"
+
+
+def canonical(value: object) -> bytes:
+    """Write JSON in one way only: sorted keys, no spaces, ASCII, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 in hex."""
+    return sha256(content).hexdigest()
+
+
+def inputs_hash(run: StrategyRun) -> str:
+    """Identify what was asked: source, params, datasets, evaluation and the rerun annotation.
+
+    A source that lives in a ConfigMap counts by its reference; its content stands in the
+    provenance of the answer.
+    """
+    spec = run.spec
+    return digest(
+        canonical(
+            {
+                "source": spec.source.document(),
+                "params": spec.params,
+                "datasets": [dataset.document() for dataset in spec.datasets],
+                "evaluation": spec.evaluation.document(),
+                "rerun": run.rerun,
+            }
+        )
+    )
+
+
+class Inputs(Model):
+    """The three documents of one evaluation, as bytes that are pinned by their hashes."""
+
+    code: bytes
+    input: bytes
+    evaluation: bytes
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """Hash of each document, by the name that the report uses."""
+        return {
+            "code": digest(self.code),
+            "input": digest(self.input),
+            "evaluation": digest(self.evaluation),
+        }
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The documents by file name."""
+        return {
+            CODE_KEY: self.code.decode(),
+            INPUT_KEY: self.input.decode(),
+            EVALUATION_KEY: self.evaluation.decode(),
+        }
+
+
+def timeout_seconds(run: StrategyRun, sandbox: Sandbox) -> int:
+    """Wall-clock limit of the strategy: what was asked, up to the ceiling."""
+    ceiling = sandbox.timeouts.strategy_seconds
+    return min(run.spec.timeout_seconds or ceiling, ceiling)
+
+
+def build_inputs(run: StrategyRun, code: bytes, sandbox: Sandbox) -> Inputs:
+    """Write the documents that harness and evaluator read (image/finlab_sandbox has the other side)."""
+    dataset = _dataset(run.spec.datasets[0])
+    return Inputs(
+        code=code,
+        input=canonical(
+            {
+                "schema": 1,
+                "params": run.spec.params,
+                "dataset": dataset,
+                "timeoutSeconds": timeout_seconds(run, sandbox),
+                "codeSHA256": digest(code),
+            }
+        ),
+        evaluation=canonical({"schema": 1, "dataset": dataset, **run.spec.evaluation.document()}),
+    )
+
+
+def _dataset(dataset: Dataset) -> dict[str, Any]:
+    return {"name": dataset.name, "path": f"{_DATASETS_IN_IMAGE}/{dataset.builtin}"}

@@ -1,0 +1,25 @@
+"""How Kubernetes documents become frozen values: camelCase outside, snake_case inside."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer
+from pydantic.alias_generators import to_camel
+
+
+class Model(BaseModel):
+    """A frozen value with camelCase aliases; unknown fields are the API server's business."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+
+    def document(self) -> dict[str, object]:
+        """Return the JSON document of this value; what is unset stays out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def rfc3339(moment: datetime) -> str:
+    """Write a moment the way the API server does, with milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Timestamp = Annotated[AwareDatetime, PlainSerializer(rfc3339, return_type=str, when_used="json")]

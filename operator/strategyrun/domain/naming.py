@@ -1,0 +1,57 @@
+"""Names and labels of what the operator creates: a function of the run, never a counter."""
+
+from hashlib import sha256
+from typing import Any
+
+from strategyrun.domain.strategyrun import GROUP, KIND, VERSION, StrategyRun
+
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+MANAGED_BY = "finlab-sandbox-operator"
+RUN_UID_LABEL = f"{GROUP}/run-uid"
+RUN_NAME_LABEL = f"{GROUP}/run"
+COMPONENT_LABEL = "app.kubernetes.io/component"
+
+SELECTOR = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
+
+# A Job's name becomes a label and, with a suffix of six characters, its pod's name: 63 at most.
+_READABLE = 30
+
+
+def snapshot_name(run: StrategyRun, inputs_hash: str) -> str:
+    """Name the ConfigMap that pins code and params of these inputs."""
+    return f"{_readable(run.name)}-{_digest(run.uid, inputs_hash)}"
+
+
+def job_name(run: StrategyRun, inputs_hash: str, attempt: int) -> str:
+    """Name the Job of an attempt: the same inputs and attempt always get the same name."""
+    return f"{_readable(run.name)}-{_digest(run.uid, inputs_hash)}-{attempt}"
+
+
+def labels(run: StrategyRun) -> dict[str, str]:
+    """Labels of every object that belongs to a run."""
+    return {
+        MANAGED_BY_LABEL: MANAGED_BY,
+        COMPONENT_LABEL: "strategy",
+        RUN_UID_LABEL: run.uid,
+        RUN_NAME_LABEL: run.name[:63].rstrip("-."),
+    }
+
+
+def owner_reference(run: StrategyRun) -> dict[str, Any]:
+    """Make the run the owner, so that deleting it deletes everything, with or without the operator."""
+    return {
+        "apiVersion": f"{GROUP}/{VERSION}",
+        "kind": KIND,
+        "name": run.name,
+        "uid": run.uid,
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
+
+
+def _readable(name: str) -> str:
+    return name.replace(".", "-")[:_READABLE].rstrip("-")
+
+
+def _digest(*parts: str) -> str:
+    return sha256("\0".join(parts).encode()).hexdigest()[:12]

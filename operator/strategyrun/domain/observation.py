@@ -1,0 +1,155 @@
+"""Raw Jobs and pods as small values: only what decisions are made of."""
+
+from datetime import datetime
+from typing import Any
+
+from strategyrun.domain import naming
+from strategyrun.domain.job import EVALUATE_CONTAINER, NONCE_VARIABLE, PINNED_ANNOTATIONS, STRATEGY_CONTAINER
+from strategyrun.domain.model import Model
+from strategyrun.domain.strategyrun import KIND
+
+
+class ContainerState(Model):
+    """One container of the pod, as the kubelet reports it."""
+
+    waiting: str | None = None
+    running: bool = False
+    terminated: bool = False
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    reason: str = ""
+    message: str = ""
+    image_id: str | None = None
+
+
+class PodObservation(Model):
+    """The pod of an attempt."""
+
+    uid: str
+    name: str
+    namespace: str
+    run_uid: str
+    job_uid: str | None
+    created_at: datetime
+    deleting: bool = False
+    node: str | None = None
+    phase: str = "Pending"
+    reason: str = ""
+    message: str = ""
+    scheduled_at: datetime | None = None
+    unschedulable: str | None = None
+    disruption: str | None = None
+    strategy: ContainerState = ContainerState()
+    evaluate: ContainerState = ContainerState()
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing of this pod can run any more."""
+        return (
+            self.phase in ("Succeeded", "Failed")
+            or self.evaluate.terminated
+            or (self.strategy.terminated and self.strategy.exit_code != 0)
+        )
+
+
+class JobObservation(Model):
+    """The Job of an attempt."""
+
+    uid: str
+    name: str
+    namespace: str
+    run_uid: str | None
+    created_at: datetime
+    nonce: str
+    pinned: dict[str, str]
+    deleting: bool = False
+    finished: bool = False
+    failure: str | None = None
+    failure_message: str = ""
+
+
+def observe_job(body: dict[str, Any]) -> JobObservation:
+    """Read a Job of the API server. Its owner, not its labels, says whose it is."""
+    meta, status = body["metadata"], body.get("status") or {}
+    template = body["spec"]["template"]
+    annotations = template.get("metadata", {}).get("annotations") or {}
+    conditions = {c["type"]: c for c in status.get("conditions") or [] if c.get("status") == "True"}
+    failed = conditions.get("Failed") or conditions.get("FailureTarget")
+    variables = {
+        variable["name"]: variable.get("value", "")
+        for container in template["spec"]["containers"]
+        if container["name"] == EVALUATE_CONTAINER
+        for variable in container.get("env") or []
+    }
+    return JobObservation(
+        uid=meta["uid"],
+        name=meta["name"],
+        namespace=meta["namespace"],
+        run_uid=_controller(meta, KIND),
+        created_at=meta["creationTimestamp"],
+        nonce=variables.get(NONCE_VARIABLE, ""),
+        pinned={name: annotations.get(key, "") for name, key in PINNED_ANNOTATIONS.items()},
+        deleting="deletionTimestamp" in meta,
+        finished="Complete" in conditions or "Failed" in conditions,
+        failure=failed.get("reason", "") if failed else None,
+        failure_message=failed.get("message", "") if failed else "",
+    )
+
+
+def observe_pod(body: dict[str, Any]) -> PodObservation:
+    """Read a pod of the API server."""
+    meta, status = body["metadata"], body.get("status") or {}
+    conditions = {c["type"]: c for c in status.get("conditions") or []}
+    scheduled = conditions.get("PodScheduled", {})
+    disruption = conditions.get("DisruptionTarget", {})
+    return PodObservation(
+        uid=meta["uid"],
+        name=meta["name"],
+        namespace=meta["namespace"],
+        run_uid=(meta.get("labels") or {}).get(naming.RUN_UID_LABEL, ""),
+        job_uid=_controller(meta, "Job"),
+        created_at=meta["creationTimestamp"],
+        deleting="deletionTimestamp" in meta,
+        node=body.get("spec", {}).get("nodeName"),
+        phase=status.get("phase", "Pending"),
+        reason=status.get("reason", ""),
+        message=status.get("message", ""),
+        scheduled_at=scheduled.get("lastTransitionTime") if scheduled.get("status") == "True" else None,
+        unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else None,
+        disruption=disruption.get("reason") if disruption.get("status") == "True" else None,
+        strategy=_container(status.get("initContainerStatuses"), STRATEGY_CONTAINER),
+        evaluate=_container(status.get("containerStatuses"), EVALUATE_CONTAINER),
+    )
+
+
+def _controller(meta: dict[str, Any], kind: str) -> str | None:
+    for owner in meta.get("ownerReferences") or []:
+        if owner.get("controller") and owner["kind"] == kind:
+            return str(owner["uid"])
+    return None
+
+
+def _container(statuses: list[dict[str, Any]] | None, name: str) -> ContainerState:
+    status = next((s for s in statuses or [] if s["name"] == name), None)
+    if status is None:
+        return ContainerState()
+    state = status.get("state") or {}
+    image_id = status.get("imageID") or None
+    if "terminated" in state:
+        end = state["terminated"]
+        return ContainerState(
+            terminated=True,
+            started_at=end.get("startedAt"),
+            finished_at=end.get("finishedAt"),
+            exit_code=end.get("exitCode"),
+            signal=end.get("signal") or None,
+            reason=end.get("reason", ""),
+            message=end.get("message", ""),
+            image_id=image_id,
+        )
+    if "running" in state:
+        return ContainerState(running=True, started_at=state["running"].get("startedAt"), image_id=image_id)
+    waiting = state.get("waiting") or {}
+    return ContainerState(waiting=waiting.get("reason", ""), message=waiting.get("message", ""), image_id=image_id)

@@ -1,0 +1,210 @@
+"""Every reason a run can carry: who has to act, what it means, what to do next.
+
+docs/outcomes.md is generated from this table.
+"""
+
+from enum import StrEnum
+
+from strategyrun.domain.model import Model
+from strategyrun.domain.strategyrun import FailureClass
+
+
+class Reason(StrEnum):
+    """Names of outcomes and of what a run waits for."""
+
+    EVALUATED = "Evaluated"
+
+    WAITING_FOR_SLOT = "WaitingForSlot"
+    STARTING = "PodStarting"
+    RUNNING = "StrategyRunning"
+    RETRYING = "Retrying"
+
+    SPEC_INVALID = "SpecInvalid"
+    SOURCE_MISSING = "SourceMissing"
+    CODE_REJECTED = "CodeRejected"
+    STRATEGY_ERROR = "StrategyError"
+    TIMEOUT = "Timeout"
+    OUT_OF_MEMORY = "OutOfMemory"
+    DISK_LIMIT = "DiskLimit"
+    SYSCALL_VIOLATION = "SyscallViolation"
+    CRASHED = "Crashed"
+    RESULT_MISSING = "ResultMissing"
+    RESULT_INVALID = "ResultInvalid"
+    RESULT_TOO_LARGE = "ResultTooLarge"
+    DATA_MISSING = "DataMissing"
+
+    SECCOMP_PROFILE_MISSING = "SeccompProfileMissing"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    IMAGE_INVALID = "ImageInvalid"
+    CONTAINER_CONFIG_ERROR = "ContainerConfigError"
+    MOUNT_FAILED = "MountFailed"
+    START_TIMEOUT = "StartTimeout"
+    TAMPERED = "Tampered"
+
+    UNSCHEDULABLE = "Unschedulable"
+    EVICTED = "Evicted"
+    NODE_LOST = "NodeLost"
+    JOB_VANISHED = "JobVanished"
+    NAME_CONFLICT = "NameConflict"
+    EVALUATOR_FAILED = "EvaluatorFailed"
+
+
+class Outcome(Model):
+    """One row of the taxonomy of failures."""
+
+    reason: Reason
+    class_: FailureClass
+    meaning: str
+    hint: str
+
+
+def _rows(class_: FailureClass, *rows: tuple[Reason, str, str]) -> list[Outcome]:
+    return [Outcome(reason=reason, class_=class_, meaning=meaning, hint=hint) for reason, meaning, hint in rows]
+
+
+_FAILURES = [
+    *_rows(
+        FailureClass.USER,
+        (
+            Reason.SPEC_INVALID,
+            "The object does not fit this operator's schema.",
+            "Compare the fields with `kubectl explain strategyrun.spec` and apply the manifest again.",
+        ),
+        (
+            Reason.SOURCE_MISSING,
+            "The ConfigMap or the key that should hold the source was not there.",
+            "Create it with `kubectl create configmap NAME --from-file=strategy.py`, then set the rerun annotation.",
+        ),
+        (
+            Reason.CODE_REJECTED,
+            "The source cannot work in the sandbox; no pod was started.",
+            "Mend the lines named in status.failure.findings and apply the manifest again.",
+        ),
+        (
+            Reason.STRATEGY_ERROR,
+            "The strategy raised an exception or exited with an error.",
+            "Read the traceback in status.failure.lastLines; the line numbers are those of your source.",
+        ),
+        (
+            Reason.TIMEOUT,
+            "The strategy used up its wall-clock limit.",
+            "Make it faster (vectorise loops, shorten the history) or raise spec.timeoutSeconds up to its ceiling.",
+        ),
+        (
+            Reason.OUT_OF_MEMORY,
+            "The strategy used more memory than the sandbox has; files in /tmp count as memory.",
+            "Work on fewer columns at once, avoid copies, delete files in /tmp.",
+        ),
+        (
+            Reason.DISK_LIMIT,
+            "The strategy filled /tmp.",
+            "Write less: /tmp holds 1Gi and is gone after the run.",
+        ),
+        (
+            Reason.SYSCALL_VIOLATION,
+            "The strategy used a system call that no honest strategy needs, and was killed.",
+            "Remove what touches the kernel directly (ctypes, ptrace, namespaces, mounts).",
+        ),
+        (
+            Reason.CRASHED,
+            "A signal ended the strategy's process.",
+            "See status.failure.signal; SIGSEGV is mostly endless recursion or misuse of a native library.",
+        ),
+        (
+            Reason.RESULT_MISSING,
+            "The strategy ended without handing over positions.",
+            "Return the positions from strategy(data, params); do not call os._exit.",
+        ),
+        (
+            Reason.RESULT_INVALID,
+            "What the strategy returned is not a frame of target weights.",
+            "Return a DataFrame of finite weights, dates of the data by symbols of the data; NaN rows hold.",
+        ),
+        (
+            Reason.RESULT_TOO_LARGE,
+            "The positions are larger than the hand-over allows.",
+            "Return at most the dates and symbols of the dataset.",
+        ),
+        (
+            Reason.DATA_MISSING,
+            "The strategy asked for a table that the dataset does not have.",
+            "See the message for what there is.",
+        ),
+    ),
+    *_rows(
+        FailureClass.SANDBOX,
+        (
+            Reason.SECCOMP_PROFILE_MISSING,
+            "The node does not hold the seccomp profile, so the container may not start.",
+            "Install the profile on the node (`make up` does on kind) and set the rerun annotation.",
+        ),
+        (
+            Reason.IMAGE_PULL_FAILED,
+            "The sandbox image could not be pulled.",
+            "Check `image` in config/sandbox.yaml, the registry and the node's access to it.",
+        ),
+        (
+            Reason.IMAGE_INVALID,
+            "The sandbox image started but is not what the operator expects.",
+            "Rebuild the image from image/ at the operator's version.",
+        ),
+        (
+            Reason.CONTAINER_CONFIG_ERROR,
+            "The node's runtime refused the container.",
+            "Read status.message; it is the runtime's own.",
+        ),
+        (
+            Reason.MOUNT_FAILED,
+            "A volume of the pod could not be mounted.",
+            "Run `kubectl describe pod` on the pod named in status.attempts.",
+        ),
+        (
+            Reason.START_TIMEOUT,
+            "The pod was on a node but its strategy did not start in time.",
+            "Run `kubectl describe pod` on the pod named in status.attempts.",
+        ),
+        (
+            Reason.TAMPERED,
+            "The report does not belong to this run: nonce, hashes or owner differ from what was pinned.",
+            "Find out who can write pods, Jobs or ConfigMaps in the namespace.",
+        ),
+    ),
+    *_rows(
+        FailureClass.PLATFORM,
+        (
+            Reason.UNSCHEDULABLE,
+            "No node had room for the pod in time.",
+            "Add nodes, or lower maxActiveRuns in config/sandbox.yaml.",
+        ),
+        (
+            Reason.EVICTED,
+            "The node or an administrator took the pod away before it ended.",
+            "Nothing to mend in the strategy; set the rerun annotation when the cluster is calm.",
+        ),
+        (
+            Reason.NODE_LOST,
+            "The node was lost while the run was on it.",
+            "Check the node named in status.attempts; set the rerun annotation.",
+        ),
+        (
+            Reason.JOB_VANISHED,
+            "Somebody deleted the Job or its pod before the answer was read.",
+            "Set the rerun annotation.",
+        ),
+        (
+            Reason.NAME_CONFLICT,
+            "An object with the name of the run's Job exists and belongs to somebody else.",
+            "Delete the object named in status.message.",
+        ),
+        (
+            Reason.EVALUATOR_FAILED,
+            "The trusted evaluator ended without a report.",
+            "This is a defect of the sandbox image or the node; read `kubectl logs` of container evaluate.",
+        ),
+    ),
+]
+
+FAILURES: dict[Reason, Outcome] = {row.reason: row for row in _FAILURES}
+"""The failure reasons, in the order of the documentation."""
+
+USER_REASONS: frozenset[str] = frozenset(row.reason.value for row in _FAILURES if row.class_ is FailureClass.USER)

@@ -1,0 +1,211 @@
+"""The next status of a run: computed whole from facts, so that computing it twice changes nothing."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from strategyrun.domain.observation import PodObservation
+from strategyrun.domain.outcomes import FAILURES, Reason
+from strategyrun.domain.report import Report, parse_last_words
+from strategyrun.domain.strategyrun import (
+    HISTORY_LIMIT,
+    Condition,
+    ConditionType,
+    Failure,
+    Finding,
+    Metrics,
+    PastOutcome,
+    Phase,
+    Provenance,
+    StrategyRun,
+    StrategyRunStatus,
+    Summary,
+    Timings,
+)
+from strategyrun.domain.text import clean
+from strategyrun.domain.verdict import Fault
+from strategyrun.domain.vetting import Flaw
+
+Truth = Literal["True", "False", "Unknown"]
+
+
+def accept(run: StrategyRun, inputs_hash: str, now: datetime) -> StrategyRunStatus:
+    """Begin the status of new inputs; the answer to earlier ones moves to the history."""
+    before = run.status
+    history: tuple[PastOutcome, ...] = ()
+    if before is not None:
+        past = (_past(before), *before.history) if before.final else before.history
+        history = past[:HISTORY_LIMIT]
+    status = StrategyRunStatus(
+        observed_generation=run.generation,
+        phase=Phase.QUEUED,
+        reason=Reason.WAITING_FOR_SLOT,
+        inputs_hash=inputs_hash,
+        accepted_at=now,
+        history=history,
+    )
+    return advance(status, run, now, Phase.QUEUED, Reason.WAITING_FOR_SLOT, "waiting for a free slot")
+
+
+def advance(
+    status: StrategyRunStatus,
+    run: StrategyRun,
+    now: datetime,
+    phase: Phase,
+    reason: Reason,
+    message: str,
+    **changes: Any,
+) -> StrategyRunStatus:
+    """Move a status on; conditions, hint and generation follow from what it says then."""
+    outcome = FAILURES.get(reason)
+    moved = status.model_copy(
+        update={
+            "observed_generation": run.generation,
+            "phase": phase,
+            "reason": reason,
+            "message": message,
+            "hint": outcome.hint if outcome else None,
+            "finished_at": now if phase.final else None,
+            **changes,
+        }
+    )
+    return moved.model_copy(update={"conditions": _conditions(moved, now)})
+
+
+def succeed(
+    status: StrategyRunStatus, run: StrategyRun, now: datetime, report: Report, pod: PodObservation
+) -> StrategyRunStatus:
+    """Record the evaluator's answer."""
+    metrics = Metrics.model_validate(report.metrics.document())
+    return advance(
+        status,
+        run,
+        now,
+        Phase.SUCCEEDED,
+        Reason.EVALUATED,
+        f"scored {metrics.days} days" if metrics.days is not None else "scored",
+        metrics=metrics,
+        summary=_summary(metrics, _duration(status, now)),
+        warnings=tuple(clean(warning, 160) for warning in report.warnings),
+        timings=_timings(status, pod, report),
+        provenance=_provenance(status, pod, report),
+    )
+
+
+def fail(
+    status: StrategyRunStatus,
+    run: StrategyRun,
+    now: datetime,
+    fault: Fault,
+    pod: PodObservation | None = None,
+    flaws: tuple[Flaw, ...] = (),
+) -> StrategyRunStatus:
+    """Record a failure with its class, its reason and what the strategy said last."""
+    outcome = FAILURES[fault.reason]
+    failure = Failure(
+        class_=outcome.class_,
+        reason=fault.reason,
+        message=fault.message,
+        exit_code=fault.exit_code,
+        signal=fault.signal,
+        last_lines=fault.last_lines,
+        findings=tuple(Finding(line=f.line, rule=f.rule, hint=clean(f.hint, 300)) for f in flaws),
+    )
+    return advance(
+        status,
+        run,
+        now,
+        Phase.FAILED,
+        fault.reason,
+        fault.message or outcome.meaning,
+        failure=failure,
+        summary=Summary(duration=_duration(status, now)),
+        timings=_timings(status, pod) if pod else None,
+        provenance=_provenance(status, pod) if pod else status.provenance,
+    )
+
+
+def _conditions(status: StrategyRunStatus, now: datetime) -> tuple[Condition, ...]:
+    before = {condition.type: condition for condition in status.conditions}
+    return tuple(
+        Condition(
+            type=kind,
+            status=truth,
+            reason=reason,
+            message=message,
+            observed_generation=status.observed_generation,
+            last_transition_time=before[kind].last_transition_time
+            if kind in before and before[kind].status == truth
+            else now,
+        )
+        for kind, truth, reason, message in _facts(status)
+    )
+
+
+def _facts(status: StrategyRunStatus) -> list[tuple[ConditionType, Truth, str, str]]:
+    phase, reason = status.phase, status.reason
+    started = any(attempt.pod_name for attempt in status.attempts)
+    refused = phase is Phase.FAILED and not status.attempts
+    accepted: Truth = "True" if status.attempts else "False" if refused else "Unknown"
+    finished: Truth = "True" if phase.final else "False"
+    succeeded: Truth = "True" if phase is Phase.SUCCEEDED else "False" if phase.final else "Unknown"
+    return [
+        (ConditionType.ACCEPTED, accepted, "CodeAccepted" if status.attempts else reason, ""),
+        (ConditionType.STARTED, "True" if started else "False", "StrategyStarted" if started else reason, ""),
+        (ConditionType.FINISHED, finished, reason, ""),
+        (ConditionType.SUCCEEDED, succeeded, reason, status.message),
+    ]
+
+
+def _past(status: StrategyRunStatus) -> PastOutcome:
+    return PastOutcome(
+        inputs_hash=status.inputs_hash,
+        phase=status.phase,
+        reason=status.reason,
+        finished_at=status.finished_at,
+        summary=status.summary or Summary(),
+    )
+
+
+def _duration(status: StrategyRunStatus, now: datetime) -> str:
+    return f"{(now - (status.accepted_at or now)).total_seconds():.1f}s"
+
+
+def _summary(metrics: Metrics, duration: str) -> Summary:
+    return Summary(
+        sharpe="" if metrics.sharpe is None else f"{metrics.sharpe:.2f}",
+        total_return="" if metrics.total_return is None else f"{metrics.total_return:+.1%}",
+        max_drawdown="" if metrics.max_drawdown is None else f"{metrics.max_drawdown:.1%}",
+        trades="" if metrics.trades is None else str(metrics.trades),
+        duration=duration,
+    )
+
+
+def _timings(status: StrategyRunStatus, pod: PodObservation, report: Report | None = None) -> Timings:
+    attempt = status.attempts[-1]
+    words = parse_last_words(pod.strategy.message)
+    inside = sum(words.seconds.values()) if words and words.seconds else None
+    return Timings(
+        queued=_between(status.accepted_at, attempt.created_at),
+        scheduled=_between(pod.created_at, pod.scheduled_at),
+        started=_between(pod.scheduled_at, pod.strategy.started_at),
+        strategy=round(inside, 3) if inside is not None else None,
+        evaluated=round(report.seconds, 3) if report else None,
+    )
+
+
+def _between(start: datetime | None, end: datetime | None) -> float | None:
+    if start is None or end is None:
+        return None
+    return round(max(0.0, (end - start).total_seconds()), 3)
+
+
+def _provenance(status: StrategyRunStatus, pod: PodObservation, report: Report | None = None) -> Provenance:
+    known = status.provenance or Provenance()
+    changes: dict[str, Any] = {"node": pod.node, "image_id": pod.strategy.image_id}
+    if report:
+        changes |= {
+            "dataset_sha256": report.hashes.dataset,
+            "positions_sha256": report.hashes.positions,
+            "evaluator": clean(report.evaluator, 64),
+        }
+    return known.model_copy(update=changes)

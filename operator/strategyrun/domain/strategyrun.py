@@ -1,0 +1,406 @@
+"""The StrategyRun resource: what a user may ask for, and what the operator answers.
+
+The CRD is generated from these models (`domain.crd`), so a constraint or a description
+written here is what the API server enforces and what `kubectl explain` prints.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, JsonValue, StringConstraints
+
+from strategyrun.domain.model import Model, Timestamp
+
+GROUP = "finlab-sandbox.dev"
+VERSION = "v1alpha1"
+KIND = "StrategyRun"
+PLURAL = "strategyruns"
+RERUN_ANNOTATION = f"{GROUP}/rerun"
+
+SOURCE_LIMIT_BYTES = 128 * 1024
+HISTORY_LIMIT = 5
+
+DnsLabel = Annotated[str, StringConstraints(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+ObjectName = Annotated[str, StringConstraints(max_length=253, pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")]
+
+
+def _validations(*rules: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Say CEL rules, each with its message, in a model's or a field's schema."""
+    return {"x-kubernetes-validations": [*rules]}
+
+
+class ConfigMapKeyRef(Model):
+    """A key of a ConfigMap in the run's namespace."""
+
+    name: ObjectName = Field(description="Name of the ConfigMap.")
+    key: Annotated[str, StringConstraints(max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")] = Field(
+        default="strategy.py", description="Key that holds the strategy's source."
+    )
+
+
+class Source(Model):
+    """Where the strategy's Python source comes from: exactly one of the fields, at most 128 KiB."""
+
+    model_config = ConfigDict(
+        json_schema_extra=_validations(
+            {
+                "rule": "has(self.inline) || has(self.configMapRef)",
+                "message": "one of inline and configMapRef must be set, found neither",
+            },
+            {
+                "rule": "!has(self.inline) || !has(self.configMapRef)",
+                "message": "only one of inline and configMapRef may be set, found both",
+            },
+        )
+    )
+
+    # Not maxLength: that counts characters, and its message does not say what was found.
+    inline: Annotated[str, StringConstraints(min_length=1)] | None = Field(
+        default=None,
+        description="The source itself: Python that defines strategy(data, params).",
+        json_schema_extra=_validations(
+            {
+                "rule": f"size(bytes(self)) <= {SOURCE_LIMIT_BYTES}",
+                "messageExpression": f"'must be at most {SOURCE_LIMIT_BYTES} bytes in UTF-8, found '"
+                " + string(size(bytes(self)))",
+            }
+        ),
+    )
+    config_map_ref: ConfigMapKeyRef | None = Field(
+        default=None,
+        description="A ConfigMap that holds the source. It is read once, when the evaluation starts; "
+        "for changed content give the ConfigMap another name, or set the rerun annotation.",
+    )
+
+
+class Dataset(Model):
+    """A table of prices that the strategy and the evaluator read."""
+
+    name: DnsLabel = Field(description="Name of the dataset in the run.")
+    builtin: Literal["us-stocks"] = Field(
+        description="A dataset that the sandbox image carries. us-stocks: AAPL, FB, GOOG, IBM and MSFT, "
+        "daily open, high, low, close, adj_close and volume, 2000-03-01 to 2013-03-01."
+    )
+
+
+class PriceField(StrEnum):
+    """Which prices the evaluator values positions with."""
+
+    AUTO = "Auto"
+    ADJ_CLOSE = "AdjClose"
+    CLOSE = "Close"
+
+
+class Rebalance(StrEnum):
+    """Which rows of the positions are orders."""
+
+    EVERY_ROW = "EveryRow"
+    ON_CHANGE = "OnChange"
+
+
+Bps = Annotated[float, Field(ge=0, le=10_000)]
+
+
+class Evaluation(Model):
+    """How positions are scored. Weights known at the close of a day earn the next day's return."""
+
+    initial_capital: Annotated[float, Field(gt=0, le=1e15)] = Field(
+        default=1_000_000.0, description="Equity on the first day, in the currency of the prices."
+    )
+    fees_bps: Bps = Field(default=10.0, description="Fee on the traded value of each side, in basis points (1/10000).")
+    sell_tax_bps: Bps = Field(default=0.0, description="Tax on the value sold, in basis points.")
+    slippage_bps: Bps = Field(default=0.0, description="Slippage on the traded value of each side, in basis points.")
+    price: PriceField = Field(
+        default=PriceField.AUTO,
+        description="Prices that value the positions. Auto: adj_close where the dataset has it, else close.",
+    )
+    rebalance: Rebalance = Field(
+        default=Rebalance.EVERY_ROW,
+        description="EveryRow: each row that is not all NaN is an order. OnChange: only a row that differs "
+        "from the row before it.",
+    )
+    allow_leverage: bool = Field(
+        default=False,
+        description="Keep rows whose sum of absolute weights is above 1 instead of scaling to 1.",
+    )
+    periods_per_year: Annotated[int, Field(ge=1, le=366)] = Field(
+        default=252, description="Trading periods in a year, for annualised metrics."
+    )
+    risk_free_rate: Annotated[float, Field(gt=-1, le=1)] = Field(
+        default=0.0, description="Annual risk-free rate as a fraction (0.02 is 2 %)."
+    )
+
+
+class Retry(Model):
+    """How often a run is repeated after a failure of the platform. A strategy's failure never is."""
+
+    limit: Annotated[int, Field(ge=0, le=5)] = Field(
+        default=2, description="Further attempts after a failure of class Platform."
+    )
+
+
+class StrategyRunSpec(Model):
+    """One evaluation of one strategy. A change of source, params, datasets or evaluation starts a new one."""
+
+    source: Source
+    params: Annotated[dict[str, Any], Field(max_length=128)] = Field(
+        default={},
+        description="Parameters of the strategy: any JSON values. They reach it as the argument params.",
+    )
+    datasets: Annotated[tuple[Dataset, ...], Field(min_length=1, max_length=1)] = Field(
+        default=(Dataset(name="prices", builtin="us-stocks"),),
+        description="The dataset that the strategy reads and the evaluator scores on.",
+    )
+    evaluation: Evaluation = Evaluation()
+    timeout_seconds: Annotated[int, Field(ge=1, le=300)] | None = Field(
+        default=None,
+        description="Wall-clock limit of the strategy itself; waiting does not count. Default and ceiling "
+        "come from the sandbox configuration (300).",
+    )
+    retry: Retry = Retry()
+    ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=604_800)] = Field(
+        default=3600, description="Life of the finished Job and its pod. The answer stays on the StrategyRun."
+    )
+
+
+class Phase(StrEnum):
+    """Where a run stands; the last two are final for the same inputs."""
+
+    QUEUED = "Queued"
+    STARTING = "Starting"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+    @property
+    def active(self) -> bool:
+        """Whether a run in this phase holds a slot."""
+        return self in (Phase.STARTING, Phase.RUNNING)
+
+    @property
+    def final(self) -> bool:
+        """Whether a run in this phase has its answer."""
+        return self in (Phase.SUCCEEDED, Phase.FAILED)
+
+
+class ConditionType(StrEnum):
+    """The conditions of a run, in the order in which they come true."""
+
+    ACCEPTED = "Accepted"
+    STARTED = "Started"
+    FINISHED = "Finished"
+    SUCCEEDED = "Succeeded"
+
+
+class Condition(Model):
+    """A fact about the run that a program can wait for."""
+
+    type: ConditionType = Field(description="Accepted, Started, Finished (True at every end) or Succeeded.")
+    status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
+    reason: str = Field(description="One word for programs.")
+    message: str = Field(default="", description="One sentence for people.")
+    observed_generation: int = Field(description="The metadata.generation that the condition speaks of.")
+    last_transition_time: Timestamp = Field(description="When the condition's status changed last.")
+
+
+class Metrics(Model):
+    """Results of the trusted evaluator. A metric that is undefined for the run is absent, never 0."""
+
+    total_return: float | None = Field(default=None, description="Growth of equity over all days, a fraction.")
+    total_return_before_costs: float | None = Field(
+        default=None, description="The same positions without fees, tax and slippage."
+    )
+    cagr: float | None = Field(default=None, description="Compound annual growth rate, a fraction.")
+    volatility: float | None = Field(default=None, description="Annualised standard deviation of returns.")
+    sharpe: float | None = Field(default=None, description="Annualised Sharpe ratio of daily excess returns.")
+    sharpe_lag2: float | None = Field(
+        default=None, description="Sharpe ratio when every order is filled one day later."
+    )
+    sortino: float | None = Field(default=None, description="Annualised Sortino ratio.")
+    calmar: float | None = Field(default=None, description="cagr over the absolute maximum drawdown.")
+    max_drawdown: float | None = Field(
+        default=None, description="Largest fall of equity from its peak: a fraction, 0 or negative."
+    )
+    turnover: float | None = Field(default=None, description="Traded value over equity, both sides, a year.")
+    exposure: float | None = Field(default=None, description="Share of days with any position.")
+    trades: int | None = Field(default=None, description="Closed round trips, all symbols.")
+    win_rate_days: float | None = Field(default=None, description="Days with a gain among days with a change.")
+    win_rate_trades: float | None = Field(default=None, description="Round trips with a gain among all.")
+    days: int | None = Field(default=None, description="Daily returns that were scored.")
+    final_equity: float | None = Field(default=None, description="Equity on the last day.")
+
+
+class Summary(Model):
+    """Short texts for the columns of kubectl; read numbers from metrics."""
+
+    sharpe: str = Field(default="", description="Sharpe ratio, two decimals.")
+    total_return: str = Field(default="", description="Growth of equity, in percent.")
+    max_drawdown: str = Field(default="", description="Largest fall of equity, in percent.")
+    trades: str = Field(default="", description="Closed round trips.")
+    duration: str = Field(default="", description="From the acceptance of the inputs to the answer.")
+
+
+class FailureClass(StrEnum):
+    """Who has to act on a failure."""
+
+    USER = "User"
+    SANDBOX = "Sandbox"
+    PLATFORM = "Platform"
+
+
+class Finding(Model):
+    """A place in the source that can never work in the sandbox."""
+
+    line: int = Field(description="Line of the source, from 1.")
+    rule: str = Field(description="Name of the rule that the line breaks.")
+    hint: str = Field(description="What to write instead.")
+
+
+class Failure(Model):
+    """Why the run failed."""
+
+    class_: FailureClass = Field(alias="class", description="Who has to act: User, Sandbox or Platform.")
+    reason: str = Field(description="One word for programs; docs/outcomes.md lists them.")
+    message: str = Field(description="What happened, with the numbers or names that matter.")
+    exit_code: int | None = Field(default=None, description="Exit code of the strategy's process.")
+    signal: str | None = Field(default=None, description="Signal that ended the strategy's process.")
+    last_lines: tuple[str, ...] = Field(default=(), description="Last lines that the strategy printed; untrusted text.")
+    findings: tuple[Finding, ...] = Field(default=(), description="Why the source was rejected, line by line.")
+
+
+class Attempt(Model):
+    """One Job for the current inputs."""
+
+    number: int = Field(description="Count of the attempt, from 1.")
+    job_name: str = Field(description="Name of the attempt's Job.")
+    job_uid: str | None = Field(default=None, alias="jobUID", description="UID of the Job, once it was created.")
+    pod_name: str | None = Field(default=None, description="Name of the Job's pod; it lives as long as the Job.")
+    node: str | None = Field(default=None, description="Node that the pod was on.")
+    created_at: Timestamp = Field(description="When the operator decided on the attempt.")
+    finished_at: Timestamp | None = Field(default=None, description="When the attempt ended.")
+    reason: str | None = Field(default=None, description="How the attempt ended.")
+    message: str | None = Field(default=None, description="What ended the attempt, in words.")
+
+
+class Timings(Model):
+    """Seconds that each stage took. Kubernetes stamps whole seconds; strategy and evaluation are measured inside."""
+
+    queued: float | None = Field(default=None, description="From creation of the run to its Job.")
+    scheduled: float | None = Field(default=None, description="From the Job to a node.")
+    started: float | None = Field(default=None, description="From the node to the strategy's first instruction.")
+    strategy: float | None = Field(default=None, description="The strategy, imports included.")
+    evaluated: float | None = Field(default=None, description="The trusted evaluation, process start excluded.")
+
+
+class Isolation(Model):
+    """The walls this run stood behind."""
+
+    seccomp: str = Field(description="Name of the seccomp profile on the node.")
+    network_policy: str = Field(description="What keeps the pod off the network.")
+    runtime_class: str | None = Field(
+        default=None, description="RuntimeClass of the pod; absent for the node's default."
+    )
+
+
+class Provenance(Model):
+    """What exactly was evaluated, by what, where."""
+
+    code_sha256: str | None = Field(default=None, alias="codeSHA256", description="Hash of the source that ran.")
+    params_sha256: str | None = Field(
+        default=None, alias="paramsSHA256", description="Hash of the params that the strategy got."
+    )
+    dataset_sha256: str | None = Field(default=None, alias="datasetSHA256", description="Hash of the prices.")
+    positions_sha256: str | None = Field(
+        default=None, alias="positionsSHA256", description="Hash of the positions that were scored."
+    )
+    seccomp_sha256: str | None = Field(default=None, alias="seccompSHA256", description="Hash of the seccomp profile.")
+    image_id: str | None = Field(
+        default=None, alias="imageID", description="Image that ran, as the node's runtime names it."
+    )
+    evaluator: str | None = Field(default=None, description="Version of the evaluator.")
+    node: str | None = Field(default=None, description="Node that the pod was on.")
+    isolation: Isolation | None = None
+
+
+class PastOutcome(Model):
+    """The answer to earlier inputs of the same run."""
+
+    inputs_hash: str = Field(description="The inputs that were evaluated.")
+    phase: Phase = Field(description="How the evaluation ended.")
+    reason: str = Field(description="Why it ended so.")
+    finished_at: Timestamp | None = Field(default=None, description="When it ended.")
+    summary: Summary = Summary()
+
+
+class StrategyRunStatus(Model):
+    """The operator's answer."""
+
+    observed_generation: int = Field(description="The metadata.generation that the status speaks of.")
+    phase: Phase = Field(description="Where the run stands; Succeeded and Failed are final for the same inputs.")
+    reason: str = Field(description="One word: why the run is where it is; docs/outcomes.md lists them.")
+    message: str = Field(default="", description="The reason in a sentence.")
+    hint: str | None = Field(default=None, description="What to do about a failure.")
+    executor: Literal["Sandbox"] | None = Field(default=None, description="What ran the strategy.")
+    inputs_hash: str = Field(
+        description="Hash of source, params, datasets, evaluation and rerun annotation: what was evaluated."
+    )
+    conditions: tuple[Condition, ...] = Field(
+        default=(),
+        description="Facts to wait for: kubectl wait --for=condition=Finished.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+    metrics: Metrics | None = None
+    summary: Summary | None = None
+    warnings: tuple[str, ...] = Field(
+        default=(), description="What to know about the metrics, such as why one is absent."
+    )
+    failure: Failure | None = None
+    attempts: tuple[Attempt, ...] = Field(
+        default=(), description="The Jobs for the current inputs; more than one after failures of the platform."
+    )
+    timings: Timings | None = None
+    provenance: Provenance | None = None
+    accepted_at: Timestamp | None = Field(default=None, description="When the operator first saw these inputs.")
+    finished_at: Timestamp | None = Field(default=None, description="When the current inputs got their answer.")
+    history: Annotated[tuple[PastOutcome, ...], Field(max_length=HISTORY_LIMIT)] = Field(
+        default=(), description="Answers to earlier inputs, the latest first."
+    )
+
+    @property
+    def final(self) -> bool:
+        """Whether the inputs that this status speaks of have their answer."""
+        return self.phase.final
+
+
+class StrategyRun(Model):
+    """One object as the API server holds it."""
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int
+    resource_version: str
+    created_at: datetime
+    rerun: str | None
+    spec: StrategyRunSpec
+    status: StrategyRunStatus | None
+
+    @classmethod
+    def parse(cls, body: dict[str, Any]) -> "StrategyRun":
+        """Read the API server's document.
+
+        Raises pydantic.ValidationError where spec or status do not fit the models.
+        """
+        meta = body["metadata"]
+        return cls(
+            name=meta["name"],
+            namespace=meta["namespace"],
+            uid=meta["uid"],
+            generation=meta.get("generation", 0),
+            resource_version=meta["resourceVersion"],
+            created_at=meta["creationTimestamp"],
+            rerun=(meta.get("annotations") or {}).get(RERUN_ANNOTATION),
+            spec=body["spec"],
+            status=body.get("status") or None,
+        )
