@@ -1,0 +1,261 @@
+"""A real cluster as the tests see it: raw documents in, raw documents out."""
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import kubernetes
+import urllib3
+import yaml
+
+Manifest = dict[str, Any]
+
+CHECKOUT = Path(__file__).parents[2]
+FIELD_MANAGER = "finlab-sandbox-tests"
+
+
+class Kind(NamedTuple):
+    """What a manifest says of itself."""
+
+    api_version: str
+    kind: str
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> "Kind":
+        """Read it from a manifest."""
+        return cls(manifest["apiVersion"], manifest["kind"])
+
+
+NAMESPACE = Kind("v1", "Namespace")
+SERVICE_ACCOUNT = Kind("v1", "ServiceAccount")
+CONFIG_MAP = Kind("v1", "ConfigMap")
+POD = Kind("v1", "Pod")
+NODE = Kind("v1", "Node")
+EVENT = Kind("v1", "Event")
+JOB = Kind("batch/v1", "Job")
+DEPLOYMENT = Kind("apps/v1", "Deployment")
+NETWORK_POLICY = Kind("networking.k8s.io/v1", "NetworkPolicy")
+CUSTOM_RESOURCE_DEFINITION = Kind("apiextensions.k8s.io/v1", "CustomResourceDefinition")
+STRATEGY_RUN = Kind("finlab-sandbox.dev/v1alpha1", "StrategyRun")
+
+
+class NoClusterError(AssertionError):
+    """There is no cluster to test against; that is a failure, never a reason to skip."""
+
+
+class RefusedError(Exception):
+    """The API server's no: its HTTP code and its message."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
+@dataclass
+class Cluster:
+    """A client that adds nothing to what the API server says."""
+
+    kubeconfig: Path
+    _api: Any
+    _resources: dict[Kind, tuple[str, bool]] = field(default_factory=dict)
+
+    @classmethod
+    def connect(cls) -> "Cluster":
+        """Connect to the cluster of KUBECONFIG_FINLAB or of `make up`.
+
+        Raises NoClusterError, saying what was tried, when no API server answers.
+        """
+        kubeconfig = _kubeconfig()
+        if not kubeconfig.is_file():
+            raise NoClusterError(f"no cluster: there is no {kubeconfig}; `make up` creates one")
+        api = kubernetes.config.new_client_from_config(str(kubeconfig))  # type: ignore[no-untyped-call]
+        cluster = cls(kubeconfig, api)
+        try:
+            cluster.request("GET", "/readyz", timeout=10)
+        except (RefusedError, urllib3.exceptions.HTTPError) as error:
+            host = api.configuration.host
+            raise NoClusterError(f"no cluster answers at {host} ({kubeconfig}); try `make up`: {error}") from error
+        return cluster
+
+    def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
+        """POST a manifest; a field that the schema does not know is refused."""
+        query = {"fieldValidation": "Strict", **({"dryRun": "All"} if dry_run else {})}
+        return self._json("POST", self._path(Kind.of(manifest), _namespace(manifest)), query, manifest)
+
+    def apply(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
+        """Apply a manifest on the server's side, as the tests' field manager."""
+        query = {"fieldValidation": "Strict", "fieldManager": FIELD_MANAGER, "force": "true"}
+        return self._json(
+            "PATCH",
+            self._path(Kind.of(manifest), _namespace(manifest), manifest["metadata"]["name"]),
+            query | ({"dryRun": "All"} if dry_run else {}),
+            manifest,
+            content_type="application/apply-patch+yaml",
+        )
+
+    def merge(
+        self, kind: Kind, name: str, namespace: str | None, patch: Manifest, *, subresource: str = ""
+    ) -> Manifest:
+        """Merge a patch into an object or into one of its subresources."""
+        return self._json(
+            "PATCH",
+            self._path(kind, namespace, name, subresource),
+            {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"},
+            patch,
+            content_type="application/merge-patch+json",
+        )
+
+    def get(self, kind: Kind, name: str, namespace: str | None = None) -> Manifest:
+        """Read an object; raises RefusedError (404) when it is not there."""
+        return self._json("GET", self._path(kind, namespace, name))
+
+    def find(self, kind: Kind, name: str, namespace: str | None = None) -> Manifest | None:
+        """Read an object, or None."""
+        try:
+            return self.get(kind, name, namespace)
+        except RefusedError as error:
+            if error.code == 404:
+                return None
+            raise
+
+    def list(self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = "") -> list[Manifest]:
+        """Read the objects that the selectors select."""
+        query = {"labelSelector": labels, "fieldSelector": fields}
+        items: list[Manifest] = self._json("GET", self._path(kind, namespace), query)["items"]
+        return items
+
+    def table(self, kind: Kind, namespace: str | None = None) -> Manifest:
+        """Read a list as the rows and columns that kubectl prints."""
+        accept = "application/json;as=Table;v=v1;g=meta.k8s.io"
+        table: Manifest = json.loads(self.request("GET", self._path(kind, namespace), accept=accept))
+        return table
+
+    def delete(self, kind: Kind, name: str, namespace: str | None = None) -> None:
+        """Ask for the deletion of an object; what it owns follows in the background."""
+        self._json("DELETE", self._path(kind, namespace, name), {"propagationPolicy": "Background"})
+
+    def logs(self, pod: str, container: str, namespace: str) -> str:
+        """Read what a container has printed."""
+        return self.request("GET", self._path(POD, namespace, pod, "log"), {"container": container})
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run the real kubectl and return what it prints; raises RefusedError with its complaint."""
+        done = subprocess.run(
+            [self._kubectl, "--kubeconfig", str(self.kubeconfig), *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        if done.returncode:
+            raise RefusedError(done.returncode, done.stderr.strip())
+        return done.stdout
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None = None,
+        body: Manifest | None = None,
+        *,
+        content_type: str = "application/json",
+        accept: str = "application/json, */*",
+        timeout: float = 60,
+    ) -> str:
+        """Send one request and return the answer's text; raises RefusedError for a no."""
+        headers = {"Accept": accept, "Content-Type": content_type}
+        prepared = self._api.param_serialize(
+            method, path, query_params=query or {}, header_params=headers, body=body, auth_settings=["BearerToken"]
+        )
+        response = self._api.call_api(*prepared, _request_timeout=timeout)
+        text: str = response.read().decode()
+        if response.status >= 400:
+            raise RefusedError(response.status, _message(text))
+        return text
+
+    def _json(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None = None,
+        body: Manifest | None = None,
+        *,
+        content_type: str = "application/json",
+    ) -> Manifest:
+        document: Manifest = json.loads(self.request(method, path, query, body, content_type=content_type))
+        return document
+
+    def _path(self, kind: Kind, namespace: str | None, name: str = "", subresource: str = "") -> str:
+        resource, namespaced = self._resource(kind)
+        root = "api" if "/" not in kind.api_version else "apis"
+        inside = ["namespaces", namespace] if namespaced and namespace else []
+        return "/" + "/".join(filter(None, [root, kind.api_version, *inside, resource, name, subresource]))
+
+    def _resource(self, kind: Kind) -> tuple[str, bool]:
+        if kind not in self._resources:
+            root = "api" if "/" not in kind.api_version else "apis"
+            for resource in self._json("GET", f"/{root}/{kind.api_version}")["resources"]:
+                if "/" not in resource["name"]:
+                    known = Kind(kind.api_version, resource["kind"])
+                    self._resources[known] = (resource["name"], resource["namespaced"])
+        if kind not in self._resources:
+            raise RefusedError(404, f"the API server has no {kind.kind} in {kind.api_version}")
+        return self._resources[kind]
+
+    @cached_property
+    def _kubectl(self) -> str:
+        beside = self.kubeconfig.parent / "bin"
+        found = shutil.which("kubectl", path=f"{beside}{os.pathsep}{os.environ['PATH']}")
+        if found is None:
+            raise NoClusterError(f"there is no kubectl, neither in {beside} nor in PATH; `make up` fetches it")
+        return found
+
+
+def describe(cluster: Cluster, namespace: str) -> str:
+    """Say what stands in a namespace and what happened there, for the report of a failed test."""
+    parts = []
+    for kind in (STRATEGY_RUN, JOB, POD):
+        try:
+            found = cluster.list(kind, namespace)
+        except RefusedError as error:
+            parts.append(f"{kind.kind}: {error}")
+            continue
+        for each in found:
+            parts.append(f"{kind.kind} {each['metadata']['name']}\n{yaml.safe_dump(each.get('status'), width=110)}")
+    parts += [
+        f"{event.get('lastTimestamp')} {event['involvedObject']['kind']}/{event['involvedObject'].get('name')} "
+        f"{event.get('reason')}: {event.get('message')}"
+        for event in cluster.list(EVENT, namespace)
+    ]
+    return "\n".join(parts)
+
+
+def _kubeconfig() -> Path:
+    if path := os.environ.get("KUBECONFIG_FINLAB"):
+        return Path(path)
+    asked = subprocess.run(
+        ["make", "-s", "kubeconfig"], cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=60
+    )
+    if asked.returncode or not asked.stdout.strip():
+        raise NoClusterError(f"`make -s kubeconfig` names no cluster: {asked.stderr.strip()}")
+    return Path(asked.stdout.strip())
+
+
+def _namespace(manifest: Manifest) -> str | None:
+    namespace: str | None = manifest["metadata"].get("namespace")
+    return namespace
+
+
+def _message(text: str) -> str:
+    try:
+        message: str = json.loads(text)["message"]
+    except (ValueError, KeyError, TypeError):
+        return text
+    return message

@@ -1,0 +1,35 @@
+"""Waiting for a fact instead of for time to pass."""
+
+from collections.abc import Callable
+from pprint import pformat
+from time import monotonic, sleep
+from typing import TypeVar
+
+Seen = TypeVar("Seen")
+
+
+class StillNotError(AssertionError):
+    """What a test waited for did not come true in time."""
+
+
+def wait_until(
+    what: str,
+    observe: Callable[[], Seen],
+    holds: Callable[[Seen], object],
+    *,
+    seconds: float = 30,
+    every: float = 0.1,
+) -> Seen:
+    """Observe until the predicate holds, and return the observation for which it did.
+
+    Raises StillNotError with the last observation after the given seconds. An error of
+    `observe` is not waited out: answer None for what may be absent.
+    """
+    deadline = monotonic() + seconds
+    while True:
+        seen = observe()
+        if holds(seen):
+            return seen
+        if monotonic() >= deadline:
+            raise StillNotError(f"after {seconds:g} s still not: {what}\nlast seen:\n{pformat(seen, width=110)}")
+        sleep(every)

@@ -1,0 +1,229 @@
+"""The CRD that is made from the models."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from strategyrun.domain.crd import Schema, SchemaError, crd, structural
+from strategyrun.domain.strategyrun import Evaluation, StrategyRunSpec, StrategyRunStatus
+
+VERSION = crd()["spec"]["versions"][0]
+ROOT: Schema = VERSION["schema"]["openAPIV3Schema"]
+
+# What apiextensions.k8s.io/v1 allows in a structural schema and this project uses.
+STRUCTURAL_KEYWORDS = {
+    "default",
+    "description",
+    "enum",
+    "exclusiveMaximum",
+    "exclusiveMinimum",
+    "format",
+    "items",
+    "maxItems",
+    "maxLength",
+    "maxProperties",
+    "maximum",
+    "minItems",
+    "minLength",
+    "minProperties",
+    "minimum",
+    "pattern",
+    "properties",
+    "required",
+    "type",
+    "x-kubernetes-list-map-keys",
+    "x-kubernetes-list-type",
+    "x-kubernetes-preserve-unknown-fields",
+    "x-kubernetes-validations",
+}
+
+
+def nodes(schema: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
+    """Walk a structural schema: each node with its path."""
+    yield path, schema
+    for name, each in schema.get("properties", {}).items():
+        yield from nodes(each, f"{path}.{name}")
+    if "items" in schema:
+        yield from nodes(schema["items"], f"{path}[]")
+
+
+def field(type_: Any, **constraints: Any) -> Schema:
+    """Translate a model with one field of the given type."""
+    model = type("Sample", (BaseModel,), {"__annotations__": {"field": type_}, "field": Field(**constraints)})
+    translated: Schema = structural(model, defaults=True)["properties"]["field"]
+    return translated
+
+
+def test_every_node_is_structural() -> None:
+    """Nothing of pydantic's dialect is left: no $ref, anyOf, const or title; every node has one type."""
+    for path, node in nodes(ROOT):
+        assert node.keys() <= STRUCTURAL_KEYWORDS, path
+        assert node["type"] in {"object", "array", "string", "integer", "number", "boolean"}, path
+
+
+def test_every_field_is_explained() -> None:
+    """`kubectl explain` has a sentence for each field."""
+    silent = [path for path, node in nodes(ROOT) if "description" not in node and not path.endswith("[]")]
+    assert silent == []
+
+
+def test_objects_list_their_fields_or_keep_unknown_ones() -> None:
+    """No object is closed by accident: what has no properties says that it keeps everything."""
+    free_form = [path for path, node in nodes(ROOT) if node["type"] == "object" and not node.get("properties")]
+    assert free_form == [".spec.params"]
+    assert ROOT["properties"]["spec"]["properties"]["params"]["x-kubernetes-preserve-unknown-fields"] is True
+
+
+def test_the_defaults_of_the_schema_are_those_of_the_models() -> None:
+    """The server fills in what the operator would assume."""
+    fields = ROOT["properties"]["spec"]["properties"]
+    stated = {name: schema["default"] for name, schema in fields.items() if "default" in schema}
+    assumed = StrategyRunSpec.model_validate({"source": {"inline": "x"}}).document()
+    assert stated == {name: value for name, value in assumed.items() if name != "source"}
+    assert fields["evaluation"]["default"] == {
+        name: schema["default"] for name, schema in fields["evaluation"]["properties"].items()
+    }
+
+
+def test_the_server_adds_nothing_to_a_status() -> None:
+    """The status is the operator's word alone."""
+    assert [path for path, node in nodes(structural(StrategyRunStatus, defaults=False)) if "default" in node] == []
+
+
+def test_whole_numbers_are_written_as_the_server_stores_them() -> None:
+    """10.0 becomes 10, so that the file and the object in the cluster do not differ."""
+    feesBps = structural(Evaluation, defaults=True)["properties"]["feesBps"]  # noqa: N806
+    assert repr(feesBps["default"]) == "10"
+
+
+def test_conditions_merge_by_type() -> None:
+    """Conditions are a map by type, so that each stands once."""
+    conditions = ROOT["properties"]["status"]["properties"]["conditions"]
+    assert conditions["x-kubernetes-list-type"] == "map"
+    assert conditions["x-kubernetes-list-map-keys"] == ["type"]
+
+
+def test_columns_show_fields_of_the_schema() -> None:
+    """Every column's path leads to a field that exists, of the column's type."""
+    for column in VERSION["additionalPrinterColumns"]:
+        if column["jsonPath"] == ".metadata.creationTimestamp":
+            continue
+        paths = {path: node["type"] for path, node in nodes(ROOT)}
+        assert paths[column["jsonPath"].replace("[-1:]", "[]")] == column["type"], column
+
+
+@pytest.mark.parametrize(
+    ("type_", "constraints", "expected"),
+    [
+        pytest.param(int | None, {"default": None}, {"type": "integer"}, id="optional"),
+        pytest.param(Literal["a"], {}, {"type": "string", "enum": ["a"]}, id="const"),
+        pytest.param(Literal["a", "b"], {}, {"type": "string", "enum": ["a", "b"]}, id="enum"),
+        pytest.param(
+            float,
+            {"gt": 0, "lt": 2.5},
+            {"type": "number", "minimum": 0, "exclusiveMinimum": True, "maximum": 2.5, "exclusiveMaximum": True},
+            id="exclusive-bounds",
+        ),
+        pytest.param(
+            tuple[str, ...],
+            {"max_length": 3},
+            {"type": "array", "items": {"type": "string"}, "maxItems": 3},
+            id="tuple",
+        ),
+        pytest.param(
+            dict[str, Any],
+            {"max_length": 3},
+            {"type": "object", "maxProperties": 3, "x-kubernetes-preserve-unknown-fields": True},
+            id="free-form",
+        ),
+        pytest.param(
+            Annotated[str, Field(max_length=3)] | None,
+            {"default": None, "description": "d"},
+            {"type": "string", "maxLength": 3, "description": "d"},
+            id="optional-with-bound",
+        ),
+    ],
+)
+def test_translates(type_: Any, constraints: dict[str, Any], expected: Schema) -> None:
+    """What pydantic says in its dialect is said in that of the API server."""
+    assert field(type_, **constraints) == expected
+
+
+class Inner(BaseModel):
+    """An inner model."""
+
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": [{"rule": "true"}]})
+
+    name: str
+
+
+@pytest.mark.parametrize(
+    ("type_", "constraints", "complaint"),
+    [
+        pytest.param(int | str, {}, "anyOf with several types", id="union"),
+        pytest.param(tuple[int, str], {}, "prefixItems", id="fixed-tuple"),
+        pytest.param(dict[str, int], {}, "additionalProperties", id="typed-map"),
+        pytest.param(set[str], {}, "uniqueItems", id="set"),
+        pytest.param(Annotated[int, Field(multiple_of=2)], {}, "multipleOf", id="multiple-of"),
+        pytest.param(Annotated[int, Field(gt=1, ge=1)], {}, "both minimum and exclusiveMinimum", id="two-bounds"),
+        pytest.param(Any, {}, "needs a type", id="anything"),
+        pytest.param(JsonValue, {}, "needs a type", id="json"),
+        pytest.param(list[str], {"default_factory": list}, "default_factory", id="default-factory"),
+        pytest.param(
+            Inner,
+            {"json_schema_extra": {"x-kubernetes-validations": [{"rule": "false"}]}},
+            "field and type both say x-kubernetes-validations",
+            id="rules-twice",
+        ),
+    ],
+)
+def test_refuses(type_: Any, constraints: dict[str, Any], complaint: str) -> None:
+    """What a structural schema cannot say is an error that names the field, never lost."""
+    with pytest.raises(SchemaError, match=r"^Sample\.field: ") as refusal:
+        field(type_, **constraints)
+    assert complaint in str(refusal.value)
+
+
+def test_refuses_closed_objects() -> None:
+    """CRDs forbid `additionalProperties: false`; the server refuses unknown fields by itself."""
+
+    class Closed(BaseModel):
+        """A closed object."""
+
+        model_config = ConfigDict(extra="forbid")
+
+    with pytest.raises(SchemaError, match="additionalProperties: False"):
+        structural(Closed, defaults=True)
+
+
+@given(
+    st.sampled_from(
+        [
+            "allOf",
+            "oneOf",
+            "not",
+            "if",
+            "patternProperties",
+            "propertyNames",
+            "contains",
+            "dependentRequired",
+            "deprecated",
+            "examples",
+            "readOnly",
+            "nullable",
+            "discriminator",
+            "contentEncoding",
+            "$id",
+            "$schema",
+        ]
+    )
+    | st.text(min_size=1).filter(lambda keyword: keyword not in STRUCTURAL_KEYWORDS | {"title", "const"})
+)
+def test_refuses_any_unknown_keyword(keyword: str) -> None:
+    """A keyword that nobody has thought of stops the generation."""
+    with pytest.raises(SchemaError, match=r"^Sample\.field: "):
+        field(str, json_schema_extra={keyword: True})
