@@ -1,1 +1,1 @@
-"""Where the domain meets the world: cluster, files, environment, child processes."""
+"""Where the operator meets the cluster, the clock and the files."""

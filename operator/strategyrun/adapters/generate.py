@@ -6,6 +6,8 @@ from typing import Any
 import yaml
 
 from strategyrun.domain.crd import crd
+from strategyrun.domain.outcomes import FAILURES
+from strategyrun.domain.strategyrun import FailureClass
 
 _HEADER = "# Generated from operator/strategyrun/domain by `make generate`; edit the models there.\n"
 
@@ -13,15 +15,42 @@ _HEADER = "# Generated from operator/strategyrun/domain by `make generate`; edit
 def generated_files() -> dict[Path, str]:
     """Return the content of each generated file by its path below the checkout."""
     definition = crd()
-    return {Path("crds", f"{definition['metadata']['name']}.yaml"): _HEADER + _yaml(definition)}
+    return {
+        Path("crds", f"{definition['metadata']['name']}.yaml"): _HEADER + _yaml(definition),
+        Path("docs", "outcomes.md"): _outcomes(),
+    }
 
 
-def write_generated(root: Path) -> None:
-    """Write the generated files into a checkout."""
-    for path, content in generated_files().items():
+def write_generated(root: Path) -> list[Path]:
+    """Write the generated files into a checkout and return their paths."""
+    files = generated_files()
+    for path, content in files.items():
         target = root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(content, encoding="utf-8")
+    return list(files)
+
+
+_CLASSES = {
+    FailureClass.USER: "The strategy or the manifest has to change. Never retried.",
+    FailureClass.SANDBOX: "The sandbox itself could not start or cannot be trusted. An administrator has to act.",
+    FailureClass.PLATFORM: "The cluster lost the run. Retried up to `spec.retry.limit` times.",
+}
+
+
+def _outcomes() -> str:
+    lines = [
+        "<!-- Generated from operator/strategyrun/domain/outcomes.py by `make generate`. -->",
+        "# Outcomes",
+        "",
+        "A run ends `Succeeded` with reason `Evaluated`, or `Failed` with one of the reasons below. The reason,",
+        "its class and the hint stand in `status.failure` and in the columns of `kubectl get srun`.",
+    ]
+    for class_, meaning in _CLASSES.items():
+        lines += ["", f"## {class_}", "", meaning, "", "| reason | what happened | what to do |", "|---|---|---|"]
+        rows = (row for row in FAILURES.values() if row.class_ is class_)
+        lines += [f"| `{row.reason}` | {row.meaning} | {row.hint} |" for row in rows]
+    return "\n".join(lines) + "\n"
 
 
 def _yaml(document: dict[str, Any]) -> str:

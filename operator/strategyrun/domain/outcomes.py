@@ -42,6 +42,7 @@ class Reason(StrEnum):
     TAMPERED = "Tampered"
 
     UNSCHEDULABLE = "Unschedulable"
+    POLICY_DENIED = "PolicyDenied"
     EVICTED = "Evicted"
     NODE_LOST = "NodeLost"
     JOB_VANISHED = "JobVanished"
@@ -175,6 +176,11 @@ _FAILURES = [
             Reason.UNSCHEDULABLE,
             "No node had room for the pod in time.",
             "Add nodes, or lower maxActiveRuns in config/sandbox.yaml.",
+        ),
+        (
+            Reason.POLICY_DENIED,
+            "The API server refused the Job: an admission policy of the cluster, or a namespace that is being deleted.",
+            "Read status.message; it is the API server's own.",
         ),
         (
             Reason.EVICTED,

@@ -27,6 +27,7 @@ from strategyrun.domain.strategyrun import (
     StrategyRun,
     StrategyRunStatus,
 )
+from strategyrun.domain.text import clean
 from strategyrun.domain.verdict import Fault, Pending, Running, Success, judge
 from strategyrun.domain.vetting import Flaw
 
@@ -60,6 +61,8 @@ class Seen:
     """A fresh unguessable word, for the Job that may be created now."""
     gone: frozenset[str] = frozenset()
     """UIDs of Jobs that a direct read of the API server did not find."""
+    refused: str | None = None
+    """Why the API server refused the Job, if it did."""
 
 
 @dataclass(frozen=True)
@@ -195,6 +198,8 @@ class Reconciler:
 
     def _without_job(self, seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: datetime) -> Decision:
         """Create the Job that is on record, unless it was there already and somebody deleted it."""
+        if seen.refused:
+            return _ended(seen, status, now, Fault(Reason.POLICY_DENIED, clean(seen.refused)))
         if attempt.job_uid is None:
             vetted = _current(seen, status, now)
             if vetted is None:

@@ -1,0 +1,31 @@
+"""The limited process in which hostile source is read: source on stdin, flaws as JSON on stdout.
+
+Run as a script by `adapters.vetting`, isolated and without site-packages, so that it starts fast
+and holds nothing worth stealing.
+"""
+
+import dataclasses
+import json
+import resource
+import sys
+from pathlib import Path
+
+CPU_SECONDS = 4
+MEMORY_BYTES = 512 * 1024 * 1024
+
+
+def main() -> None:
+    """Vet standard input within limits of CPU, memory and files."""
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    from strategyrun.domain.vetting import SIZE_LIMIT_BYTES, vet  # noqa: PLC0415 - the path is set just above
+
+    flaws = vet(sys.stdin.buffer.read(SIZE_LIMIT_BYTES + 1))
+    json.dump([dataclasses.asdict(flaw) for flaw in flaws], sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
