@@ -140,6 +140,11 @@ class Cluster:
         """Ask for the deletion of an object; what it owns follows in the background."""
         self._json("DELETE", self._path(kind, namespace, name), {"propagationPolicy": "Background"})
 
+    def resources(self, api_version: str) -> dict[str, Manifest]:
+        """Discover the resources of a group and version, by name."""
+        found = self._json("GET", f"/{_root(api_version)}/{api_version}")["resources"]
+        return {resource["name"]: resource for resource in found}
+
     def logs(self, pod: str, container: str, namespace: str) -> str:
         """Read what a container has printed."""
         return self.request("GET", self._path(POD, namespace, pod, "log"), {"container": container})
@@ -194,17 +199,17 @@ class Cluster:
 
     def _path(self, kind: Kind, namespace: str | None, name: str = "", subresource: str = "") -> str:
         resource, namespaced = self._resource(kind)
-        root = "api" if "/" not in kind.api_version else "apis"
         inside = ["namespaces", namespace] if namespaced and namespace else []
-        return "/" + "/".join(filter(None, [root, kind.api_version, *inside, resource, name, subresource]))
+        return "/" + "/".join(
+            filter(None, [_root(kind.api_version), kind.api_version, *inside, resource, name, subresource])
+        )
 
     def _resource(self, kind: Kind) -> tuple[str, bool]:
         if kind not in self._resources:
-            root = "api" if "/" not in kind.api_version else "apis"
-            for resource in self._json("GET", f"/{root}/{kind.api_version}")["resources"]:
-                if "/" not in resource["name"]:
+            for name, resource in self.resources(kind.api_version).items():
+                if "/" not in name:
                     known = Kind(kind.api_version, resource["kind"])
-                    self._resources[known] = (resource["name"], resource["namespaced"])
+                    self._resources[known] = (name, resource["namespaced"])
         if kind not in self._resources:
             raise RefusedError(404, f"the API server has no {kind.kind} in {kind.api_version}")
         return self._resources[kind]
@@ -248,14 +253,20 @@ def _kubeconfig() -> Path:
     return Path(asked.stdout.strip())
 
 
+def _root(api_version: str) -> str:
+    return "apis" if "/" in api_version else "api"
+
+
 def _namespace(manifest: Manifest) -> str | None:
     namespace: str | None = manifest["metadata"].get("namespace")
     return namespace
 
 
 def _message(text: str) -> str:
+    """Read a refusal the way kubectl prints it: the causes in full, where there are any."""
     try:
-        message: str = json.loads(text)["message"]
-    except (ValueError, KeyError, TypeError):
+        status = json.loads(text)
+    except ValueError:
         return text
-    return message
+    causes = status.get("details", {}).get("causes", [])
+    return "\n".join(f"{cause.get('field')}: {cause.get('message')}" for cause in causes) or str(status["message"])

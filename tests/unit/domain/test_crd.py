@@ -1,6 +1,5 @@
 """The CRD that is made from the models."""
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -9,10 +8,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from strategyrun.domain.crd import Schema, SchemaError, crd, structural
-from strategyrun.domain.strategyrun import Evaluation, StrategyRunSpec, StrategyRunStatus
+from strategyrun.domain.strategyrun import StrategyRunSpec
+from support.schema import NODES, SPEC, STATUS
 
 VERSION = crd()["spec"]["versions"][0]
-ROOT: Schema = VERSION["schema"]["openAPIV3Schema"]
 
 # What apiextensions.k8s.io/v1 allows in a structural schema and this project uses.
 STRUCTURAL_KEYWORDS = {
@@ -42,15 +41,6 @@ STRUCTURAL_KEYWORDS = {
 }
 
 
-def nodes(schema: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
-    """Walk a structural schema: each node with its path."""
-    yield path, schema
-    for name, each in schema.get("properties", {}).items():
-        yield from nodes(each, f"{path}.{name}")
-    if "items" in schema:
-        yield from nodes(schema["items"], f"{path}[]")
-
-
 def field(type_: Any, **constraints: Any) -> Schema:
     """Translate a model with one field of the given type."""
     model = type("Sample", (BaseModel,), {"__annotations__": {"field": type_}, "field": Field(**constraints)})
@@ -60,27 +50,27 @@ def field(type_: Any, **constraints: Any) -> Schema:
 
 def test_every_node_is_structural() -> None:
     """Nothing of pydantic's dialect is left: no $ref, anyOf, const or title; every node has one type."""
-    for path, node in nodes(ROOT):
+    for path, node in NODES.items():
         assert node.keys() <= STRUCTURAL_KEYWORDS, path
         assert node["type"] in {"object", "array", "string", "integer", "number", "boolean"}, path
 
 
 def test_every_field_is_explained() -> None:
     """`kubectl explain` has a sentence for each field."""
-    silent = [path for path, node in nodes(ROOT) if "description" not in node and not path.endswith("[]")]
+    silent = [path for path, node in NODES.items() if "description" not in node and not path.endswith("[]")]
     assert silent == []
 
 
 def test_objects_list_their_fields_or_keep_unknown_ones() -> None:
     """No object is closed by accident: what has no properties says that it keeps everything."""
-    free_form = [path for path, node in nodes(ROOT) if node["type"] == "object" and not node.get("properties")]
-    assert free_form == [".spec.params"]
-    assert ROOT["properties"]["spec"]["properties"]["params"]["x-kubernetes-preserve-unknown-fields"] is True
+    free_form = [path for path, node in NODES.items() if node["type"] == "object" and not node.get("properties")]
+    assert free_form == ["spec.params"]
+    assert SPEC["spec.params"]["x-kubernetes-preserve-unknown-fields"] is True
 
 
 def test_the_defaults_of_the_schema_are_those_of_the_models() -> None:
     """The server fills in what the operator would assume."""
-    fields = ROOT["properties"]["spec"]["properties"]
+    fields = SPEC["spec"]["properties"]
     stated = {name: schema["default"] for name, schema in fields.items() if "default" in schema}
     assumed = StrategyRunSpec.model_validate({"source": {"inline": "x"}}).document()
     assert stated == {name: value for name, value in assumed.items() if name != "source"}
@@ -91,18 +81,18 @@ def test_the_defaults_of_the_schema_are_those_of_the_models() -> None:
 
 def test_the_server_adds_nothing_to_a_status() -> None:
     """The status is the operator's word alone."""
-    assert [path for path, node in nodes(structural(StrategyRunStatus, defaults=False)) if "default" in node] == []
+    assert [path for path, node in STATUS.items() if "default" in node] == []
 
 
 def test_whole_numbers_are_written_as_the_server_stores_them() -> None:
     """10.0 becomes 10, so that the file and the object in the cluster do not differ."""
-    feesBps = structural(Evaluation, defaults=True)["properties"]["feesBps"]  # noqa: N806
-    assert repr(feesBps["default"]) == "10"
+    assert repr(SPEC["spec.evaluation.feesBps"]["default"]) == "10"
+    assert repr(SPEC["spec.evaluation"]["default"]["feesBps"]) == "10"
 
 
 def test_conditions_merge_by_type() -> None:
     """Conditions are a map by type, so that each stands once."""
-    conditions = ROOT["properties"]["status"]["properties"]["conditions"]
+    conditions = STATUS["status.conditions"]
     assert conditions["x-kubernetes-list-type"] == "map"
     assert conditions["x-kubernetes-list-map-keys"] == ["type"]
 
@@ -110,10 +100,9 @@ def test_conditions_merge_by_type() -> None:
 def test_columns_show_fields_of_the_schema() -> None:
     """Every column's path leads to a field that exists, of the column's type."""
     for column in VERSION["additionalPrinterColumns"]:
-        if column["jsonPath"] == ".metadata.creationTimestamp":
-            continue
-        paths = {path: node["type"] for path, node in nodes(ROOT)}
-        assert paths[column["jsonPath"].replace("[-1:]", "[]")] == column["type"], column
+        path = column["jsonPath"].removeprefix(".").replace("[-1:]", "[]")
+        if path != "metadata.creationTimestamp":
+            assert STATUS[path]["type"] == column["type"], column
 
 
 @pytest.mark.parametrize(

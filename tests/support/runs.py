@@ -1,0 +1,38 @@
+"""StrategyRuns that tests apply and wait for."""
+
+from typing import Any
+
+from support.cluster import STRATEGY_RUN, Cluster, Kind, Manifest
+from support.waiting import wait_until
+
+HOLD_EVERYTHING = """\
+def strategy(data, params):
+    return data["close"].notna()
+"""
+
+
+def strategy_run(name: str = "run", namespace: str = "default", *, kind: Kind = STRATEGY_RUN, **spec: Any) -> Manifest:
+    """Build a StrategyRun: the shortest valid one, with the given fields of spec in place of its own."""
+    return {
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"source": {"inline": HOLD_EVERYTHING}} | spec,
+    }
+
+
+def condition(run: Manifest, kind: str) -> str:
+    """Read the status of a condition; Unknown where it is absent."""
+    conditions: dict[str, str] = {each["type"]: each["status"] for each in run.get("status", {}).get("conditions", [])}
+    return conditions.get(kind, "Unknown")
+
+
+def wait_finished(cluster: Cluster, namespace: str, name: str = "run", *, seconds: float = 180) -> Manifest:
+    """Wait for a run's answer and return the run."""
+    return wait_until(
+        f"StrategyRun {namespace}/{name} is Finished",
+        lambda: cluster.get(STRATEGY_RUN, name, namespace),
+        lambda run: condition(run, "Finished") == "True",
+        seconds=seconds,
+        every=0.25,
+    )
