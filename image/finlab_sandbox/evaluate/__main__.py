@@ -1,0 +1,9 @@
+"""`python3 -I -m finlab_sandbox.evaluate`: exit code 0 whenever a verdict was reached."""
+
+import os
+
+from finlab_sandbox.evaluate.step import Paths, evaluate
+
+if __name__ == "__main__":
+    evaluate(Paths(), nonce=os.environ["FINLAB_NONCE"])
+    os._exit(0)  # nothing is left to flush; tearing numpy down costs milliseconds

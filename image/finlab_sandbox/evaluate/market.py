@@ -1,0 +1,33 @@
+"""Reads the market data that positions are scored on: a trusted, read-only dataset directory."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Market(NamedTuple):
+    """One price per calendar day (int32 days since 1970-01-01) and symbol; NaN where there was none above 0."""
+
+    symbols: list[str]
+    calendar: NDArray[np.int32]
+    prices: NDArray[np.float64]
+    sha256: str
+
+
+def read_market(directory: str, price: str) -> Market:
+    """The dataset's `price`: Close, AdjClose, or Auto (adj_close where the dataset has it, else close)."""
+    with open(os.path.join(directory, "manifest.json"), encoding="utf-8") as file:
+        manifest = json.load(file)
+    auto = "adj_close" if "adj_close" in manifest["fields"] else "close"
+    field = {"Auto": auto, "AdjClose": "adj_close", "Close": "close"}[price]
+    dates = np.load(os.path.join(directory, "dates.npy"), allow_pickle=False)
+    prices = np.load(os.path.join(directory, f"{field}.npy"), allow_pickle=False)
+    prices[~(prices > 0.0)] = np.nan
+    return Market(manifest["symbols"], dates.astype("datetime64[D]").astype(np.int32), prices, manifest["sha256"])
