@@ -1,0 +1,227 @@
+"""PID 1 of the untrusted step: forks the child, keeps the time limit, passes output on, says how it ended.
+
+It imports nothing heavy and parses nothing that the strategy made but one small JSON line.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import signal
+import stat
+import struct
+import time
+from typing import TYPE_CHECKING
+
+from finlab_sandbox.harness import reasons, text
+from finlab_sandbox.harness.ending import Ending, document_of
+
+if TYPE_CHECKING:
+    from finlab_sandbox.harness.paths import Paths
+
+LOG_CAP = 1024 * 1024
+TAIL_BYTES = 16 * 1024
+SAID_BYTES = 16 * 1024
+CHUNK = 64 * 1024
+DRAIN_READS = 32  # twice what a pipe can hold; who writes on after the end is not listened to
+TRACE_GRACE = 0.2  # seconds between asking a strategy out of time where it is and killing it
+CUT = f"\n[finlab-sandbox] output is cut here, after {LOG_CAP} bytes\n".encode()
+STARTED = b"S"
+PR_SET_DUMPABLE = 4
+EXIT_CODES = {reasons.COMPLETED: 0, reasons.IMAGE_INVALID: 2}
+
+
+def supervise(paths: Paths) -> int:
+    """Runs the strategy to its end, writes the document, returns the exit code."""
+    try:
+        with open(paths.input, encoding="utf-8") as file:
+            limit = float(json.load(file)["timeoutSeconds"])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        end = Ending(said=json.dumps({"message": f"input.json: {type(error).__name__}: {error}"}).encode())
+    else:
+        end = _Child(paths, limit).watch()
+    document = document_of(end)
+    _write(paths.document, text.encode(document))
+    return EXIT_CODES.get(document["reason"], 1)
+
+
+class _Child:
+    """The forked child as seen from outside, from the fork to its end."""
+
+    def __init__(self, paths: Paths, limit: float) -> None:
+        self._paths = paths
+        self._limit = limit
+        self._output, output = os.pipe()
+        self._status, status = os.pipe()
+        self._alone = os.getpid() == 1
+        self._began = time.monotonic()
+        self._pid = os.fork()
+        if self._pid == 0:
+            _become_child(paths, output, status)
+        if not self._alone:
+            os.setpgid(self._pid, self._pid)
+        os.close(output)
+        os.close(status)
+        # Without this the child, being of the same user, could write to this process's memory. The child is still our
+        # own code while it imports; where a seccomp profile refuses the call, the child is a nuisance to its own run
+        # alone.
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+        self._started_at: float | None = None
+        self._said = b""
+        self._tail = b""
+        self._logged = 0
+        self._timed_out = False
+        self._stopped = False
+        self._end: tuple[int | None, int | None] | None = None
+
+    def watch(self) -> Ending:
+        """Waits for the end, by itself or by the time limit."""
+        wake = _wake_on_signals()
+        poller = select.poll()
+        for descriptor in (self._output, self._status, wake):
+            os.set_blocking(descriptor, False)
+            poller.register(descriptor, select.POLLIN)
+        deadline = self._began + self._limit
+        self._reap()
+        while self._end is None:
+            for descriptor, _ in poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                if descriptor == wake:
+                    self._stopped |= signal.SIGTERM in os.read(wake, 64)
+                    self._reap()
+                elif not self._take(descriptor):
+                    poller.unregister(descriptor)
+            if self._stopped:
+                self._kill_all()
+            elif time.monotonic() >= deadline:
+                if self._timed_out:
+                    self._kill_all()
+                else:
+                    self._timed_out = True
+                    os.kill(self._pid, signal.SIGUSR1)
+                deadline = time.monotonic() + TRACE_GRACE
+        ended = time.monotonic()
+        self._kill_all()
+        for descriptor in (self._output, self._status):
+            for _ in range(DRAIN_READS):
+                if not self._take(descriptor):
+                    break
+        started = self._started_at is not None
+        imported = self._started_at if self._started_at is not None else ended
+        code, number = self._end
+        return Ending(
+            exit_code=code,
+            signal=number,
+            started=started,
+            timed_out=self._timed_out,
+            stopped=self._stopped,
+            said=self._said,
+            handed_over=looks_like_positions(self._paths.positions),
+            output=self._tail,
+            limit=self._limit,
+            imports=imported - self._began,
+            strategy=ended - imported,
+        )
+
+    def _take(self, descriptor: int) -> bool:
+        """Reads once from a pipe of the child. False when there is nothing more to read now or ever."""
+        try:
+            content = os.read(descriptor, CHUNK)
+        except BlockingIOError:
+            return False
+        if descriptor == self._output:
+            self._log(content)
+        elif self._started_at is None and content.startswith(STARTED):
+            self._started_at = time.monotonic()
+            self._said = content[len(STARTED) :]
+        else:
+            self._said = (self._said + content)[:SAID_BYTES]
+        return bool(content)
+
+    def _log(self, content: bytes) -> None:
+        """Passes output on up to the cap, and keeps its tail."""
+        self._tail = (self._tail + content)[-TAIL_BYTES:]
+        if self._logged <= LOG_CAP:
+            room = LOG_CAP - self._logged
+            _write_all(1, content[:room] + (CUT if len(content) > room else b""))
+        self._logged += len(content)
+
+    def _reap(self) -> None:
+        """Collects what has ended: the child, and orphans that PID 1 inherits."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self._pid:
+                code = os.waitstatus_to_exitcode(status)
+                self._end = (code, None) if code >= 0 else (None, -code)
+
+    def _kill_all(self) -> None:
+        """SIGKILL for the child and everything that it started."""
+        try:
+            if self._alone:
+                os.kill(-1, signal.SIGKILL)
+            else:
+                os.killpg(self._pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def looks_like_positions(path: str) -> bool:
+    """Whether a plain file with the header of the hand-over format and the size it promises is there."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        status = os.fstat(descriptor)
+        header = os.pread(descriptor, 16, 0) if stat.S_ISREG(status.st_mode) else b""
+    finally:
+        os.close(descriptor)
+    if len(header) != 16:
+        return False
+    magic, dates, symbols = struct.unpack("<8sII", header)
+    size: int = 16 + 4 * (dates + symbols) + 8 * dates * symbols
+    return magic == b"FLBPOS1\n" and status.st_size == size
+
+
+def _become_child(paths: Paths, output: int, status: int) -> None:
+    """Never returns: the child's life, from the fork to its exit."""
+    code = 1
+    try:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        from finlab_sandbox.harness.child import live  # noqa: PLC0415 - nothing heavy before the fork
+
+        code = live(paths, status)
+    finally:
+        os._exit(code)
+
+
+def _wake_on_signals() -> int:
+    """A descriptor that receives the number of each SIGCHLD and SIGTERM."""
+    wake, end = os.pipe()
+    os.set_blocking(end, False)
+    signal.set_wakeup_fd(end)
+    for number in (signal.SIGCHLD, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    return wake
+
+
+def _write(path: str, content: bytes) -> None:
+    """One write, over anything that the strategy may have put there."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    try:
+        _write_all(descriptor, content)
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    while content:
+        content = content[os.write(descriptor, content) :]

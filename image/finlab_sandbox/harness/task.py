@@ -1,0 +1,41 @@
+"""The second step: what to run, from the input document."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from finlab_sandbox.harness import reasons
+from finlab_sandbox.harness.reasons import RunError
+
+if TYPE_CHECKING:
+    from finlab_sandbox.harness.paths import Paths
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Task:
+    """One strategy with its parameters and the directory of its dataset."""
+
+    source: bytes
+    params: dict[str, Any]
+    dataset: str
+
+
+def read_task(paths: Paths) -> Task:
+    """Reads input.json and the code once; the bytes that match the promised hash are the bytes that run."""
+    document = json.loads(Path(paths.input).read_bytes())
+    if document["schema"] != SCHEMA:
+        raise RunError(reasons.IMAGE_INVALID, f"input.json has schema {document['schema']}, not {SCHEMA}")
+    source = Path(paths.code).read_bytes()
+    found = hashlib.sha256(source).hexdigest()
+    if found != document["codeSHA256"]:
+        raise RunError(reasons.IMAGE_INVALID, f"strategy.py has sha256 {found}, not {document['codeSHA256']}")
+    dataset = document["dataset"]
+    if not (Path(dataset["path"]) / "manifest.json").is_file():
+        raise RunError(reasons.DATA_MISSING, f"there is no dataset at {dataset['path']}")
+    return Task(source, document["params"], dataset["path"])
