@@ -1,13 +1,11 @@
 """Fixtures of every test that needs a real cluster."""
 
-import re
 from collections.abc import Generator, Iterator
-from secrets import token_hex
 
 import pytest
 
-from support.cluster import NAMESPACE, SERVICE_ACCOUNT, Cluster, describe
-from support.waiting import wait_until
+from support.cluster import Cluster, describe
+from support.namespaces import temporary_namespace
 
 
 @pytest.fixture(scope="session")
@@ -19,26 +17,8 @@ def cluster() -> Cluster:
 @pytest.fixture
 def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
     """Make a namespace for one test, and ask for its deletion afterwards without waiting."""
-    slug = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_"))[:40].strip("-")
-    name = f"{slug}-{token_hex(3)}"
-    cluster.create(
-        {
-            "apiVersion": NAMESPACE.api_version,
-            "kind": NAMESPACE.kind,
-            "metadata": {
-                "name": name,
-                "labels": {"finlab-sandbox.dev/test": "true"},
-                "annotations": {"finlab-sandbox.dev/test": request.node.nodeid},
-            },
-        }
-    )
-    wait_until(
-        f"namespace {name} can hold pods",
-        lambda: cluster.find(SERVICE_ACCOUNT, "default", name),
-        lambda account: account is not None,
-    )
-    yield name
-    cluster.delete(NAMESPACE, name)
+    with temporary_namespace(cluster, request.node.nodeid) as name:
+        yield name
 
 
 @pytest.hookimpl(wrapper=True)

@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -130,6 +132,26 @@ class Cluster:
         items: list[Manifest] = self._json("GET", self._path(kind, namespace), query)["items"]
         return items
 
+    def version(self, kind: Kind, namespace: str | None = None) -> str:
+        """Read the resource version from which a watch sees all that happens from now on."""
+        version: str = self._json("GET", self._path(kind, namespace), {"limit": "1"})["metadata"]["resourceVersion"]
+        return version
+
+    def watch(
+        self, kind: Kind, namespace: str | None = None, *, since: str, seconds: int
+    ) -> Iterator[tuple[str, Manifest]]:
+        """Yield each change after a resource version, as its type and the object, for so many seconds.
+
+        Raises RefusedError (410) where the API server no longer knows that version.
+        """
+        query = {"watch": "true", "resourceVersion": since, "timeoutSeconds": str(seconds)}
+        with closing(self._open("GET", self._path(kind, namespace), query, timeout=seconds + 30).response) as lines:
+            for line in lines:
+                change = json.loads(line)
+                if change["type"] == "ERROR":
+                    raise RefusedError(change["object"].get("code", 0), change["object"].get("message", ""))
+                yield change["type"], change["object"]
+
     def table(self, kind: Kind, namespace: str | None = None) -> Manifest:
         """Read a list as the rows and columns that kubectl prints."""
         accept = "application/json;as=Table;v=v1;g=meta.k8s.io"
@@ -175,15 +197,29 @@ class Cluster:
         timeout: float = 60,
     ) -> str:
         """Send one request and return the answer's text; raises RefusedError for a no."""
+        opened = self._open(method, path, query, body, content_type=content_type, accept=accept, timeout=timeout)
+        text: str = opened.read().decode()
+        return text
+
+    def _open(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None = None,
+        body: Manifest | None = None,
+        *,
+        content_type: str = "application/json",
+        accept: str = "application/json, */*",
+        timeout: float,
+    ) -> Any:
         headers = {"Accept": accept, "Content-Type": content_type}
         prepared = self._api.param_serialize(
             method, path, query_params=query or {}, header_params=headers, body=body, auth_settings=["BearerToken"]
         )
         response = self._api.call_api(*prepared, _request_timeout=timeout)
-        text: str = response.read().decode()
         if response.status >= 400:
-            raise RefusedError(response.status, _message(text))
-        return text
+            raise RefusedError(response.status, _message(response.read().decode()))
+        return response
 
     def _json(
         self,
