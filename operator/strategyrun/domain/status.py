@@ -173,8 +173,8 @@ def _duration(status: StrategyRunStatus, now: datetime) -> str:
 def _summary(metrics: Metrics, duration: str) -> Summary:
     return Summary(
         sharpe="" if metrics.sharpe is None else f"{metrics.sharpe:.2f}",
-        total_return="" if metrics.total_return is None else f"{metrics.total_return:+.1%}",
-        max_drawdown="" if metrics.max_drawdown is None else f"{metrics.max_drawdown:.1%}",
+        total_return="" if metrics.total_return is None else f"{metrics.total_return * 100:.1f}",
+        max_drawdown="" if metrics.max_drawdown is None else f"{metrics.max_drawdown * 100:.1f}",
         trades="" if metrics.trades is None else str(metrics.trades),
         duration=duration,
     )

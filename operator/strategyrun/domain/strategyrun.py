@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, JsonValue, StringConstraints
 
 from strategyrun.domain.model import Model, Timestamp
+from strategyrun.domain.vetting import SIZE_LIMIT_BYTES
 
 GROUP = "finlab-sandbox.dev"
 VERSION = "v1alpha1"
@@ -18,7 +19,6 @@ KIND = "StrategyRun"
 PLURAL = "strategyruns"
 RERUN_ANNOTATION = f"{GROUP}/rerun"
 
-SOURCE_LIMIT_BYTES = 128 * 1024
 HISTORY_LIMIT = 5
 
 DnsLabel = Annotated[str, StringConstraints(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
@@ -66,9 +66,9 @@ class Source(Model):
         description="The source itself: Python that defines strategy(data, params).",
         json_schema_extra=_validations(
             {
-                "rule": f"size(bytes(self)) <= {SOURCE_LIMIT_BYTES}",
+                "rule": f"size(bytes(self)) <= {SIZE_LIMIT_BYTES}",
                 # format, for the cost of a sum with string() is over the server's budget.
-                "messageExpression": f"'must be at most {SOURCE_LIMIT_BYTES} bytes in UTF-8, found %d'"
+                "messageExpression": f"'must be at most {SIZE_LIMIT_BYTES} bytes in UTF-8, found %d'"
                 ".format([size(bytes(self))])",
                 "reason": "FieldValueForbidden",
             }
@@ -239,11 +239,11 @@ class Metrics(Model):
 
 
 class Summary(Model):
-    """Short texts for the columns of kubectl; read numbers from metrics."""
+    """Rounded metrics as texts: what kubectl shows in columns and sorts by. Programs read metrics."""
 
     sharpe: str = Field(default="", description="Sharpe ratio, two decimals.")
-    total_return: str = Field(default="", description="Growth of equity, in percent.")
-    max_drawdown: str = Field(default="", description="Largest fall of equity, in percent.")
+    total_return: str = Field(default="", description="Growth of equity, in percent, one decimal.")
+    max_drawdown: str = Field(default="", description="Largest fall of equity, in percent, one decimal.")
     trades: str = Field(default="", description="Closed round trips.")
     duration: str = Field(default="", description="From the acceptance of the inputs to the answer.")
 
