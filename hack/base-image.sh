@@ -6,12 +6,12 @@ official=python:3.13-slim
 own=finlab-sandbox/base:$(digest_of hack/base-image.sh)
 
 for image in "$official" "$own"; do
-	docker image inspect "$image" >/dev/null 2>&1 && exec echo "$image"
+	has_image "$image" && exec echo "$image"
 done
-have_image "$official" && exec echo "$official"
+pull "$official" && exec echo "$official"
 
 say "building the base image from Debian packages (about half a minute)"
-command -v mmdebstrap >/dev/null || apt_install mmdebstrap
+has mmdebstrap || apt_install mmdebstrap
 mmdebstrap --quiet --variant=minbase --include=python3,python3-venv,ca-certificates \
 	--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
 	--dpkgopt='path-exclude=/usr/share/locale/*' \

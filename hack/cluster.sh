@@ -65,7 +65,7 @@ install_seccomp() {
 }
 
 down() {
-	command -v kind >/dev/null && docker info >/dev/null 2>&1 || return 0
+	if ! has kind || ! docker info >/dev/null 2>&1; then return; fi
 	say "deleting the cluster"
 	kind delete cluster --quiet --name "$CLUSTER"
 	docker network rm "$CLUSTER" >/dev/null 2>&1 || true

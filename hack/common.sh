@@ -21,7 +21,8 @@ die() {
 	exit 1
 }
 
-command -v sha256sum >/dev/null || sha256sum() { shasum -a 256 "$@"; } # macOS
+has() { command -v "$1" >/dev/null; }
+is_root() { [ "$(id -u)" = 0 ]; }
 
 # The first 12 hex digits of the SHA-256 of standard input.
 digest() { sha256sum | cut -c1-12; }
@@ -34,16 +35,18 @@ digest_of() {
 
 # Installs Debian packages, which only root may do and which is never done silently.
 apt_install() {
-	[ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
+	if ! is_root || ! has apt-get; then
 		die "please install: $* (only root on a Debian system can have them installed from here)"
+	fi
 	say "installing Debian packages: $*"
 	{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@"; } \
 		>"$CACHE/apt.log" 2>&1 || die "apt-get failed, see $CACHE/apt.log"
 }
 
-# True if local docker has the image, or can pull it.
-have_image() {
-	docker image inspect "$1" >/dev/null 2>&1 && return
+has_image() { docker image inspect "$1" >/dev/null 2>&1; }
+
+# True if docker could pull the image.
+pull() {
 	say "pulling $1"
 	docker pull --quiet "$1" >"$CACHE/pull.log" 2>&1 && return
 	say "cannot pull it: $(tail -n1 "$CACHE/pull.log")"

@@ -4,10 +4,10 @@
 source "$(dirname "$0")/common.sh"
 pidfile=$CACHE/dockerd.pid
 
-# The process in a pidfile, if it still is the program that wrote it.
+# The process in a pidfile, if it still runs the program that wrote it.
 living() { # PIDFILE PROGRAM
 	local pid
-	pid=$(cat "$1" 2>/dev/null) && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$2" ] && echo "$pid"
+	pid=$(cat "$1" 2>/dev/null) && [[ $(readlink "/proc/$pid/exe") = */"$2" ]] && echo "$pid"
 }
 
 may_hold_sys_resource() { # bit 24 of the bounding set
@@ -15,7 +15,7 @@ may_hold_sys_resource() { # bit 24 of the bounding set
 }
 
 start() {
-	command -v dockerd >/dev/null && command -v iptables >/dev/null || apt_install docker.io iptables
+	if ! has dockerd || ! has iptables; then apt_install docker.io iptables; fi
 	if [ -d /run/systemd/system ]; then
 		say "starting the docker service"
 		systemctl start docker
@@ -32,16 +32,22 @@ start() {
 	living "$pidfile" dockerd >/dev/null || rm -f "$pidfile"
 	living $containerd containerd >/dev/null || rm -f $containerd
 	setsid nohup dockerd "${options[@]}" </dev/null >"$CACHE/dockerd.log" 2>&1 &
+	started=$!
 }
 
 up() {
 	docker info >/dev/null 2>&1 && return
 	[ -z "${DOCKER_HOST:-}" ] || die "no Docker engine answers at DOCKER_HOST=$DOCKER_HOST"
-	[ "$(id -u)" = 0 ] && [ "$(uname)" = Linux ] || die "Docker does not answer: please install and start it, then run this again"
+	if ! is_root || [ "$(uname)" != Linux ]; then
+		die "Docker does not answer: please install and start it, then run this again"
+	fi
+	local started
 	start
-	local tries=300
+	local deadline=$((SECONDS + 60))
 	until docker info >/dev/null 2>&1; do
-		((tries--)) || die "dockerd does not answer; the end of its log: $(tail -n5 "$CACHE/dockerd.log")"
+		if ((SECONDS > deadline)) || ! kill -0 "${started:-$$}"; then
+			die "dockerd does not answer; the end of its log: $(tail -n5 "$CACHE/dockerd.log")"
+		fi
 		sleep 0.2
 	done
 }
@@ -51,7 +57,7 @@ down() {
 	pid=$(living "$pidfile" dockerd) || return 0
 	say "stopping the dockerd that was started here"
 	kill "$pid"
-	tail --pid="$pid" -f /dev/null
+	while living "$pidfile" dockerd >/dev/null; do sleep 0.1; done
 	rm -f "$pidfile"
 }
 

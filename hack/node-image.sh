@@ -6,9 +6,9 @@ stock=$(awk '$1 == "image:" {print $2}' config/kind/cluster.yaml)
 own=finlab-sandbox/kind-node:$(digest_of hack/kind-node)
 
 for image in "$stock" "$own"; do
-	docker image inspect "$image" >/dev/null 2>&1 && exec echo "$image"
+	has_image "$image" && exec echo "$image"
 done
-have_image "$stock" && exec echo "$stock"
+pull "$stock" && exec echo "$stock"
 
 say "building the node image from source (about 10 minutes on two cores the first time, 2 after that)"
 hack/kind-node/build.sh "$own"

@@ -11,7 +11,7 @@ at_least() { # VERSION MINIMUM
 
 have=$(kind version 2>/dev/null | sed 's/^kind v\([0-9.]*\).*/\1/')
 if ! at_least "${have:-0}" "$kind"; then
-	command -v go >/dev/null || die "please install kind $kind or later (or Go, to have it built here)"
+	has go || die "please install kind $kind or later (or Go, to have it built here)"
 	say "building kind $kind"
 	CGO_ENABLED=0 GOFLAGS=-trimpath GOBIN=$CACHE/bin go install -ldflags '-s -w' "sigs.k8s.io/kind@v$kind"
 fi

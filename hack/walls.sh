@@ -16,7 +16,7 @@ up() {
 }
 
 down() {
-	[ "$(id -u)" = 0 ] && command -v iptables >/dev/null || return 0
+	if ! is_root || ! has iptables; then return; fi
 	iptables --delete "${rule[@]}" 2>/dev/null || true
 	for range in "${ranges[@]}"; do ip route delete blackhole "$range" 2>/dev/null || true; done
 }

@@ -3,7 +3,7 @@
 # Nothing but Go's own caches outlives the build.
 source "$(dirname "$0")/../common.sh"
 tag=$1
-command -v mmdebstrap >/dev/null || apt_install mmdebstrap
+has mmdebstrap || apt_install mmdebstrap
 work=$(mktemp -d "$CACHE/kind-node.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/programs"
@@ -46,5 +46,5 @@ docker rmi "${images[@]}" >/dev/null
 printf %s "$release" >"$work/version"
 tar -c -C hack/kind-node Dockerfile root -C "$work" rootfs.tar images.tar version \
 	programs/{kubeadm,kubectl,kubelet,containerd,containerd-shim-runc-v2,ctr,host-local,loopback,ptp} |
-	docker build --quiet --network none --tag "$tag" - >/dev/null
+	docker build --network none --tag "$tag" - >"$CACHE/build.log" 2>&1 || die "docker build failed, see $CACHE/build.log"
 say "built $tag"

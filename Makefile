@@ -1,0 +1,42 @@
+# Every verb of the project; each is a line here and, where that is not enough, a script in hack/.
+SHELL := bash
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+export STARTED := $(shell date +%s)
+pytest := hack/with.sh .venv/bin/pytest
+
+##@ Use it
+.PHONY: demo up down clean kubeconfig
+demo: up ## run the samples in a cluster and show their metrics
+	@hack/demo.sh
+up: ## bring the cluster up with the operator in it, from whatever state
+	@hack/up.sh
+down: ## remove all that `up` made; only downloads and caches stay
+	@hack/down.sh
+clean: down ## remove the downloads too
+	@hack/clean.sh
+kubeconfig: ## print the path of the cluster's kubeconfig
+	@hack/with.sh printenv KUBECONFIG
+
+##@ Work on it
+.PHONY: test check unit e2e bench
+test: check unit e2e ## everything: check, unit, e2e
+check: venv ## lint, types, layers, generated files
+	@hack/check.sh
+unit: venv ## tests that need no cluster
+	@$(pytest) tests/unit --numprocesses auto
+e2e: up ## tests against the API server and in the cluster
+	@$(pytest) tests/contract tests/cluster
+bench: up ## measure the latency of a run against a bare Job
+	@hack/with.sh .venv/bin/python benchmarks/latency.py
+
+##@ Files that are made
+.PHONY: generate lock venv help
+generate: venv ## write the CRD and what else is made from the models
+	@.venv/bin/strategyrun generate
+lock: ## choose the newest allowed versions of all dependencies
+	@hack/lock.sh
+venv: ## make .venv, as requirements-dev.lock says
+	@hack/venv.sh
+help: ## show this
+	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile

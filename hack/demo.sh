@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Runs the samples and shows what became of them. The cluster must be up.
+source "$(dirname "$0")/common.sh"
+kubectl delete --filename manifests/samples --ignore-not-found >"$CACHE/demo.log" # those of an earlier demo
+say "applying manifests/samples"
+kubectl apply --filename manifests/samples >>"$CACHE/demo.log"
+say "waiting for every run to finish"
+kubectl wait --for=condition=Finished --timeout=600s strategyruns --all
+say "done; your own kubectl sees them too: export KUBECONFIG=$KUBECONFIG"
+kubectl get strategyruns

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Removes what `up` made: the cluster, its network and walls, the images built here, and the
+# engine's process if it was started here. What takes long to fetch or compile stays: see the end.
+source "$(dirname "$0")/common.sh"
+hack/cluster.sh down
+hack/walls.sh down
+if docker info >/dev/null 2>&1; then
+	images=$(docker images --quiet --filter 'reference=finlab-sandbox*' --filter 'reference=finlab-sandbox*/*' | sort -u)
+	# shellcheck disable=SC2086 # one word an image
+	[ -z "$images" ] || { say "removing the images built here" && docker rmi --force $images >/dev/null; }
+fi
+hack/engine.sh down
+say "kept: downloads in $CACHE and .venv (\`make clean\` removes them), and the caches of Go and pip"
