@@ -45,7 +45,8 @@ class _Shell:
 
     def registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
-        kopf.on.login(registry=registry)(_login)
+        # Not by the service account alone: that way kopf looks for the API server by name, and needs DNS.
+        kopf.on.login(registry=registry)(kopf.login_via_client)
         kopf.on.startup(registry=registry)(self._start)
         kopf.on.cleanup(registry=registry)(self._stop)
         kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)(self._on_run)
@@ -85,10 +86,6 @@ class _Shell:
         if self._controller is None:
             raise RuntimeError("an event came before the start")
         return self._controller
-
-
-def _login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-    return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
 
 def _kopf_settings() -> kopf.OperatorSettings:
