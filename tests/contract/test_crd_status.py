@@ -76,6 +76,7 @@ FULL_STATUS: dict[str, Any] = {
             "podName": f"run-0123456789ab-{number}-abcde",
             "node": f"node-{number}",
             "createdAt": _WHEN,
+            "startedAt": _LATER,
             "finishedAt": _LATER,
             "reason": "Evaluated",
             "message": "scored 3267 days",

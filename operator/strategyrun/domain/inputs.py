@@ -30,7 +30,8 @@ def inputs_hash(run: StrategyRun) -> str:
     """Identify what was asked: source, params, datasets, evaluation and the rerun annotation.
 
     A source that lives in a ConfigMap counts by its reference; its content stands in the
-    provenance of the answer.
+    provenance of the answer. A field of the evaluation counts where it differs from its default,
+    so that an operator that knows one field more does not evaluate everything again.
     """
     spec = run.spec
     return digest(
@@ -39,7 +40,7 @@ def inputs_hash(run: StrategyRun) -> str:
                 "source": spec.source.document(),
                 "params": spec.params,
                 "datasets": [dataset.document() for dataset in spec.datasets],
-                "evaluation": spec.evaluation.document(),
+                "evaluation": spec.evaluation.model_dump(mode="json", by_alias=True, exclude_defaults=True),
                 "rerun": run.rerun,
             }
         )
@@ -61,6 +62,11 @@ class Inputs(Model):
             "input": digest(self.input),
             "evaluation": digest(self.evaluation),
         }
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of all three."""
+        return digest(canonical(self.hashes))
 
     @property
     def files(self) -> dict[str, str]:

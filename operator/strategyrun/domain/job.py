@@ -21,13 +21,13 @@ PINNED_ANNOTATIONS = {name: f"{GROUP}/{name}-sha256" for name in ("code", "input
 """Where the Job's immutable pod template says what the evaluator must have read."""
 
 
-def snapshot(run: StrategyRun, inputs_hash: str, inputs: Inputs) -> dict[str, Any]:
+def snapshot(run: StrategyRun, inputs: Inputs) -> dict[str, Any]:
     """Build the immutable ConfigMap that the pod reads its inputs from."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {
-            "name": naming.snapshot_name(run, inputs_hash),
+            "name": naming.snapshot_name(run, inputs.content_hash),
             "namespace": run.namespace,
             "labels": naming.labels(run),
             "ownerReferences": [naming.owner_reference(run)],
@@ -83,7 +83,7 @@ def job(
                     "activeDeadlineSeconds": pod_deadline,
                     "initContainers": [_strategy_container(sandbox)],
                     "containers": [_evaluate_container(sandbox, nonce)],
-                    "volumes": _volumes(naming.snapshot_name(run, inputs_hash), sandbox),
+                    "volumes": _volumes(naming.snapshot_name(run, inputs.content_hash), sandbox),
                 },
             },
         },

@@ -17,9 +17,9 @@ SELECTOR = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
 _READABLE = 30
 
 
-def snapshot_name(run: StrategyRun, inputs_hash: str) -> str:
-    """Name the ConfigMap that pins code and params of these inputs."""
-    return f"{_readable(run.name)}-{_digest(run.uid, inputs_hash)}"
+def snapshot_name(run: StrategyRun, content_hash: str) -> str:
+    """Name the ConfigMap of a run by what is in it: the same name always means the same content."""
+    return f"{_readable(run.name)}-{_digest(run.uid, content_hash)}"
 
 
 def job_name(run: StrategyRun, inputs_hash: str, attempt: int) -> str:

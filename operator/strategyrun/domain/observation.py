@@ -1,6 +1,6 @@
 """Raw Jobs and pods as small values: only what decisions are made of."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from strategyrun.domain import naming
@@ -23,17 +23,31 @@ class ContainerState(Model):
     message: str = ""
     image_id: str | None = None
 
+    @property
+    def failed(self) -> bool:
+        """Whether the container ended with an error."""
+        return self.terminated and self.exit_code != 0
+
+    @property
+    def lost(self) -> bool:
+        """Whether the kubelet knows no more than that the container is not there."""
+        return self.reason == "ContainerStatusUnknown"
+
 
 class PodObservation(Model):
     """The pod of an attempt."""
 
     uid: str
+    version: int = 0
+    """Of two observations the one with the larger version is the later."""
     name: str
     namespace: str
     run_uid: str
     job_uid: str | None
     created_at: datetime
     deleting: bool = False
+    leaving_since: datetime | None = None
+    """When somebody asked for the pod to go: a drain, a preemption, a deletion."""
     node: str | None = None
     phase: str = "Pending"
     reason: str = ""
@@ -47,17 +61,14 @@ class PodObservation(Model):
     @property
     def done(self) -> bool:
         """Whether nothing of this pod can run any more."""
-        return (
-            self.phase in ("Succeeded", "Failed")
-            or self.evaluate.terminated
-            or (self.strategy.terminated and self.strategy.exit_code != 0)
-        )
+        return self.phase in ("Succeeded", "Failed") or self.evaluate.terminated or self.strategy.failed
 
 
 class JobObservation(Model):
     """The Job of an attempt."""
 
     uid: str
+    version: int = 0
     name: str
     namespace: str
     run_uid: str | None
@@ -68,6 +79,11 @@ class JobObservation(Model):
     finished: bool = False
     failure: str | None = None
     failure_message: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether no pod will be started for this Job any more."""
+        return self.finished or self.failure is not None
 
 
 def observe_job(body: dict[str, Any]) -> JobObservation:
@@ -85,9 +101,10 @@ def observe_job(body: dict[str, Any]) -> JobObservation:
     }
     return JobObservation(
         uid=meta["uid"],
+        version=meta.get("resourceVersion", 0),
         name=meta["name"],
         namespace=meta["namespace"],
-        run_uid=_controller(meta, KIND),
+        run_uid=controller_of(meta, KIND),
         created_at=meta["creationTimestamp"],
         nonce=variables.get(NONCE_VARIABLE, ""),
         pinned={name: annotations.get(key, "") for name, key in PINNED_ANNOTATIONS.items()},
@@ -106,12 +123,14 @@ def observe_pod(body: dict[str, Any]) -> PodObservation:
     disruption = conditions.get("DisruptionTarget", {})
     return PodObservation(
         uid=meta["uid"],
+        version=meta.get("resourceVersion", 0),
         name=meta["name"],
         namespace=meta["namespace"],
         run_uid=(meta.get("labels") or {}).get(naming.RUN_UID_LABEL, ""),
-        job_uid=_controller(meta, "Job"),
+        job_uid=controller_of(meta, "Job"),
         created_at=meta["creationTimestamp"],
         deleting="deletionTimestamp" in meta,
+        leaving_since=_leaving_since(meta, disruption),
         node=body.get("spec", {}).get("nodeName"),
         phase=status.get("phase", "Pending"),
         reason=status.get("reason", ""),
@@ -124,7 +143,22 @@ def observe_pod(body: dict[str, Any]) -> PodObservation:
     )
 
 
-def _controller(meta: dict[str, Any], kind: str) -> str | None:
+def _leaving_since(meta: dict[str, Any], disruption: dict[str, Any]) -> datetime | None:
+    moments = []
+    if disruption.get("status") == "True":
+        moments.append(_moment(disruption["lastTransitionTime"]))
+    if "deletionTimestamp" in meta:
+        grace = timedelta(seconds=meta.get("deletionGracePeriodSeconds") or 0)
+        moments.append(_moment(meta["deletionTimestamp"]) - grace)
+    return min(moments, default=None)
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def controller_of(meta: dict[str, Any], kind: str) -> str | None:
+    """Return the UID of the object of that kind that owns and manages another, by the other's metadata."""
     for owner in meta.get("ownerReferences") or []:
         if owner.get("controller") and owner["kind"] == kind:
             return str(owner["uid"])

@@ -37,7 +37,6 @@ class Reason(StrEnum):
     IMAGE_PULL_FAILED = "ImagePullFailed"
     IMAGE_INVALID = "ImageInvalid"
     CONTAINER_CONFIG_ERROR = "ContainerConfigError"
-    MOUNT_FAILED = "MountFailed"
     START_TIMEOUT = "StartTimeout"
     TAMPERED = "Tampered"
 
@@ -89,7 +88,7 @@ _FAILURES = [
         (
             Reason.TIMEOUT,
             "The strategy used up its wall-clock limit.",
-            "Make it faster (vectorise loops, shorten the history) or raise spec.timeoutSeconds up to its ceiling.",
+            "Make it faster (vectorise loops), or raise spec.timeoutSeconds and set the rerun annotation.",
         ),
         (
             Reason.OUT_OF_MEMORY,
@@ -99,7 +98,7 @@ _FAILURES = [
         (
             Reason.DISK_LIMIT,
             "The strategy filled /tmp.",
-            "Write less: /tmp holds 1Gi and is gone after the run.",
+            "Write less; /tmp lies in memory and is gone after the run.",
         ),
         (
             Reason.SYSCALL_VIOLATION,
@@ -155,11 +154,6 @@ _FAILURES = [
             "Read status.message; it is the runtime's own.",
         ),
         (
-            Reason.MOUNT_FAILED,
-            "A volume of the pod could not be mounted.",
-            "Run `kubectl describe pod` on the pod named in status.attempts.",
-        ),
-        (
             Reason.START_TIMEOUT,
             "The pod was on a node but its strategy did not start in time.",
             "Run `kubectl describe pod` on the pod named in status.attempts.",
@@ -213,4 +207,18 @@ _FAILURES = [
 FAILURES: dict[Reason, Outcome] = {row.reason: row for row in _FAILURES}
 """The failure reasons, in the order of the documentation."""
 
-USER_REASONS: frozenset[str] = frozenset(row.reason.value for row in _FAILURES if row.class_ is FailureClass.USER)
+SAID_BY_HARNESS: frozenset[str] = frozenset(
+    {
+        Reason.STRATEGY_ERROR,
+        Reason.TIMEOUT,
+        Reason.OUT_OF_MEMORY,
+        Reason.DISK_LIMIT,
+        Reason.SYSCALL_VIOLATION,
+        Reason.CRASHED,
+        Reason.RESULT_MISSING,
+        Reason.RESULT_INVALID,
+        Reason.RESULT_TOO_LARGE,
+        Reason.DATA_MISSING,
+    }
+)
+"""Failures of the strategy that its own container may name: no other failure can be feigned."""

@@ -17,7 +17,7 @@ from strategyrun.domain.network_policy import deny_all
 from strategyrun.domain.observation import JobObservation, PodObservation
 from strategyrun.domain.outcomes import FAILURES, Reason
 from strategyrun.domain.sandbox import Sandbox, SeccompProfile
-from strategyrun.domain.status import accept, advance, fail, succeed
+from strategyrun.domain.status import accept, acknowledge, advance, close_attempt, fail, succeed, witness
 from strategyrun.domain.strategyrun import (
     Attempt,
     FailureClass,
@@ -27,8 +27,7 @@ from strategyrun.domain.strategyrun import (
     StrategyRun,
     StrategyRunStatus,
 )
-from strategyrun.domain.text import clean
-from strategyrun.domain.verdict import Fault, Pending, Running, Success, judge
+from strategyrun.domain.verdict import Fault, Pending, Running, Success, Unseen, judge
 from strategyrun.domain.vetting import Flaw
 
 SOURCE_POLL = timedelta(seconds=5)
@@ -61,6 +60,8 @@ class Seen:
     """A fresh unguessable word, for the Job that may be created now."""
     gone: frozenset[str] = frozenset()
     """UIDs of Jobs that a direct read of the API server did not find."""
+    podless: frozenset[str] = frozenset()
+    """UIDs of ended Jobs of which a direct read of the API server found no pod."""
     refused: str | None = None
     """Why the API server refused the Job, if it did."""
 
@@ -100,7 +101,15 @@ class ConfirmJob:
     uid: str
 
 
-Act = Vet | Create | DeleteJob | DeleteSnapshot | ConfirmJob
+@dataclass(frozen=True)
+class FindPod:
+    """Read the pods of an ended Job from the API server itself, for the same reason."""
+
+    job_name: str
+    job_uid: str
+
+
+Act = Vet | Create | DeleteJob | DeleteSnapshot | ConfirmJob | FindPod
 
 
 @dataclass(frozen=True)
@@ -122,12 +131,16 @@ class Reconciler:
     def decide(self, seen: Seen, now: datetime) -> Decision:
         """Return the next step of a run."""
         run = seen.run
+        if run.deleting and run.status is not None:
+            return Decision(run.status, _tidy(seen))
         wanted = inputs_hash(run)
         status = run.status
         if status is None or status.inputs_hash != wanted:
             status = accept(run, wanted, now)
-        if status.final:
-            return Decision(status, _tidy(seen, status))
+        elif status.observed_generation != run.generation:
+            status = acknowledge(status, run)
+        if status.final or run.deleting:
+            return Decision(status, _tidy(seen))
         attempt = status.attempts[-1] if status.attempts else None
         if attempt is None or attempt.finished_at is not None:
             return self._begin(seen, status, now)
@@ -135,25 +148,24 @@ class Reconciler:
 
     def _begin(self, seen: Seen, status: StrategyRunStatus, now: datetime) -> Decision:
         """Admit the first attempt, or the next one after a failure of the platform."""
-        run, tidy = seen.run, _tidy(seen, status)
-        last = status.attempts[-1] if status.attempts else None
-        if last and last.finished_at:
-            due = last.finished_at + RETRY_BACKOFF * 2 ** (last.number - 1)
-            if now < due:
-                return Decision(status, tidy, wake_at=due)
+        run, tidy = seen.run, _tidy(seen)
+        if (due := _due(status)) and now < due:
+            return Decision(status, tidy, wake_at=due)
         vetted = _current(seen, status, now)
         if vetted is None:
             return Decision(status, (*tidy, Vet()))
         if vetted.missing:
             return self._await_source(seen, status, vetted.missing, now)
         if fault := _refusal(run, status, vetted):
-            return Decision(fail(status, run, now, fault, flaws=vetted.flaws), tidy)
+            return Decision(fail(status, run, now, fault), tidy)
+        number = len(status.attempts) + 1
+        attempt = Attempt(number=number, job_name=naming.job_name(run, status.inputs_hash, number), created_at=now)
+        if obstacles := _obstacles(seen, attempt.job_name):
+            return Decision(status, (*_deletions(obstacles), *_snapshot_deletions(seen)))
         if not seen.slot:
             message = "waiting for a free slot"
             waiting = advance(status, run, now, Phase.QUEUED, Reason.WAITING_FOR_SLOT, message)
             return Decision(waiting, tidy)
-        number = last.number + 1 if last else 1
-        attempt = Attempt(number=number, job_name=naming.job_name(run, status.inputs_hash, number), created_at=now)
         begun = advance(
             status,
             run,
@@ -169,60 +181,66 @@ class Reconciler:
 
     def _follow(self, seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: datetime) -> Decision:
         """Watch an attempt whose intent is on record."""
-        run = seen.run
+        run, tidy = seen.run, _tidy(seen, attempt)
         job = next((job for job in seen.jobs if job.name == attempt.job_name), None)
         if job is None:
             return self._without_job(seen, status, attempt, now)
         if job.run_uid != run.uid:
             return _ended(seen, status, now, Fault(Reason.NAME_CONFLICT, f"Job {job.name} is not this run's"))
         pod = next((pod for pod in seen.pods if pod.job_uid == job.uid), None)
-        match judge(job, pod, now):
+        match judge(job, pod, podless=job.uid in seen.podless):
             case Pending(reason, message):
                 deadline = job.created_at + timedelta(seconds=self.sandbox.timeouts.start_seconds)
                 if now >= deadline:
-                    final = Reason.START_TIMEOUT if reason is Reason.STARTING else reason
-                    return _ended(seen, _witness(status, job, pod), now, Fault(final, message), pod)
-                if reason is not Reason.STARTING:
-                    status = advance(_witness(status, job, pod), run, now, Phase.STARTING, reason, message)
-                return Decision(status, _tidy(seen, status), wake_at=deadline)
+                    return _ended(seen, witness(status, job, pod), now, self._overdue(reason, message), pod)
+                if reason is not Reason.STARTING or status.reason != reason:
+                    status = advance(witness(status, job, pod), run, now, Phase.STARTING, reason, message)
+                return Decision(status, tidy, wake_at=deadline)
             case Running():
                 status = advance(
-                    _witness(status, job, pod), run, now, Phase.RUNNING, Reason.RUNNING, "the strategy runs"
+                    witness(status, job, pod), run, now, Phase.RUNNING, Reason.RUNNING, "the strategy runs"
                 )
-                return Decision(status, _tidy(seen, status))
+                return Decision(status, tidy)
+            case Unseen():
+                return Decision(status, (*tidy, FindPod(job.name, job.uid)))
             case Success(report, scored):
-                closed = _closed(_witness(status, job, scored), now, Reason.EVALUATED)
-                return _finished(seen, succeed(closed, run, now, report, scored))
+                closed = close_attempt(witness(status, job, scored), now, Reason.EVALUATED)
+                return Decision(succeed(closed, run, now, report, scored), _tidy(seen))
             case Fault() as fault:
-                return _ended(seen, _witness(status, job, pod), now, fault, pod)
+                return _ended(seen, witness(status, job, pod), now, fault, pod)
 
     def _without_job(self, seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: datetime) -> Decision:
         """Create the Job that is on record, unless it was there already and somebody deleted it."""
+        if attempt.job_uid is not None:
+            if attempt.job_uid not in seen.gone:
+                return Decision(status, (ConfirmJob(attempt.job_name, attempt.job_uid),))
+            return _ended(seen, status, now, Fault(Reason.JOB_VANISHED, f"Job {attempt.job_name} was deleted"))
         if seen.refused:
-            return _ended(seen, status, now, Fault(Reason.POLICY_DENIED, clean(seen.refused)))
-        if attempt.job_uid is None:
-            vetted = _current(seen, status, now)
-            if vetted is None:
-                return Decision(status, (Vet(),))
-            if fault := _refusal(seen.run, status, vetted):
-                return _ended(seen, status, now, fault)
-            return Decision(status, self._launch(seen, status, attempt, vetted.code))
-        if attempt.job_uid not in seen.gone:
-            return Decision(status, (ConfirmJob(attempt.job_name, attempt.job_uid),))
-        return _ended(seen, status, now, Fault(Reason.JOB_VANISHED, f"Job {attempt.job_name} was deleted"))
+            return _ended(seen, status, now, Fault(Reason.POLICY_DENIED, seen.refused))
+        vetted = _current(seen, status, now)
+        if vetted is None:
+            return Decision(status, (Vet(),))
+        if fault := _refusal(seen.run, status, vetted):
+            return _ended(seen, status, now, fault)
+        return Decision(status, self._launch(seen, status, attempt, vetted.code))
+
+    def _overdue(self, reason: Reason, message: str) -> Fault:
+        if reason is not Reason.STARTING:
+            return Fault(reason, message)
+        return Fault(Reason.START_TIMEOUT, f"after {self.sandbox.timeouts.start_seconds} s still {message}")
 
     def _await_source(self, seen: Seen, status: StrategyRunStatus, missing: str, now: datetime) -> Decision:
         """Give a source that is applied beside the run time to appear."""
         run, since = seen.run, status.accepted_at or now
         if now - since >= timedelta(seconds=self.sandbox.timeouts.start_seconds):
-            return Decision(fail(status, run, now, Fault(Reason.SOURCE_MISSING, missing)), _tidy(seen, status))
+            return Decision(fail(status, run, now, Fault(Reason.SOURCE_MISSING, missing)), _tidy(seen))
         waiting = advance(status, run, now, Phase.QUEUED, Reason.SOURCE_MISSING, missing)
-        return Decision(waiting, _tidy(seen, waiting), wake_at=now + SOURCE_POLL)
+        return Decision(waiting, _tidy(seen), wake_at=now + SOURCE_POLL)
 
     def _launch(self, seen: Seen, status: StrategyRunStatus, attempt: Attempt, code: bytes) -> tuple[Create, ...]:
         run, inputs = seen.run, build_inputs(seen.run, code, self.sandbox)
         policy = () if seen.policy else (Create(deny_all(run.namespace)),)
-        snapshot = Create(build_snapshot(run, status.inputs_hash, inputs))
+        snapshot = Create(build_snapshot(run, inputs))
         job = Create(
             build_job(
                 run,
@@ -245,6 +263,14 @@ class Reconciler:
         )
 
 
+def _due(status: StrategyRunStatus) -> datetime | None:
+    """Return when the next attempt may begin, if one has failed."""
+    last = status.attempts[-1] if status.attempts else None
+    if last is None or last.finished_at is None:
+        return None
+    return last.finished_at + RETRY_BACKOFF * (1 << (last.number - 1))
+
+
 def _current(seen: Seen, status: StrategyRunStatus, now: datetime) -> Vetted | None:
     """Return the source if it is the one of these inputs; one that was missing is looked for again."""
     vetted = seen.vetted
@@ -264,7 +290,8 @@ def _refusal(run: StrategyRun, status: StrategyRunStatus, vetted: Vetted) -> Fau
         return Fault(Reason.SOURCE_MISSING, "the source has changed since this evaluation began")
     if vetted.flaws:
         first = vetted.flaws[0]
-        return Fault(Reason.CODE_REJECTED, f"line {first.line}: {first.hint} [{first.rule}]")
+        message = f"line {first.line}: {first.hint} [{first.rule}]"
+        return Fault(Reason.CODE_REJECTED, message, flaws=vetted.flaws)
     size = len(canonical(run.spec.params))
     if size > PARAMS_LIMIT_BYTES:
         return Fault(Reason.SPEC_INVALID, f"spec.params: {size} bytes of JSON; the limit is {PARAMS_LIMIT_BYTES}")
@@ -275,51 +302,41 @@ def _ended(
     seen: Seen, status: StrategyRunStatus, now: datetime, fault: Fault, pod: PodObservation | None = None
 ) -> Decision:
     """Repeat after a failure of the platform while the limit allows; else the run has failed."""
-    closed = _closed(status, now, fault.reason, fault.message)
+    run, tidy = seen.run, _tidy(seen)
+    closed = close_attempt(status, now, fault.reason, fault.message)
     of_platform = FAILURES[fault.reason].class_ is FailureClass.PLATFORM
-    if of_platform and len(status.attempts) <= seen.run.spec.retry.limit:
+    if of_platform and len(status.attempts) <= run.spec.retry.limit:
         message = f"{fault.reason}: {fault.message}"
-        again = advance(closed, seen.run, now, Phase.QUEUED, Reason.RETRYING, message)
-        return Decision(again, _tidy(seen, again))
-    return _finished(seen, fail(closed, seen.run, now, fault, pod))
+        again = advance(closed, run, now, Phase.QUEUED, Reason.RETRYING, message)
+        return Decision(again, tidy, wake_at=_due(again))
+    return Decision(fail(closed, run, now, fault, pod), tidy)
 
 
-def _finished(seen: Seen, status: StrategyRunStatus) -> Decision:
-    return Decision(status, _tidy(seen, status))
-
-
-def _witness(status: StrategyRunStatus, job: JobObservation, pod: PodObservation | None) -> StrategyRunStatus:
-    """Put on record which Job and pod carry the last attempt."""
-    changes: dict[str, Any] = {"job_uid": job.uid}
-    if pod is not None:
-        changes["node"] = pod.node
-        if pod.strategy.started_at is not None:
-            changes["pod_name"] = pod.name
-    return _with_last_attempt(status, changes)
-
-
-def _closed(status: StrategyRunStatus, now: datetime, reason: Reason, message: str = "") -> StrategyRunStatus:
-    return _with_last_attempt(status, {"finished_at": now, "reason": reason, "message": message or None})
-
-
-def _with_last_attempt(status: StrategyRunStatus, changes: dict[str, Any]) -> StrategyRunStatus:
-    *earlier, last = status.attempts
-    return status.model_copy(update={"attempts": (*earlier, last.model_copy(update=changes))})
-
-
-def _tidy(seen: Seen, status: StrategyRunStatus) -> tuple[Act, ...]:
-    """Delete what the run no longer needs: Jobs that could still run, snapshots nobody will read."""
-    last = status.attempts[-1] if status.attempts else None
-    live = last is not None and last.finished_at is None
-    job_in_use = last.job_name if last and live else None
-    snapshot_in_use = None if status.final else naming.snapshot_name(seen.run, status.inputs_hash)
+def _can_run(job: JobObservation, seen: Seen) -> bool:
+    """Whether a strategy may run or start under this Job of the run."""
     ended = {pod.job_uid for pod in seen.pods if pod.done}
-    jobs = (
-        DeleteJob(job.name, job.uid)
-        for job in seen.jobs
-        if job.name != job_in_use
-        and job.run_uid == seen.run.uid
-        and not (job.finished or job.deleting or job.uid in ended)
-    )
-    snapshots = (DeleteSnapshot(name) for name in sorted(seen.snapshots) if name != snapshot_in_use)
-    return (*jobs, *snapshots)
+    return job.run_uid == seen.run.uid and not job.finished and job.uid not in ended
+
+
+def _obstacles(seen: Seen, job_name: str) -> list[JobObservation]:
+    """Return what a new attempt waits for: a Job that may still run, or an earlier one of its name.
+
+    Both are left by earlier evaluations: when inputs change and change back, the names come back too.
+    """
+    own = (job for job in seen.jobs if job.run_uid == seen.run.uid)
+    return [job for job in own if job.name == job_name or _can_run(job, seen)]
+
+
+def _tidy(seen: Seen, attempt: Attempt | None = None) -> tuple[Act, ...]:
+    """Delete what the run does not need: Jobs other than the attempt's; snapshots when there is no attempt."""
+    name = attempt.job_name if attempt else None
+    jobs = [job for job in seen.jobs if job.name != name and _can_run(job, seen)]
+    return (*_deletions(jobs), *(() if attempt else _snapshot_deletions(seen)))
+
+
+def _deletions(jobs: list[JobObservation]) -> tuple[DeleteJob, ...]:
+    return tuple(DeleteJob(job.name, job.uid) for job in jobs if not job.deleting)
+
+
+def _snapshot_deletions(seen: Seen) -> tuple[DeleteSnapshot, ...]:
+    return tuple(DeleteSnapshot(name) for name in sorted(seen.snapshots))

@@ -1,35 +1,35 @@
 """What comes out of a pod, read without trust: the evaluator's report and the harness's last words."""
 
 import json
-import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from strategyrun.domain.model import Model
 from strategyrun.domain.strategyrun import Metrics
-from strategyrun.domain.text import LINE_LIMIT, LINES_LIMIT, clean
+from strategyrun.domain.text import clean
 
 SIZE_LIMIT_BYTES = 4096
 
+_DIGITS_LIMIT = 15
+"""Of an integer: more than that, JSON readers do not agree on."""
+
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Seconds = Annotated[float, Field(ge=0, le=86_400)]
 
-
-class _Exact(Model):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid", strict=True)
+_EXACT = ConfigDict(populate_by_name=False, strict=True, extra="forbid", allow_inf_nan=False)
 
 
 class ReportedMetrics(Metrics):
     """Metrics as the evaluator writes them: an unknown name is refused."""
 
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid", allow_inf_nan=False
-    )
+    model_config = _EXACT
 
 
-class ReportedHashes(_Exact):
+class ReportedHashes(Model):
     """SHA-256 of the documents that the evaluator read."""
+
+    model_config = _EXACT
 
     code: Sha256
     input: Sha256
@@ -38,30 +38,40 @@ class ReportedHashes(_Exact):
     positions: Sha256 | None = None
 
 
-class Report(_Exact):
+class Report(Model):
     """The evaluator's one document."""
 
-    schema_: Literal[1] = Field(alias="schema")
+    model_config = _EXACT
+
+    schema_: Annotated[int, Field(ge=1, le=1)] = Field(alias="schema")
     nonce: str
     verdict: Literal["Evaluated", "Rejected"]
     reason: Literal["Evaluated", "ResultMissing", "ResultInvalid", "ResultTooLarge"]
     message: str
     metrics: ReportedMetrics
-    warnings: Annotated[list[str], Field(max_length=16)]
+    warnings: Annotated[list[str], Field(max_length=12)]
     hashes: ReportedHashes
-    evaluator: Annotated[str, Field(max_length=64)]
-    seconds: Annotated[float, Field(ge=0)]
+    evaluator: str
+    seconds: Seconds
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if (self.verdict == "Evaluated") != (self.reason == "Evaluated"):
+            raise ValueError(f"verdict {self.verdict} with reason {self.reason}")
+        return self
 
 
 class LastWords(Model):
     """The harness's document. The strategy can write it too, so it only ever explains a failure."""
 
-    reason: str = ""
+    model_config = ConfigDict(populate_by_name=False, strict=True, allow_inf_nan=False)
+
+    reason: str
     message: str = ""
-    exit_code: int | None = None
+    exit_code: Annotated[int, Field(ge=0, le=255)] | None = None
     signal: str | None = None
-    last_lines: tuple[str, ...] = ()
-    seconds: dict[str, float] = Field(default_factory=dict)
+    last_lines: list[str] = Field(default_factory=list)
+    seconds: dict[str, Seconds] = Field(default_factory=dict)
 
 
 class InvalidReportError(ValueError):
@@ -77,31 +87,25 @@ def parse_report(message: str) -> Report:
         return Report.model_validate(_load(message))
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = ".".join(str(part) for part in first["loc"]) or "the document"
         raise InvalidReportError(f"{where}: {first['msg']}") from error
 
 
 def parse_last_words(message: str) -> LastWords | None:
     """Read the strategy container's termination message; None where it is not the harness's document."""
     try:
-        words = LastWords.model_validate(_load(message))
+        return LastWords.model_validate(_load(message))
     except (ValidationError, InvalidReportError):
         return None
-    return words.model_copy(
-        update={
-            "message": clean(words.message),
-            "signal": clean(words.signal, 32) if words.signal else None,
-            "last_lines": tuple(clean(line, LINE_LIMIT) for line in words.last_lines[-LINES_LIMIT:]),
-            "seconds": {name: value for name, value in words.seconds.items() if math.isfinite(value) and value >= 0},
-        }
-    )
 
 
 def _load(message: str) -> Any:
     if len(message.encode(errors="replace")) > SIZE_LIMIT_BYTES:
         raise InvalidReportError(f"longer than {SIZE_LIMIT_BYTES} bytes")
     try:
-        return json.loads(message, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        return json.loads(message, object_pairs_hook=_unique, parse_int=_integer, parse_constant=_no_number)
+    except InvalidReportError:
+        raise
     except (ValueError, RecursionError) as error:
         raise InvalidReportError(f"not JSON: {clean(str(error), 100)}") from error
 
@@ -113,5 +117,11 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return document
 
 
-def _refuse_constant(name: str) -> Any:
+def _integer(digits: str) -> int:
+    if len(digits) > _DIGITS_LIMIT:
+        raise InvalidReportError(f"an integer of more than {_DIGITS_LIMIT} digits")
+    return int(digits)
+
+
+def _no_number(name: str) -> Any:
     raise InvalidReportError(f"{name} is not a number")

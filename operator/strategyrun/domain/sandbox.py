@@ -4,7 +4,6 @@ from hashlib import sha256
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
-from pydantic.alias_generators import to_camel
 
 from strategyrun.domain.model import Model
 
@@ -14,7 +13,7 @@ Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|
 class _Strict(Model):
     """Configuration is written by hand: a misspelt key is an error, not a default."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(extra="forbid")
 
 
 class Resources(_Strict):

@@ -1,9 +1,13 @@
-"""The next status of a run: computed whole from facts, so that computing it twice changes nothing."""
+"""The next status of a run: computed whole from facts, so that computing it twice changes nothing.
 
+Every text passes through here on its way into a status, and is cleaned and cut here.
+"""
+
+import math
 from datetime import datetime
 from typing import Any, Literal
 
-from strategyrun.domain.observation import PodObservation
+from strategyrun.domain.observation import JobObservation, PodObservation
 from strategyrun.domain.outcomes import FAILURES, Reason
 from strategyrun.domain.report import Report, parse_last_words
 from strategyrun.domain.strategyrun import (
@@ -21,11 +25,13 @@ from strategyrun.domain.strategyrun import (
     Summary,
     Timings,
 )
-from strategyrun.domain.text import clean
+from strategyrun.domain.text import LINE_LIMIT, LINES_LIMIT, clean
 from strategyrun.domain.verdict import Fault
-from strategyrun.domain.vetting import Flaw
 
 Truth = Literal["True", "False", "Unknown"]
+
+_WORD_LIMIT = 64
+_WARNING_LIMIT = 160
 
 
 def accept(run: StrategyRun, inputs_hash: str, now: datetime) -> StrategyRunStatus:
@@ -40,10 +46,18 @@ def accept(run: StrategyRun, inputs_hash: str, now: datetime) -> StrategyRunStat
         phase=Phase.QUEUED,
         reason=Reason.WAITING_FOR_SLOT,
         inputs_hash=inputs_hash,
+        conditions=before.conditions if before else (),
         accepted_at=now,
         history=history,
     )
     return advance(status, run, now, Phase.QUEUED, Reason.WAITING_FOR_SLOT, "waiting for a free slot")
+
+
+def acknowledge(status: StrategyRunStatus, run: StrategyRun) -> StrategyRunStatus:
+    """Say that the status holds for the run's present generation too."""
+    seen = {"observed_generation": run.generation}
+    conditions = tuple(condition.model_copy(update=seen) for condition in status.conditions)
+    return status.model_copy(update={**seen, "conditions": conditions})
 
 
 def advance(
@@ -62,13 +76,27 @@ def advance(
             "observed_generation": run.generation,
             "phase": phase,
             "reason": reason,
-            "message": message,
+            "message": clean(message),
             "hint": outcome.hint if outcome else None,
             "finished_at": now if phase.final else None,
             **changes,
         }
     )
     return moved.model_copy(update={"conditions": _conditions(moved, now)})
+
+
+def witness(status: StrategyRunStatus, job: JobObservation, pod: PodObservation | None) -> StrategyRunStatus:
+    """Put on record which Job and pod carry the last attempt."""
+    changes: dict[str, Any] = {"job_uid": job.uid}
+    if pod is not None:
+        changes |= {"pod_name": pod.name, "node": pod.node, "started_at": pod.strategy.started_at}
+    return _with_last_attempt(status, changes)
+
+
+def close_attempt(status: StrategyRunStatus, now: datetime, reason: Reason, message: str = "") -> StrategyRunStatus:
+    """Put on record how the last attempt ended."""
+    said = clean(message, LINE_LIMIT) or None
+    return _with_last_attempt(status, {"finished_at": now, "reason": reason, "message": said})
 
 
 def succeed(
@@ -85,30 +113,26 @@ def succeed(
         f"scored {metrics.days} days" if metrics.days is not None else "scored",
         metrics=metrics,
         summary=_summary(metrics, _duration(status, now)),
-        warnings=tuple(clean(warning, 160) for warning in report.warnings),
+        warnings=tuple(clean(warning, _WARNING_LIMIT) for warning in report.warnings),
         timings=_timings(status, pod, report),
         provenance=_provenance(status, pod, report),
     )
 
 
 def fail(
-    status: StrategyRunStatus,
-    run: StrategyRun,
-    now: datetime,
-    fault: Fault,
-    pod: PodObservation | None = None,
-    flaws: tuple[Flaw, ...] = (),
+    status: StrategyRunStatus, run: StrategyRun, now: datetime, fault: Fault, pod: PodObservation | None = None
 ) -> StrategyRunStatus:
     """Record a failure with its class, its reason and what the strategy said last."""
     outcome = FAILURES[fault.reason]
+    message = clean(fault.message) or outcome.meaning
     failure = Failure(
         class_=outcome.class_,
         reason=fault.reason,
-        message=fault.message,
+        message=message,
         exit_code=fault.exit_code,
-        signal=fault.signal,
-        last_lines=fault.last_lines,
-        findings=tuple(Finding(line=f.line, rule=f.rule, hint=clean(f.hint, 300)) for f in flaws),
+        signal=clean(fault.signal, _WORD_LIMIT) if fault.signal else None,
+        last_lines=tuple(clean(line, LINE_LIMIT) for line in fault.last_lines[-LINES_LIMIT:]),
+        findings=tuple(Finding(line=f.line, rule=f.rule, hint=clean(f.hint, LINE_LIMIT)) for f in fault.flaws),
     )
     return advance(
         status,
@@ -116,12 +140,18 @@ def fail(
         now,
         Phase.FAILED,
         fault.reason,
-        fault.message or outcome.meaning,
+        message,
         failure=failure,
         summary=Summary(duration=_duration(status, now)),
         timings=_timings(status, pod) if pod else None,
         provenance=_provenance(status, pod) if pod else status.provenance,
     )
+
+
+def _with_last_attempt(status: StrategyRunStatus, changes: dict[str, Any]) -> StrategyRunStatus:
+    *earlier, last = status.attempts
+    known = {name: value for name, value in changes.items() if value is not None}
+    return status.model_copy(update={"attempts": (*earlier, last.model_copy(update=known))})
 
 
 def _conditions(status: StrategyRunStatus, now: datetime) -> tuple[Condition, ...]:
@@ -143,7 +173,7 @@ def _conditions(status: StrategyRunStatus, now: datetime) -> tuple[Condition, ..
 
 def _facts(status: StrategyRunStatus) -> list[tuple[ConditionType, Truth, str, str]]:
     phase, reason = status.phase, status.reason
-    started = any(attempt.pod_name for attempt in status.attempts)
+    started = any(attempt.started_at for attempt in status.attempts)
     refused = phase is Phase.FAILED and not status.attempts
     accepted: Truth = "True" if status.attempts else "False" if refused else "Unknown"
     finished: Truth = "True" if phase.final else "False"
@@ -172,12 +202,19 @@ def _duration(status: StrategyRunStatus, now: datetime) -> str:
 
 def _summary(metrics: Metrics, duration: str) -> Summary:
     return Summary(
-        sharpe="" if metrics.sharpe is None else f"{metrics.sharpe:.2f}",
-        total_return="" if metrics.total_return is None else f"{metrics.total_return * 100:.1f}",
-        max_drawdown="" if metrics.max_drawdown is None else f"{metrics.max_drawdown * 100:.1f}",
+        sharpe=_rounded(metrics.sharpe, 2),
+        total_return=_rounded(metrics.total_return, 1, times=100),
+        max_drawdown=_rounded(metrics.max_drawdown, 1, times=100),
         trades="" if metrics.trades is None else str(metrics.trades),
         duration=duration,
     )
+
+
+def _rounded(value: float | None, digits: int, *, times: int = 1) -> str:
+    if value is None or not math.isfinite(value * times):
+        return ""
+    number = value * times
+    return f"{number:.{digits}f}" if abs(number) < 1e12 else f"{number:.2e}"
 
 
 def _timings(status: StrategyRunStatus, pod: PodObservation, report: Report | None = None) -> Timings:
@@ -204,8 +241,9 @@ def _provenance(status: StrategyRunStatus, pod: PodObservation, report: Report |
     changes: dict[str, Any] = {"node": pod.node, "image_id": pod.strategy.image_id}
     if report:
         changes |= {
+            "code_sha256": report.hashes.code,
             "dataset_sha256": report.hashes.dataset,
             "positions_sha256": report.hashes.positions,
-            "evaluator": clean(report.evaluator, 64),
+            "evaluator": clean(report.evaluator, _WORD_LIMIT),
         }
     return known.model_copy(update=changes)

@@ -285,6 +285,7 @@ class Attempt(Model):
     pod_name: str | None = Field(default=None, description="Name of the Job's pod; it lives as long as the Job.")
     node: str | None = Field(default=None, description="Node that the pod was on.")
     created_at: Timestamp = Field(description="When the operator decided on the attempt.")
+    started_at: Timestamp | None = Field(default=None, description="When the strategy began.")
     finished_at: Timestamp | None = Field(default=None, description="When the attempt ended.")
     reason: str | None = Field(default=None, description="How the attempt ended.")
     message: str | None = Field(default=None, description="What ended the attempt, in words.")
@@ -293,8 +294,8 @@ class Attempt(Model):
 class Timings(Model):
     """Seconds that each stage took. Kubernetes stamps whole seconds; strategy and evaluation are measured inside."""
 
-    queued: float | None = Field(default=None, description="From creation of the run to its Job.")
-    scheduled: float | None = Field(default=None, description="From the Job to a node.")
+    queued: float | None = Field(default=None, description="From the acceptance of the inputs to the Job.")
+    scheduled: float | None = Field(default=None, description="From the pod to a node.")
     started: float | None = Field(default=None, description="From the node to the strategy's first instruction.")
     strategy: float | None = Field(default=None, description="The strategy, imports included.")
     evaluated: float | None = Field(default=None, description="The trusted evaluation, process start excluded.")
@@ -389,6 +390,7 @@ class StrategyRun(Model):
     generation: int
     resource_version: str
     created_at: datetime
+    deleting: bool
     rerun: str | None
     spec: StrategyRunSpec
     status: StrategyRunStatus | None
@@ -407,6 +409,7 @@ class StrategyRun(Model):
             generation=meta.get("generation", 0),
             resource_version=meta["resourceVersion"],
             created_at=meta["creationTimestamp"],
+            deleting="deletionTimestamp" in meta,
             rerun=(meta.get("annotations") or {}).get(RERUN_ANNOTATION),
             spec=body["spec"],
             status=body.get("status") or None,

@@ -31,8 +31,6 @@ def last_lines(text: str) -> tuple[str, ...]:
     return tuple(line for line in lines if line)[-LINES_LIMIT:]
 
 
-
-
 def _cut(text: str, limit: int) -> str:
     sizes = list(accumulate(_size(character) for character in text))
     if not sizes or sizes[-1] <= limit:

@@ -1,15 +1,13 @@
 """From what a Job and its pod show to what became of the attempt."""
 
+import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from strategyrun.domain.observation import ContainerState, JobObservation, PodObservation
-from strategyrun.domain.outcomes import USER_REASONS, Reason
-from strategyrun.domain.report import InvalidReportError, Report, parse_last_words, parse_report
-from strategyrun.domain.text import clean, last_lines
-
-CONFIRM_AFTER = timedelta(seconds=5)
-"""How long a Job may look dead without a pod that says why: the pod's last event may still be on its way."""
+from strategyrun.domain.outcomes import SAID_BY_HARNESS, Reason
+from strategyrun.domain.report import InvalidReportError, LastWords, Report, parse_last_words, parse_report
+from strategyrun.domain.text import last_lines
+from strategyrun.domain.vetting import Flaw
 
 
 @dataclass(frozen=True)
@@ -26,6 +24,11 @@ class Running:
 
 
 @dataclass(frozen=True)
+class Unseen:
+    """The Job has ended, and the pod that could say how has not been seen."""
+
+
+@dataclass(frozen=True)
 class Success:
     """The evaluator scored the positions, and its report is the one that was asked for."""
 
@@ -35,19 +38,30 @@ class Success:
 
 @dataclass(frozen=True)
 class Fault:
-    """The attempt failed."""
+    """The attempt failed. Texts are as the pod wrote them: the status cleans them."""
 
     reason: Reason
     message: str
     exit_code: int | None = None
     signal: str | None = None
     last_lines: tuple[str, ...] = ()
+    flaws: tuple[Flaw, ...] = ()
 
 
-Verdict = Pending | Running | Success | Fault
+Verdict = Pending | Running | Unseen | Success | Fault
 
+_DEADLINE = "DeadlineExceeded"
+_OUT_OF_MEMORY = "OOMKilled"
 _IMAGE_TROUBLE = frozenset(
-    {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"}
+    {
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "ErrImageNeverPull",
+        "InvalidImageName",
+        "ImageInspectError",
+        "RegistryUnavailable",
+        "SignatureValidationFailed",
+    }
 )
 _RUNTIME_TROUBLE = frozenset(
     {
@@ -59,55 +73,81 @@ _RUNTIME_TROUBLE = frozenset(
     }
 )
 _NODE_TROUBLE = frozenset({"NodeLost", "NodeShutdown", "Terminated", "DeletionByTaintManager", "DeletionByPodGC"})
+_OWN_LIMIT_EXCEEDED = re.compile(r"exceed(s|ed) (the|its) .*limit")
+"""An eviction for what the pod itself wrote. One for a node that runs low says: The node was low on ..."""
+
+_SIGNALS = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM"}
+_SIGKILL, _SIGSYS = 9, 31
 
 
-def judge(job: JobObservation, pod: PodObservation | None, now: datetime) -> Verdict:
-    """Tell what became of an attempt. Evidence of success outranks every sign of failure."""
+def judge(job: JobObservation, pod: PodObservation | None, *, podless: bool = False) -> Verdict:
+    """Tell what became of an attempt.
+
+    Evidence of success outranks every sign of failure; a strategy that failed by itself is not
+    excused by what was done to its pod afterwards. `podless` says that a direct read found no pod.
+    """
     if pod is None:
-        return _without_pod(job, now)
+        return _without_pod(job, podless)
     if pod.evaluate.terminated:
         return _evaluated(job, pod)
-    if loss := _loss(pod):
+    if not _failed_by_itself(pod) and (loss := _loss(pod)):
         return loss
-    if pod.strategy.terminated and pod.strategy.exit_code != 0:
-        return _strategy_failed(pod.strategy, pod)
+    if pod.strategy.failed:
+        return _strategy_failed(pod)
     if pod.phase == "Failed":
-        return _failed_before_start(pod)
+        return _failed_without_a_word(pod)
     if pod.strategy.terminated or pod.strategy.running:
-        return _starting(pod, pod.evaluate) if pod.evaluate.waiting in _RUNTIME_TROUBLE else Running()
-    return _starting(pod, pod.strategy)
+        return Running()
+    if job.failure == _DEADLINE:
+        return Fault(Reason.START_TIMEOUT, job.failure_message)
+    if pod.deleting:
+        return Fault(Reason.JOB_VANISHED, f"pod {pod.name} was deleted before it ran")
+    return _starting(pod)
 
 
-def _without_pod(job: JobObservation, now: datetime) -> Verdict:
-    if job.failure == "DeadlineExceeded":
-        return Fault(Reason.START_TIMEOUT, "the Job's deadline passed before its pod started")
-    if (job.failure is not None or job.finished) and now - job.created_at > CONFIRM_AFTER:
-        return Fault(Reason.JOB_VANISHED, f"the pod of Job {job.name} is gone: {clean(job.failure_message)}")
-    return Pending(Reason.STARTING, "waiting for the pod")
+def _without_pod(job: JobObservation, podless: bool) -> Verdict:
+    if not job.ended:
+        return Pending(Reason.STARTING, "waiting for the pod")
+    if not podless:
+        return Unseen()
+    if job.failure == _DEADLINE:
+        return Fault(Reason.START_TIMEOUT, job.failure_message)
+    return Fault(Reason.JOB_VANISHED, f"the pod of Job {job.name} is gone: {job.failure_message or 'it was deleted'}")
 
 
 def _evaluated(job: JobObservation, pod: PodObservation) -> Verdict:
     end = pod.evaluate
-    if loss := _loss(pod) if end.exit_code else None:
+    if end.exit_code == 0 and end.message:
+        return _reported(job, pod)
+    if loss := _loss(pod):
         return loss
-    if end.exit_code or not end.message:
-        if end.reason in _RUNTIME_TROUBLE:
-            return Fault(_runtime_reason(end.message), clean(end.message))
-        return Fault(
-            Reason.EVALUATOR_FAILED,
-            f"the evaluator ended with {end.reason or 'no reason'}, exit code {end.exit_code}, and no report",
-            exit_code=end.exit_code,
-            last_lines=last_lines(end.message),
-        )
+    if pod.deleting:
+        return Fault(Reason.JOB_VANISHED, f"pod {pod.name} was deleted while it was evaluated")
+    if end.reason in _RUNTIME_TROUBLE:
+        return Fault(_runtime_reason(end.message), end.message)
+    return Fault(
+        Reason.EVALUATOR_FAILED,
+        f"the evaluator ended with {end.reason or 'no reason'}, exit code {end.exit_code}, and no report",
+        exit_code=end.exit_code,
+        last_lines=last_lines(end.message),
+    )
+
+
+def _reported(job: JobObservation, pod: PodObservation) -> Verdict:
     try:
-        report = parse_report(end.message)
+        report = parse_report(pod.evaluate.message)
     except InvalidReportError as error:
         return Fault(Reason.TAMPERED, f"the report is not one: {error}")
     if mismatch := _mismatch(job, report):
         return Fault(Reason.TAMPERED, f"the report's {mismatch} is not the one that was pinned")
     if report.verdict == "Evaluated":
         return Success(report, pod)
-    return Fault(Reason(report.reason), clean(report.message))
+    words = parse_last_words(pod.strategy.message)
+    lines = _lines(pod.strategy, words)
+    if report.reason == Reason.RESULT_MISSING.value and pod.strategy.reason == _OUT_OF_MEMORY:
+        message = "a process of the strategy was ended at the memory limit, and no positions were left"
+        return Fault(Reason.OUT_OF_MEMORY, message, pod.strategy.exit_code, None, lines)
+    return Fault(Reason(report.reason), report.message, pod.strategy.exit_code, None, lines)
 
 
 def _mismatch(job: JobObservation, report: Report) -> str | None:
@@ -117,64 +157,91 @@ def _mismatch(job: JobObservation, report: Report) -> str | None:
     return next((f"hash of {name}" for name, sha in job.pinned.items() if hashes[name] != sha), None)
 
 
+def _failed_by_itself(pod: PodObservation) -> bool:
+    """Whether the strategy had failed before anybody or anything took its pod away."""
+    end = pod.strategy.finished_at
+    in_time = end is not None and (pod.leaving_since is None or end < pod.leaving_since)
+    return pod.strategy.failed and in_time and not pod.reason
+
+
 def _loss(pod: PodObservation) -> Fault | None:
     """Return the platform's part in the end of a pod, where it has one."""
-    message = clean(pod.message or pod.disruption or pod.reason)
-    if pod.reason == "Evicted" and ("exceeds the limit" in pod.message or "ephemeral" in pod.message):
-        return Fault(Reason.DISK_LIMIT, message)
-    unknown = pod.strategy.reason == "ContainerStatusUnknown" or pod.evaluate.reason == "ContainerStatusUnknown"
-    if unknown or pod.reason in _NODE_TROUBLE or pod.disruption in _NODE_TROUBLE:
-        return Fault(Reason.NODE_LOST, message or "the node lost track of the container")
-    ended = pod.phase == "Failed" or pod.deleting
-    if ended and (pod.disruption or pod.reason in ("Evicted", "Preempting", "UnexpectedAdmissionError")):
+    message = pod.message or pod.disruption or pod.reason
+    if pod.reason == "Evicted":
+        own = _OWN_LIMIT_EXCEEDED.search(pod.message)
+        return Fault(Reason.DISK_LIMIT if own else Reason.EVICTED, message)
+    if pod.reason in _NODE_TROUBLE or pod.disruption in _NODE_TROUBLE:
+        return Fault(Reason.NODE_LOST, message)
+    if pod.reason == "Preempting" or (pod.disruption and (pod.phase == "Failed" or pod.deleting)):
         return Fault(Reason.EVICTED, message)
-    if ended and pod.reason.startswith("OutOf"):
-        return Fault(Reason.UNSCHEDULABLE, message)
+    if (pod.strategy.lost or pod.evaluate.lost) and not pod.deleting and pod.reason != _DEADLINE:
+        return Fault(Reason.NODE_LOST, message or "the node lost track of the container")
     return None
 
 
-def _strategy_failed(end: ContainerState, pod: PodObservation) -> Fault:
+def _strategy_failed(pod: PodObservation) -> Fault:
+    end = pod.strategy
     words = parse_last_words(end.message)
-    lines = words.last_lines if words else last_lines(end.message)
-    if end.reason == "OOMKilled":
-        return Fault(Reason.OUT_OF_MEMORY, "the kernel ended the container at its memory limit", 137, "SIGKILL", lines)
-    if end.reason in _RUNTIME_TROUBLE:
-        return Fault(_runtime_reason(end.message), clean(end.message))
-    if pod.reason == "DeadlineExceeded":
-        return Fault(Reason.TIMEOUT, "the kubelet ended the pod at its deadline", end.exit_code, "SIGKILL", lines)
-    if pod.deleting:
+    lines = _lines(end, words)
+    code = words.exit_code if words and words.exit_code is not None else end.exit_code
+    signal = words.signal if words else _signal(end.exit_code)
+    said = Reason(words.reason) if words and words.reason in SAID_BY_HARNESS else None
+    if pod.reason == _DEADLINE:
+        if end.lost and end.started_at is None:
+            return Fault(Reason.START_TIMEOUT, pod.message)
+        return Fault(Reason.TIMEOUT, "the kubelet ended the pod at its deadline", end.exit_code, None, lines)
+    if pod.deleting and not _failed_by_itself(pod):
         return Fault(Reason.JOB_VANISHED, f"pod {pod.name} was deleted while it ran")
-    if words and end.exit_code == 2 and words.reason == Reason.IMAGE_INVALID:
+    if end.reason in _RUNTIME_TROUBLE:
+        return Fault(_runtime_reason(end.message), end.message)
+    if words and words.reason == Reason.IMAGE_INVALID and end.exit_code == 2:
         return Fault(Reason.IMAGE_INVALID, words.message, end.exit_code)
-    if words and words.reason in USER_REASONS:
-        return Fault(Reason(words.reason), words.message, words.exit_code, words.signal, lines)
-    if end.exit_code is not None and end.exit_code > 128:
-        return Fault(Reason.CRASHED, "a signal ended the container", end.exit_code, _signal(end), lines)
-    return Fault(Reason.STRATEGY_ERROR, "the container ended without a word", end.exit_code, None, lines)
+    if end.reason == _OUT_OF_MEMORY and said is not Reason.TIMEOUT:
+        return Fault(Reason.OUT_OF_MEMORY, "the kernel killed a process at the memory limit", code, signal, lines)
+    if words and said:
+        return Fault(said, words.message, code, signal, lines)
+    if end.exit_code == 128 + _SIGSYS:
+        return Fault(Reason.SYSCALL_VIOLATION, "a forbidden system call ended the container", code, "SIGSYS", lines)
+    if end.exit_code == 128 + _SIGKILL:
+        # Nobody in the pod can kill its first process, and whoever else did has left a trace above.
+        return Fault(Reason.OUT_OF_MEMORY, "the kernel killed the container", code, signal, lines)
+    if signal:
+        return Fault(Reason.CRASHED, f"{signal} ended the container", code, signal, lines)
+    return Fault(Reason.STRATEGY_ERROR, "the container ended without a word", code, None, lines)
 
 
-def _signal(end: ContainerState) -> str:
-    return f"signal {end.signal or (end.exit_code or 128) - 128}"
+def _lines(end: ContainerState, words: LastWords | None) -> tuple[str, ...]:
+    return tuple(words.last_lines) if words else last_lines(end.message)
 
 
-def _failed_before_start(pod: PodObservation) -> Fault:
-    if pod.reason == "DeadlineExceeded":
-        if pod.strategy.started_at:
-            return Fault(Reason.TIMEOUT, "the kubelet ended the pod at its deadline")
-        return Fault(Reason.START_TIMEOUT, clean(pod.message))
-    return Fault(Reason.NODE_LOST, clean(pod.message or pod.reason or "the pod failed without a word"))
+def _signal(exit_code: int | None) -> str | None:
+    """Name the signal in the exit code of a container that a signal ended."""
+    if exit_code is None or exit_code <= 128:
+        return None
+    return _SIGNALS.get(exit_code - 128, f"signal {exit_code - 128}")
 
 
-def _starting(pod: PodObservation, container: ContainerState) -> Verdict:
-    if pod.deleting:
-        return Fault(Reason.JOB_VANISHED, f"pod {pod.name} was deleted before it ran")
+def _failed_without_a_word(pod: PodObservation) -> Fault:
+    """Judge a pod that is over although no container of it failed."""
+    if pod.strategy.terminated:
+        waited = f"{pod.evaluate.waiting}: {pod.evaluate.message}" if pod.evaluate.waiting else pod.message
+        return Fault(Reason.EVALUATOR_FAILED, f"the evaluator never started: {waited}")
+    if pod.reason == _DEADLINE:
+        return Fault(Reason.START_TIMEOUT, pod.message)
+    if pod.reason:
+        return Fault(Reason.UNSCHEDULABLE, f"the node refused the pod: {pod.reason}: {pod.message}")
+    return Fault(Reason.NODE_LOST, pod.message or "the pod failed without a word")
+
+
+def _starting(pod: PodObservation) -> Pending:
+    container = pod.strategy
     if container.waiting in _IMAGE_TROUBLE:
-        return Pending(Reason.IMAGE_PULL_FAILED, clean(f"{container.waiting}: {container.message}"))
+        return Pending(Reason.IMAGE_PULL_FAILED, f"{container.waiting}: {container.message}")
     if container.waiting in _RUNTIME_TROUBLE:
-        return Pending(_runtime_reason(container.message), clean(container.message))
+        return Pending(_runtime_reason(container.message), container.message)
     if pod.unschedulable is not None:
-        return Pending(Reason.UNSCHEDULABLE, clean(pod.unschedulable))
-    return Pending(Reason.STARTING, f"pod {pod.name} is starting" + (f" on {pod.node}" if pod.node else ""))
+        return Pending(Reason.UNSCHEDULABLE, pod.unschedulable)
+    return Pending(Reason.STARTING, "waiting for the pod to start")
 
 
 def _runtime_reason(message: str) -> Reason:

@@ -6,28 +6,25 @@ round the pod.
 """
 
 import ast
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 SIZE_LIMIT_BYTES = 128 * 1024
-NODE_LIMIT = 50_000
 FINDINGS_LIMIT = 20
 
 _NETWORK = "the sandbox has no network; use the dataset of the run, it is the argument `data`"
 _NO_INPUT = "nobody can answer: standard input is closed; pass values by spec.params"
 _NEVER_WORKS = {
-    "input": ("interactive", _NO_INPUT),
+    "builtins.input": ("interactive", _NO_INPUT),
     "socket.socket": ("network", _NETWORK),
     "socket.create_connection": ("network", _NETWORK),
-    "urllib.request.urlopen": ("network", _NETWORK),
-    "urllib.request.urlretrieve": ("network", _NETWORK),
     "requests.get": ("network", _NETWORK),
     "requests.post": ("network", _NETWORK),
     "requests.request": ("network", _NETWORK),
-    "requests.Session": ("network", _NETWORK),
+    "requests.Session().get": ("network", _NETWORK),
     "yfinance.download": ("network", _NETWORK),
-    "yfinance.Ticker": ("network", _NETWORK),
-    "yfinance.Tickers": ("network", _NETWORK),
+    "yfinance.Ticker().history": ("network", _NETWORK),
     "finlab.login": ("network", _NETWORK),
 }
 
@@ -46,23 +43,19 @@ def vet(source: bytes) -> list[Flaw]:
     if len(source) > SIZE_LIMIT_BYTES:
         return [Flaw(1, "size", f"the source has {len(source)} bytes; the limit is {SIZE_LIMIT_BYTES}")]
     try:
-        text = source.decode("utf-8")
+        source.decode("utf-8")
     except UnicodeDecodeError as error:
         line = source.count(b"\n", 0, error.start) + 1
         return [Flaw(line, "encoding", f"the source must be UTF-8; byte {error.start} is not")]
     try:
-        tree = ast.parse(text)
+        with warnings.catch_warnings(action="ignore"):
+            tree = ast.parse(source)
+        flaws = [*_entrypoint(tree), *_impossible_calls(tree)]
     except SyntaxError as error:
         return [Flaw(error.lineno or 1, "syntax", f"Python cannot read this line: {error.msg}")]
     except ValueError as error:
         return [Flaw(1, "syntax", f"Python cannot read the source: {error}")]
     except (RecursionError, MemoryError):
-        return [too_complex()]
-    if sum(1 for _ in ast.walk(tree)) > NODE_LIMIT:
-        return [too_complex()]
-    try:
-        flaws = [*_entrypoint(tree), *_impossible_calls(tree)]
-    except RecursionError:
         return [too_complex()]
     return sorted(flaws, key=lambda flaw: flaw.line)[:FINDINGS_LIMIT]
 
@@ -73,68 +66,130 @@ def too_complex() -> Flaw:
 
 
 def _entrypoint(tree: ast.Module) -> Iterator[Flaw]:
-    for statement in tree.body:
-        match statement:
-            case ast.FunctionDef(name="strategy", args=arguments, lineno=line):
-                positional = [*arguments.posonlyargs, *arguments.args]
-                required = len(positional) - len(arguments.defaults)
-                mandatory = sum(default is None for default in arguments.kw_defaults)
-                accepts = len(positional) >= 2 or arguments.vararg is not None
-                if required > 2 or mandatory or not accepts:
-                    yield Flaw(line, "signature", "strategy is called with two arguments: strategy(data, params)")
-                return
-            case ast.AsyncFunctionDef(name="strategy", lineno=line):
-                yield Flaw(line, "signature", "strategy must be a plain function, not async")
-                return
-            case ast.Assign(targets=targets) if any(_is_strategy(target) for target in targets):
-                return
-            case ast.ImportFrom(names=names) if any((n.asname or n.name) == "strategy" for n in names):
-                return
-    yield Flaw(1, "entrypoint", "define strategy(data, params) at the top level and return target weights")
+    """Check that something is named strategy; where it is a plain function, that it takes two arguments."""
+    named = [node for node in _in_scope(tree) if "strategy" in _bound_by(node)]
+    if not named:
+        yield Flaw(1, "entrypoint", "define strategy(data, params) at the top level and return target weights")
+    match named:
+        case [ast.AsyncFunctionDef(lineno=line)]:
+            yield Flaw(line, "signature", "strategy must be a plain function, not async")
+        case [ast.FunctionDef(args=arguments, decorator_list=[], lineno=line)] if not _takes_two(arguments):
+            yield Flaw(line, "signature", "strategy is called with two arguments: strategy(data, params)")
 
 
-def _is_strategy(target: ast.expr) -> bool:
-    return isinstance(target, ast.Name) and target.id == "strategy"
+def _takes_two(arguments: ast.arguments) -> bool:
+    positional = len(arguments.posonlyargs) + len(arguments.args)
+    most = 2 if arguments.vararg else positional
+    return positional - len(arguments.defaults) <= 2 <= most and None not in arguments.kw_defaults
 
 
 def _impossible_calls(tree: ast.Module) -> Iterator[Flaw]:
-    aliases = dict(_imported_names(tree))
-    shadowed = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    names = dict(_imported_names(tree))
+    rebound = {name for node in ast.walk(tree) if not isinstance(node, _IMPORT) for name in _bound_by(node)}
     for node in _certain(tree):
         if isinstance(node, ast.Call):
-            name = _dotted(node.func, aliases)
-            if name in _NEVER_WORKS and name not in shadowed:
+            name = _full_name(node.func, names, rebound)
+            if name in _NEVER_WORKS:
                 rule, hint = _NEVER_WORKS[name]
-                yield Flaw(node.lineno, rule, f"{name}: {hint}")
+                yield Flaw(node.lineno, rule, f"{name.removeprefix('builtins.')}: {hint}")
 
 
-def _certain(node: ast.AST) -> Iterator[ast.AST]:
-    """Walk all but what may never run or may expect to fail: try bodies and the script's main guard."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.Try):
-            continue
-        if isinstance(child, ast.If) and "__name__" in {
-            name.id for name in ast.walk(child.test) if isinstance(name, ast.Name)
-        }:
-            continue
-        yield child
-        yield from _certain(child)
+def _certain(tree: ast.Module) -> Iterator[ast.AST]:
+    """Walk what runs whenever the strategy does.
+
+    That is the module, the function strategy and the functions that they call by name, without
+    what depends on a condition or a loop, or may expect to fail.
+    """
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef) and not node.decorator_list}
+    todo: list[ast.AST] = list(_until_return(tree.body))
+    if strategy := functions.pop("strategy", None):
+        todo += _until_return(strategy.body)
+    while todo:
+        node = todo.pop()
+        yield node
+        todo += _certain_parts(node)
+        match node:
+            case ast.Call(func=ast.Name(id=name)) if name in functions:
+                todo += _until_return(functions.pop(name).body)
+
+
+def _certain_parts(node: ast.AST) -> Iterable[ast.AST]:
+    match node:
+        case ast.If() | ast.IfExp() | ast.While():
+            return [node.test]
+        case ast.For():
+            return [node.iter]
+        case ast.BoolOp():
+            return node.values[:1]
+        case ast.Match():
+            return [node.subject]
+        case ast.With():  # what stands in it may be expected to fail
+            return [item.context_expr for item in node.items]
+        case ast.FunctionDef() | ast.AsyncFunctionDef():
+            return [*node.decorator_list, *node.args.defaults]
+        case ast.Lambda() | ast.Try() | ast.TryStar() | ast.GeneratorExp():
+            return []
+        case ast.ListComp() | ast.SetComp() | ast.DictComp():
+            return [node.generators[0].iter]
+        case _:
+            return ast.iter_child_nodes(node)
+
+
+def _until_return(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield statements up to the first that may return: what follows it may never run."""
+    for statement in body:
+        yield statement
+        if any(isinstance(node, ast.Return) for node in _in_scope(statement)):
+            return
+
+
+def _in_scope(root: ast.AST) -> Iterator[ast.AST]:
+    """Walk a node without the bodies of functions and classes below it."""
+    todo = [root]
+    while todo:
+        node = todo.pop()
+        yield node
+        if node is root or not isinstance(node, _SCOPE):
+            todo.extend(ast.iter_child_nodes(node))
+
+
+_SCOPE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+_IMPORT = (ast.Import, ast.ImportFrom)
+
+
+def _bound_by(node: ast.AST) -> tuple[str, ...]:
+    """Return the names that a node gives a meaning."""
+    match node:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            return (name,)
+        case ast.Name(id=name, ctx=ast.Store() | ast.Del()) | ast.arg(arg=name):
+            return (name,)
+        case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+            return tuple(alias.asname or alias.name.partition(".")[0] for alias in aliases)
+        case _:
+            return ()
 
 
 def _imported_names(tree: ast.Module) -> Iterator[tuple[str, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield (alias.asname, alias.name) if alias.asname else (alias.name.split(".")[0],) * 2
+                yield (alias.asname, alias.name) if alias.asname else (alias.name.partition(".")[0],) * 2
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             for alias in node.names:
                 yield alias.asname or alias.name, f"{node.module}.{alias.name}"
 
 
-def _dotted(node: ast.expr, aliases: dict[str, str]) -> str | None:
-    if isinstance(node, ast.Name):
-        return aliases.get(node.id, node.id)
-    if isinstance(node, ast.Attribute):
-        base = _dotted(node.value, aliases)
-        return f"{base}.{node.attr}" if base else None
-    return None
+def _full_name(node: ast.expr, imported: dict[str, str], rebound: set[str]) -> str | None:
+    """Name what is called, by its import; None where the name may mean something else."""
+    path = ""
+    while True:
+        match node:
+            case ast.Attribute(value=node, attr=attribute):
+                path = f".{attribute}{path}"
+            case ast.Call(func=node):
+                path = f"(){path}"
+            case ast.Name(id=name) if name not in rebound:
+                return imported.get(name, f"builtins.{name}") + path
+            case _:
+                return None
