@@ -23,7 +23,7 @@ for image; do
 	for node in $(kind get nodes --name "$CLUSTER"); do
 		images_on "$node" list "name==$name" | grep -F "$label=$id" >>"$log" && continue
 		say "loading $image onto $node"
-		docker save "$image" | images_on "$node" import - >>"$log" || die "loading failed, see $log"
+		docker save "$image" | images_on "$node" import --local - >>"$log" || die "loading failed, see $log"
 		images_on "$node" label "$name" "$label=$id" >>"$log"
 	done
 done
