@@ -40,6 +40,7 @@ class Vetted:
 
     inputs_hash: str
     at: datetime
+    """When it was asked for."""
     code: bytes = b""
     flaws: tuple[Flaw, ...] = ()
     missing: str | None = None
@@ -114,9 +115,9 @@ Act = Vet | Create | DeleteJob | DeleteSnapshot | ConfirmJob | FindPod
 
 @dataclass(frozen=True)
 class Decision:
-    """The status to write first (if it differs), then the acts in order, then when to look again."""
+    """The status to write first (if there is one and it differs), then the acts in order, then when to look again."""
 
-    status: StrategyRunStatus
+    status: StrategyRunStatus | None
     acts: tuple[Act, ...] = ()
     wake_at: datetime | None = None
 
@@ -136,7 +137,7 @@ class Reconciler:
         wanted = inputs_hash(run)
         status = run.status
         if status is None or status.inputs_hash != wanted:
-            status = accept(run, wanted, now)
+            status = accept(run, wanted, _first_seen(seen, wanted) or now)
         elif status.observed_generation != run.generation:
             status = acknowledge(status, run)
         if status.final or run.deleting:
@@ -153,7 +154,7 @@ class Reconciler:
             return Decision(status, tidy, wake_at=due)
         vetted = _current(seen, status, now)
         if vetted is None:
-            return Decision(status, (*tidy, Vet()))
+            return Decision(run.status, (*tidy, Vet()))
         if vetted.missing:
             return self._await_source(seen, status, vetted.missing, now)
         if fault := _refusal(run, status, vetted):
@@ -261,6 +262,11 @@ class Reconciler:
             seccomp_sha256=self.seccomp.sha256,
             isolation=Isolation(seccomp=self.seccomp.localhost_profile, network_policy="Applied"),
         )
+
+
+def _first_seen(seen: Seen, wanted: str) -> datetime | None:
+    """Return when these inputs were first looked at, if that was before now."""
+    return seen.vetted.at if seen.vetted and seen.vetted.inputs_hash == wanted else None
 
 
 def _due(status: StrategyRunStatus) -> datetime | None:
