@@ -5,6 +5,7 @@ kubectl delete --filename manifests/samples --ignore-not-found >"$CACHE/demo.log
 say "applying manifests/samples"
 kubectl apply --filename manifests/samples >>"$CACHE/demo.log"
 say "waiting for every run to finish"
-kubectl wait --for=condition=Finished --timeout=600s strategyruns --all
+kubectl get --filename manifests/samples --output name | grep ^strategyrun |
+	xargs kubectl wait --for=condition=Finished --timeout=600s
 say "done; your own kubectl sees them too: export KUBECONFIG=$KUBECONFIG"
 kubectl get strategyruns
