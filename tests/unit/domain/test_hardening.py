@@ -1,0 +1,121 @@
+"""Isolation that no run can weaken."""
+
+import copy
+from typing import Any
+
+from hypothesis import given
+
+from strategyrun.domain.hardening import EVALUATE_UID, STRATEGY_UID, container_isolation, pod_isolation
+from strategyrun.domain.inputs import build_inputs, inputs_hash
+from strategyrun.domain.job import job
+from support.builders import CODE, NONCE, SANDBOX, SECCOMP, Document, job_manifest, make_run, specs
+
+
+def test_a_container_runs_as_its_own_user_without_any_privilege() -> None:
+    """Not root, nothing to gain, nothing to write on."""
+    assert container_isolation(1000) == {
+        "runAsNonRoot": True,
+        "runAsUser": 1000,
+        "runAsGroup": 1000,
+        "privileged": False,
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def test_a_pod_has_no_token_no_names_and_nothing_of_the_host() -> None:
+    """The seccomp profile is the node's file, by its hash."""
+    pod = pod_isolation("finlab-sandbox/abc.json")
+    assert pod["securityContext"]["seccompProfile"] == {
+        "type": "Localhost",
+        "localhostProfile": "finlab-sandbox/abc.json",
+    }
+    assert pod["dnsPolicy"] == "None"
+    switched_off = (
+        "automountServiceAccountToken",
+        "enableServiceLinks",
+        "hostNetwork",
+        "hostPID",
+        "hostIPC",
+        "shareProcessNamespace",
+    )
+    assert {name: pod[name] for name in switched_off} == dict.fromkeys(switched_off, False)
+
+
+def test_strategy_and_evaluator_are_different_users() -> None:
+    """What the strategy leaves behind cannot pretend to be the evaluator."""
+    assert STRATEGY_UID != EVALUATE_UID
+
+
+def without_what_a_run_may_say(manifest: Document) -> Document:
+    """Take out the places where a run's words belong: names, hashes, the time limit and the Job's life."""
+    manifest = copy.deepcopy(manifest)
+    manifest["metadata"] = {}
+    spec = manifest["spec"]
+    del spec["ttlSecondsAfterFinished"], spec["activeDeadlineSeconds"]
+    template = spec["template"]
+    template["metadata"] = {}
+    del template["spec"]["activeDeadlineSeconds"]
+    for volume in template["spec"]["volumes"]:
+        volume.get("configMap", {}).pop("name", None)
+    return manifest
+
+
+def strings_in(value: Any) -> set[str]:
+    """Return every string of a document, keys included."""
+    match value:
+        case dict():
+            return {text for key, each in value.items() for text in strings_in(key) | strings_in(each)}
+        case list():
+            return {text for each in value for text in strings_in(each)}
+        case str():
+            return {value}
+        case _:
+            return set()
+
+
+def build(spec: Document, code: str = CODE) -> Document:
+    """Build the Job of a spec."""
+    run = make_run(**spec)
+    return job(
+        run,
+        inputs_hash=inputs_hash(run),
+        inputs=build_inputs(run, code.encode(), SANDBOX),
+        attempt=1,
+        nonce=NONCE,
+        sandbox=SANDBOX,
+        seccomp=SECCOMP,
+    )
+
+
+@given(specs)
+def test_no_spec_changes_anything_of_the_sandbox(spec: Document) -> None:
+    """Images, commands, users, mounts, limits, seccomp and environment are the same for every run there can be."""
+    assert without_what_a_run_may_say(build(spec)) == without_what_a_run_may_say(job_manifest())
+
+
+@given(specs)
+def test_no_word_of_a_spec_is_in_the_job(spec: Document) -> None:
+    """Params and source reach the pod as files: every string of the Job is a fixed one, a name or a hash."""
+    manifest, plain = build(spec), job_manifest()
+    derived = {
+        manifest["metadata"]["name"],
+        *(volume["configMap"]["name"] for volume in _volumes(manifest) if "configMap" in volume),
+        *manifest["spec"]["template"]["metadata"]["annotations"].values(),
+    }
+    assert strings_in(manifest) - strings_in(plain) <= derived
+
+
+@given(specs)
+def test_no_spec_outlasts_its_clocks(spec: Document) -> None:
+    """The harness's limit ends before the pod's deadline, and that before the Job's."""
+    limit = make_run(**spec).spec.timeout_seconds or 300
+    manifest = build(spec)["spec"]
+    assert limit < manifest["template"]["spec"]["activeDeadlineSeconds"] < manifest["activeDeadlineSeconds"]
+    assert manifest["activeDeadlineSeconds"] <= 120 + 120 + 300 + 30
+
+
+def _volumes(manifest: Document) -> list[Document]:
+    volumes: list[Document] = manifest["spec"]["template"]["spec"]["volumes"]
+    return volumes

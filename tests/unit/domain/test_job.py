@@ -1,0 +1,74 @@
+"""The manifests of one attempt, whole, as a reviewer sees them."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from strategyrun.domain.job import snapshot
+from support.builders import CODE, Document, job_manifest, make_inputs, make_run
+
+GOLDEN = Path(__file__).parent / "golden"
+RUN = make_run("momentum", params={"fast": 20}, timeoutSeconds=60, ttlSecondsAfterFinished=600)
+
+
+@pytest.mark.parametrize(
+    ("file", "manifest"),
+    [
+        pytest.param("job.yaml", job_manifest(RUN), id="job"),
+        pytest.param("snapshot.yaml", snapshot(RUN, make_inputs(RUN)), id="snapshot"),
+    ],
+)
+def test_the_manifest_is_the_golden_one(file: str, manifest: Document) -> None:
+    """A change of what is created is a change of a file that somebody reads in review."""
+    assert manifest == yaml.safe_load((GOLDEN / file).read_text(encoding="utf-8"))
+
+
+def test_a_job_names_the_snapshot_that_it_reads() -> None:
+    """Both volumes come from the one ConfigMap, by its name."""
+    name = snapshot(RUN, make_inputs(RUN))["metadata"]["name"]
+    volumes = job_manifest(RUN)["spec"]["template"]["spec"]["volumes"]
+    assert [volume["configMap"]["name"] for volume in volumes if "configMap" in volume] == [name, name]
+
+
+def test_the_same_name_of_a_snapshot_means_the_same_content() -> None:
+    """A time limit that is changed between two attempts makes another snapshot: neither attempt reads the other's."""
+    changed = make_run("momentum", params={"fast": 20}, timeoutSeconds=61)
+    ours, theirs = snapshot(RUN, make_inputs(RUN)), snapshot(changed, make_inputs(changed))
+    assert ours["metadata"]["name"] != theirs["metadata"]["name"]
+    assert ours["data"] != theirs["data"]
+
+
+def test_attempts_share_a_snapshot_and_not_a_job() -> None:
+    """A second attempt reads the very same documents."""
+    first, second = job_manifest(RUN, attempt=1), job_manifest(RUN, attempt=2)
+    assert first["metadata"]["name"] != second["metadata"]["name"]
+    assert first["spec"] == second["spec"]
+
+
+def test_only_the_evaluator_knows_the_nonce() -> None:
+    """The strategy's container has neither the word nor the evaluation's rules."""
+    pod = job_manifest(RUN, nonce="a-secret-word")["spec"]["template"]["spec"]
+    assert "a-secret-word" in str(pod["containers"])
+    assert "a-secret-word" not in str(pod["initContainers"])
+    (strategy,) = pod["initContainers"]
+    assert {mount["mountPath"]: mount.get("readOnly", False) for mount in strategy["volumeMounts"]} == {
+        "/code": True,
+        "/tmp": False,
+        "/out": False,
+    }
+    code = next(volume for volume in pod["volumes"] if volume["name"] == "code")
+    assert [item["key"] for item in code["configMap"]["items"]] == ["strategy.py", "input.json"]
+
+
+def test_the_evaluator_writes_nowhere() -> None:
+    """Everything that it mounts is read-only."""
+    (evaluate,) = job_manifest(RUN)["spec"]["template"]["spec"]["containers"]
+    assert all(mount["readOnly"] for mount in evaluate["volumeMounts"])
+
+
+def test_a_snapshot_is_immutable_and_holds_the_code() -> None:
+    """Nobody changes what a pod is about to read."""
+    manifest = snapshot(RUN, make_inputs(RUN))
+    assert manifest["immutable"] is True
+    assert manifest["data"]["strategy.py"] == CODE

@@ -1,0 +1,42 @@
+"""The taxonomy of failures."""
+
+import pytest
+
+from strategyrun.domain.outcomes import FAILURES, SAID_BY_HARNESS, Reason
+from strategyrun.domain.strategyrun import FailureClass
+
+NOT_FAILURES = {
+    Reason.EVALUATED,
+    Reason.WAITING_FOR_SLOT,
+    Reason.STARTING,
+    Reason.RUNNING,
+    Reason.RETRYING,
+}
+
+
+def test_every_reason_is_a_failure_or_a_stage() -> None:
+    """No reason is without a row that says what to do about it."""
+    assert set(FAILURES) == set(Reason) - NOT_FAILURES
+
+
+@pytest.mark.parametrize("reason", FAILURES, ids=str)
+def test_every_failure_says_who_has_to_act_and_how(reason: Reason) -> None:
+    """Each row has a class, and two sentences that end as sentences do."""
+    outcome = FAILURES[reason]
+    assert outcome.reason is reason
+    assert outcome.class_ in FailureClass
+    for sentence in (outcome.meaning, outcome.hint):
+        assert sentence[0].isupper()
+        assert sentence.endswith(".")
+        assert "|" not in sentence
+
+
+def test_no_two_reasons_have_the_same_name() -> None:
+    """Programs switch on them."""
+    assert len({reason.value for reason in Reason}) == len(Reason)
+
+
+def test_a_strategy_can_only_blame_itself() -> None:
+    """What its container says can name a failure of the strategy and no other: nothing to be gained by lying."""
+    assert {FAILURES[Reason(reason)].class_ for reason in SAID_BY_HARNESS} == {FailureClass.USER}
+    assert not SAID_BY_HARNESS & {Reason.CODE_REJECTED, Reason.SOURCE_MISSING, Reason.SPEC_INVALID}
