@@ -183,7 +183,7 @@ def _strategy_failed(pod: PodObservation) -> Fault:
     end = pod.strategy
     words = parse_last_words(end.message)
     lines = _lines(end, words)
-    code = words.exit_code if words and words.exit_code is not None else end.exit_code
+    code = words.exit_code if words else end.exit_code
     signal = words.signal if words else _signal(end.exit_code)
     said = Reason(words.reason) if words and words.reason in SAID_BY_HARNESS else None
     if pod.reason == _DEADLINE:
