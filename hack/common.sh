@@ -24,6 +24,15 @@ die() {
 has() { command -v "$1" >/dev/null; }
 is_root() { [ "$(id -u)" = 0 ]; }
 
+# Waits until no other script changes the cluster. The lock ends with this process.
+lock() {
+	has flock || return 0 # macOS
+	exec 9>"$CACHE/lock"
+	flock --nonblock 9 && return
+	say "waiting for another make"
+	flock 9
+}
+
 # The first 12 hex digits of the SHA-256 of standard input.
 digest() { sha256sum | cut -c1-12; }
 

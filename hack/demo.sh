@@ -8,4 +8,4 @@ say "waiting for every run to finish"
 kubectl get --filename manifests/samples --output name | grep ^strategyrun |
 	xargs kubectl wait --for=condition=Finished --timeout=600s
 say "done; your own kubectl sees them too: export KUBECONFIG=$KUBECONFIG"
-kubectl get strategyruns
+kubectl get strategyruns.finlab-sandbox.dev

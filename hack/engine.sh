@@ -16,6 +16,7 @@ may_hold_sys_resource() { # bit 24 of the bounding set
 
 start() {
 	if ! has dockerd || ! has iptables; then apt_install docker.io iptables; fi
+	has docker || apt_install docker-cli # since Debian 13 a package of its own
 	if [ -d /run/systemd/system ]; then
 		say "starting the docker service"
 		systemctl start docker
@@ -31,7 +32,8 @@ start() {
 	local containerd=/run/docker/containerd/containerd.pid
 	living "$pidfile" dockerd >/dev/null || rm -f "$pidfile"
 	living $containerd containerd >/dev/null || rm -f $containerd
-	setsid nohup dockerd "${options[@]}" </dev/null >"$CACHE/dockerd.log" 2>&1 &
+	# It must not die with this terminal, nor hold the lock.
+	setsid nohup dockerd "${options[@]}" </dev/null >"$CACHE/dockerd.log" 2>&1 9>&- &
 	started=$!
 }
 
