@@ -31,8 +31,11 @@ def inputs_hash(run: StrategyRun) -> str:
 
     A source that lives in a ConfigMap counts by its reference; its content stands in the
     provenance of the answer. A field of the evaluation counts where it differs from its default,
-    so that an operator that knows one field more does not evaluate everything again.
+    so that an operator that knows one field more does not evaluate everything again. A spec that
+    cannot be read counts as it is; an operator that can read it evaluates it.
     """
+    if run.unreadable:
+        return digest(canonical({"unreadable": run.unreadable.spec, "rerun": run.rerun}))
     spec = run.spec
     return digest(
         canonical(

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer
+from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer, ValidationError
 from pydantic.alias_generators import to_camel
 
 
@@ -15,6 +15,15 @@ class Model(BaseModel):
     def document(self) -> dict[str, object]:
         """Return the JSON document of this value; what is unset stays out."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def complaint(error: ValidationError) -> str:
+    """Say in one line what does not fit, and where; the values stay out, for they may be long or hostile."""
+    faults = error.errors(include_input=False, include_url=False)
+    first = faults[0]
+    where = ".".join(str(part) for part in first["loc"])
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return f"{where}: {first['msg']}{more}" if where else f"{first['msg']}{more}"
 
 
 def rfc3339(moment: datetime) -> str:

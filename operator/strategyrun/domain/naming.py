@@ -3,7 +3,7 @@
 from hashlib import sha256
 from typing import Any
 
-from strategyrun.domain.strategyrun import GROUP, KIND, VERSION, StrategyRun
+from strategyrun.domain.strategyrun import GROUP, KIND, StrategyRun
 
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "finlab-sandbox-operator"
@@ -37,10 +37,15 @@ def labels(run: StrategyRun) -> dict[str, str]:
     }
 
 
+def selector(run: StrategyRun) -> str:
+    """Select the objects of a run."""
+    return f"{SELECTOR},{RUN_UID_LABEL}={run.uid}"
+
+
 def owner_reference(run: StrategyRun) -> dict[str, Any]:
     """Make the run the owner, so that deleting it deletes everything, with or without the operator."""
     return {
-        "apiVersion": f"{GROUP}/{VERSION}",
+        "apiVersion": run.api_version,
         "kind": KIND,
         "name": run.name,
         "uid": run.uid,

@@ -56,7 +56,6 @@ class Seen:
     snapshots: frozenset[str] = frozenset()
     vetted: Vetted | None = None
     slot: bool = False
-    policy: bool = False
     nonce: str = ""
     """A fresh unguessable word, for the Job that may be created now."""
     gone: frozenset[str] = frozenset()
@@ -142,6 +141,9 @@ class Reconciler:
             status = acknowledge(status, run)
         if status.final or run.deleting:
             return Decision(status, _tidy(seen))
+        if run.unreadable:
+            fault = Fault(Reason.SPEC_INVALID, run.unreadable.complaint)
+            return Decision(fail(status, run, now, fault), _tidy(seen))
         attempt = status.attempts[-1] if status.attempts else None
         if attempt is None or attempt.finished_at is not None:
             return self._begin(seen, status, now)
@@ -240,7 +242,6 @@ class Reconciler:
 
     def _launch(self, seen: Seen, status: StrategyRunStatus, attempt: Attempt, code: bytes) -> tuple[Create, ...]:
         run, inputs = seen.run, build_inputs(seen.run, code, self.sandbox)
-        policy = () if seen.policy else (Create(deny_all(run.namespace)),)
         snapshot = Create(build_snapshot(run, inputs))
         job = Create(
             build_job(
@@ -253,7 +254,8 @@ class Reconciler:
                 seccomp=self.seccomp,
             )
         )
-        return (*policy, snapshot, job)
+        # The policy every time: that it was there once says nothing of a namespace that was made anew.
+        return (Create(deny_all(run.namespace)), snapshot, job)
 
     def _provenance(self, run: StrategyRun, code: bytes) -> Provenance:
         return Provenance(

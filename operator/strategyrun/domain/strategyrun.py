@@ -8,9 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import ConfigDict, Field, JsonValue, StringConstraints, ValidationError
 
-from strategyrun.domain.model import Model, Timestamp
+from strategyrun.domain.model import Model, Timestamp, complaint
 from strategyrun.domain.vetting import SIZE_LIMIT_BYTES
 
 GROUP = "finlab-sandbox.dev"
@@ -381,9 +381,17 @@ class StrategyRunStatus(Model):
         return self.phase.final
 
 
+class Unreadable(Model):
+    """A spec that the API server let pass and this operator cannot read: the two are of different versions."""
+
+    spec: dict[str, Any]
+    complaint: str
+
+
 class StrategyRun(Model):
     """One object as the API server holds it."""
 
+    api_version: str
     name: str
     namespace: str
     uid: str
@@ -393,16 +401,24 @@ class StrategyRun(Model):
     deleting: bool
     rerun: str | None
     spec: StrategyRunSpec
+    unreadable: Unreadable | None = None
+    """Set where `spec` is only a stand-in."""
     status: StrategyRunStatus | None
 
     @classmethod
     def parse(cls, body: dict[str, Any]) -> "StrategyRun":
         """Read the API server's document.
 
-        Raises pydantic.ValidationError where spec or status do not fit the models.
+        Raises pydantic.ValidationError where the status does not fit the model.
         """
         meta = body["metadata"]
+        try:
+            spec, unreadable = StrategyRunSpec.model_validate(body["spec"]), None
+        except ValidationError as error:
+            spec = StrategyRunSpec(source=Source())
+            unreadable = Unreadable(spec=body["spec"], complaint=f"spec.{complaint(error)}")
         return cls(
+            api_version=body["apiVersion"],
             name=meta["name"],
             namespace=meta["namespace"],
             uid=meta["uid"],
@@ -411,6 +427,7 @@ class StrategyRun(Model):
             created_at=meta["creationTimestamp"],
             deleting="deletionTimestamp" in meta,
             rerun=(meta.get("annotations") or {}).get(RERUN_ANNOTATION),
-            spec=body["spec"],
+            spec=spec,
+            unreadable=unreadable,
             status=body.get("status") or None,
         )
