@@ -8,21 +8,26 @@ import typer
 
 from strategyrun.adapters.generate import write_generated
 from strategyrun.adapters.kopf_source import run_operator
-from strategyrun.adapters.settings import load_settings
+from strategyrun.adapters.kube import NoClusterError
+from strategyrun.adapters.settings import InvalidSettingsError, load_settings
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
 def operator(
-    config: Annotated[
-        Path, typer.Option(help="The sandbox configuration.", envvar="STRATEGYRUN_CONFIG", exists=True)
-    ] = Path("config/sandbox.yaml"),
+    config: Annotated[Path, typer.Option(help="The sandbox configuration.", envvar="STRATEGYRUN_CONFIG")] = Path(
+        "config/sandbox.yaml"
+    ),
     health_port: Annotated[int, typer.Option(help="Port of /healthz and /readyz.")] = 8080,
 ) -> None:
     """Run the operator: in a cluster as its pod, elsewhere with the kubeconfig."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    run_operator(load_settings(config), health_port=health_port)
+    try:
+        run_operator(load_settings(config), health_port=health_port)
+    except (InvalidSettingsError, NoClusterError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
 
 
 @app.command()

@@ -1,12 +1,31 @@
-"""What the operator has seen of the cluster, by run. It may lag; it never proves absence."""
+"""What the operator has seen of the cluster, by run. It may lag; it never proves absence.
+
+A run is known by its key: namespace and UID. Labels and owner references can be forged by whoever
+may write a Job, a pod or a ConfigMap; the namespace cannot, so nobody reaches a run of another one.
+"""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from strategyrun.domain.observation import JobObservation, PodObservation, observe_job, observe_pod
+from strategyrun.domain.observation import JobObservation, PodObservation, controller_of, observe_job, observe_pod
 from strategyrun.domain.reconcile import Seen, Vetted
-from strategyrun.domain.strategyrun import StrategyRun
+from strategyrun.domain.strategyrun import KIND, StrategyRun
+
+Key = str
+
+
+def key_of(namespace: str, uid: str) -> Key:
+    """Write the key of a run."""
+    return f"{namespace}/{uid}"
+
+
+class Settled(NamedTuple):
+    """All that is kept of a run that has its answer and nothing left to delete: where to read it again."""
+
+    namespace: str
+    name: str
+    version: int
 
 
 @dataclass
@@ -15,8 +34,10 @@ class Sight:
 
     jobs: dict[str, JobObservation] = field(default_factory=dict)
     pods: dict[str, PodObservation] = field(default_factory=dict)
-    snapshots: set[str] = field(default_factory=set)
+    snapshots: dict[str, str] = field(default_factory=dict)
+    """UIDs of the ConfigMaps by name."""
     gone: set[str] = field(default_factory=set)
+    podless: set[str] = field(default_factory=set)
     vetted: Vetted | None = None
     refused: str | None = None
 
@@ -30,80 +51,114 @@ class Cache:
     """Runs, and the Jobs, pods and snapshots that belong to them."""
 
     def __init__(self) -> None:
-        self._runs: dict[str, StrategyRun] = {}
-        self._sights: defaultdict[str, Sight] = defaultdict(Sight)
-        self.protected: set[str] = set()
-        """Namespaces whose deny-all policy exists."""
-
-    def __len__(self) -> int:
-        """Count the runs."""
-        return len(self._runs)
+        self._runs: dict[Key, StrategyRun] = {}
+        self._settled: dict[Key, Settled] = {}
+        self._sights: defaultdict[Key, Sight] = defaultdict(Sight)
 
     @property
-    def runs(self) -> dict[str, StrategyRun]:
-        """The runs by uid."""
-        return dict(self._runs)
+    def known(self) -> set[Key]:
+        """All runs."""
+        return {*self._runs, *self._settled}
 
-    def run(self, uid: str) -> StrategyRun | None:
-        """Return a run as last seen."""
-        return self._runs.get(uid)
+    @property
+    def restless(self) -> set[Key]:
+        """What somebody should look at: runs that are not settled, and what is left of runs that are or are gone."""
+        return {*self._runs, *self._sights}
+
+    def run(self, key: Key) -> StrategyRun | None:
+        """Return a run as last seen, unless it is settled."""
+        return self._runs.get(key)
 
     def put_run(self, body: dict[str, Any]) -> StrategyRun | None:
-        """Keep a run unless a newer version is known; return it if it was news.
+        """Keep a run unless this version or a newer one is known; return it if it was news.
 
         Raises pydantic.ValidationError where the object does not fit the models.
         """
-        run = StrategyRun.parse(body)
-        known = self._runs.get(run.uid)
-        if known and int(known.resource_version) >= int(run.resource_version):
+        meta = body["metadata"]
+        key, version = key_of(meta["namespace"], meta["uid"]), int(meta["resourceVersion"])
+        run, settled = self._runs.get(key), self._settled.get(key)
+        if (run and int(run.resource_version) >= version) or (settled and settled.version >= version):
             return None
-        self._runs[run.uid] = run
+        run = StrategyRun.parse(body)
+        self._settled.pop(key, None)
+        self._runs[key] = run
         return run
 
-    def forget_run(self, uid: str) -> None:
+    def settle(self, run: StrategyRun) -> None:
+        """Let go of a run that has its answer: a cluster may hold thousands, each with its source."""
+        key = key_of(run.namespace, run.uid)
+        self.forget_run(key)
+        self._settled[key] = Settled(run.namespace, run.name, int(run.resource_version))
+
+    def unsettle(self, key: Key) -> None:
+        """Make room for a settled run to be put back."""
+        self._settled.pop(key, None)
+
+    def settled(self, key: Key) -> Settled | None:
+        """Return where a settled run is to be read again."""
+        return self._settled.get(key)
+
+    def drop_sight(self, key: Key) -> None:
+        """Forget what belongs to a run, or did."""
+        self._sights.pop(key, None)
+
+    def forget_run(self, key: Key) -> None:
         """Drop a run and all that is known of it."""
-        self._runs.pop(uid, None)
-        self._sights.pop(uid, None)
+        self._runs.pop(key, None)
+        self._settled.pop(key, None)
+        self._sights.pop(key, None)
 
-    def put_job(self, body: dict[str, Any], *, claimed_by: str | None = None) -> str | None:
-        """Keep a Job with the run that owns it, or with the run that wanted its name; return that uid."""
+    def put_job(self, body: dict[str, Any], *, claimed_by: StrategyRun | None = None) -> tuple[Key, JobObservation]:
+        """Keep a Job with the run that owns it, or with the run that wanted its name."""
         job = observe_job(body)
-        uid = claimed_by or job.run_uid
-        if uid:
-            self._sights[uid].jobs[job.name] = job
-        return uid
+        key = key_of(job.namespace, claimed_by.uid if claimed_by else job.run_uid or "")
+        if not (key in self._settled and job.finished):
+            jobs = self._sights[key].jobs
+            if job.name not in jobs or jobs[job.name].version < job.version:
+                jobs[job.name] = job
+        return key, job
 
-    def drop_job(self, run_uid: str, name: str, job_uid: str) -> None:
-        """Forget a Job, unless its name is another's by now."""
-        jobs = self._sights[run_uid].jobs
-        if name in jobs and jobs[name].uid == job_uid:
-            del jobs[name]
+    def drop_job(self, key: Key, job_uid: str) -> None:
+        """Forget a Job."""
+        sight = self._sights[key]
+        sight.jobs = {name: job for name, job in sight.jobs.items() if job.uid != job_uid}
 
-    def put_pod(self, body: dict[str, Any]) -> str:
-        """Keep a pod with its run; return the run's uid."""
+    def put_pod(self, body: dict[str, Any]) -> tuple[Key, PodObservation]:
+        """Keep a pod with its run."""
         pod = observe_pod(body)
-        self._sights[pod.run_uid].pods[pod.uid] = pod
-        return pod.run_uid
+        key = key_of(pod.namespace, pod.run_uid)
+        if key not in self._settled:
+            pods = self._sights[key].pods
+            if pod.uid not in pods or pods[pod.uid].version < pod.version:
+                pods[pod.uid] = pod
+        return key, pod
 
-    def drop_pod(self, run_uid: str, pod_uid: str) -> None:
+    def drop_pod(self, key: Key, pod_uid: str) -> None:
         """Forget a pod."""
-        self._sights[run_uid].pods.pop(pod_uid, None)
+        self._sights[key].pods.pop(pod_uid, None)
 
-    def jobs(self) -> list[tuple[str, JobObservation]]:
-        """Return every Job with the uid of its run."""
-        return [(uid, job) for uid, sight in self._sights.items() for job in sight.jobs.values()]
+    def put_snapshot(self, body: dict[str, Any]) -> None:
+        """Keep a ConfigMap with the run that owns it, if one does; its metadata is enough."""
+        meta = body["metadata"]
+        owner = controller_of(meta, KIND)
+        if owner:
+            self._sights[key_of(meta["namespace"], owner)].snapshots[meta["name"]] = meta["uid"]
 
-    def pods(self) -> list[tuple[str, PodObservation]]:
-        """Return every pod with the uid of its run."""
-        return [(uid, pod) for uid, sight in self._sights.items() for pod in sight.pods.values()]
+    def jobs(self) -> set[tuple[Key, str]]:
+        """Return the UID of every Job, with the key of its run."""
+        return {(key, job.uid) for key, sight in self._sights.items() for job in sight.jobs.values()}
 
-    def sight(self, uid: str) -> Sight:
+    def pods(self) -> set[tuple[Key, str]]:
+        """Return the UID of every pod, with the key of its run."""
+        return {(key, uid) for key, sight in self._sights.items() for uid in sight.pods}
+
+    def sight(self, key: Key) -> Sight:
         """Return what belongs to a run."""
-        return self._sights[uid]
+        return self._sights[key]
 
     def see(self, run: StrategyRun, *, slot: bool, nonce: str) -> Seen:
         """Put together all that a decision may look at."""
-        sight = self._sights[run.uid]
+        sight = self._sights[key_of(run.namespace, run.uid)]
         return Seen(
             run=run,
             jobs=tuple(sight.jobs.values()),
@@ -111,8 +166,8 @@ class Cache:
             snapshots=frozenset(sight.snapshots),
             vetted=sight.vetted,
             slot=slot,
-            policy=run.namespace in self.protected,
             nonce=nonce,
             gone=frozenset(sight.gone),
+            podless=frozenset(sight.podless),
             refused=sight.refused,
         )

@@ -8,28 +8,27 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import aiohttp
 from pydantic import ValidationError
 
-from strategyrun.adapters.cache import Cache
+from strategyrun.adapters.cache import Cache, Key, key_of
 from strategyrun.adapters.kube import (
+    BY_KIND,
     CONFIG_MAPS,
     JOBS,
-    NETWORK_POLICIES,
     PODS,
-    RUNS,
-    ApiError,
+    TROUBLE,
     ConflictError,
+    ExistsError,
     Kube,
     NotFoundError,
     RefusedError,
 )
 from strategyrun.adapters.settings import Settings
-from strategyrun.adapters.vetting import vet_in_child
+from strategyrun.adapters.vetting import Vetter
 from strategyrun.adapters.workqueue import WorkQueue
 from strategyrun.domain import naming
 from strategyrun.domain.inputs import inputs_hash
-from strategyrun.domain.network_policy import POLICY_NAME
+from strategyrun.domain.model import complaint
 from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.reconcile import (
     Act,
@@ -37,12 +36,13 @@ from strategyrun.domain.reconcile import (
     Create,
     DeleteJob,
     DeleteSnapshot,
+    FindPod,
     Reconciler,
     Vet,
     Vetted,
 )
 from strategyrun.domain.slots import Slots
-from strategyrun.domain.strategyrun import GROUP, KIND, VERSION, StrategyRun, StrategyRunStatus
+from strategyrun.domain.strategyrun import KIND, StrategyRun, StrategyRunStatus
 
 WORKERS = 16
 SWEEP_SECONDS = 60.0
@@ -59,149 +59,177 @@ class Controller:
         kube: Kube,
         settings: Settings,
         *,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._kube = kube
-        self._now = now
+        self._clock = clock
         self._reconciler = Reconciler(settings.sandbox, settings.seccomp)
         self._slots = Slots(settings.sandbox.max_active_runs)
         self._cache = Cache()
         self._queue = WorkQueue()
-        self._failures: dict[str, int] = {}
+        self._vetter = Vetter()
+        self._failures: dict[Key, int] = {}
         self.swept_at: float | None = None
         """Loop time of the last complete sweep; None before the first."""
 
     def on_run(self, event: str | None, body: dict[str, Any]) -> None:
         """Take note of a StrategyRun."""
-        uid = body["metadata"]["uid"]
+        meta = body["metadata"]
+        key = key_of(meta["namespace"], meta["uid"])
         if event == "DELETED":
-            self._cache.forget_run(uid)
-            self._queue.add(uid)
+            self._forget(key)
+            return
+        try:
+            run = self._cache.put_run(body)
+        except ValidationError as error:
+            # Another operator's answer: nothing that this one could write would be better.
+            log.error("%s/%s: the status cannot be read: %s", meta["namespace"], meta["name"], complaint(error))
+            self._forget(key)
+            return
+        if run is None:
+            return
+        if _answered(run) and not self._cache.sight(key).untidy:
+            self._cache.settle(run)
         else:
-            self._put_run(body)
+            self._queue.add(key)
 
     def on_job(self, event: str | None, body: dict[str, Any]) -> None:
         """Take note of a Job."""
-        uid = self._cache.put_job(body)
-        if uid and event == "DELETED":
-            self._cache.drop_job(uid, body["metadata"]["name"], body["metadata"]["uid"])
-        if uid:
-            self._queue.add(uid)
+        key, job = self._cache.put_job(body)
+        if event == "DELETED":
+            self._cache.drop_job(key, job.uid)
+        self._queue.add(key)
 
     def on_pod(self, event: str | None, body: dict[str, Any]) -> None:
         """Take note of a pod. One that ended before it was deleted still has its story to tell."""
-        uid = self._cache.put_pod(body)
-        if event == "DELETED":
-            self._cache.drop_pod(uid, body["metadata"]["uid"])
-        self._queue.add(uid)
+        key, pod = self._cache.put_pod(body)
+        if event == "DELETED" and not pod.done:
+            self._cache.drop_pod(key, pod.uid)
+        self._queue.add(key)
+
+    async def prepare(self) -> None:
+        """Learn what there is, before anything is started.
+
+        Raises what the API server keeps answering after about a minute.
+        """
+        for seconds in _BACKOFF_SECONDS:
+            try:
+                await self.sweep()
+            except TROUBLE as error:
+                log.warning("the first sweep failed, again in %s s: %s", seconds, error)
+                await asyncio.sleep(seconds)
+            else:
+                break
+        else:
+            await self.sweep()
+        for key in self._cache.known:
+            self._settle_slot(key)
 
     async def run(self) -> None:
-        """Sweep, then work and sweep until cancelled."""
-        await self._sweep_until_done()
+        """Work and sweep until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for _ in range(WORKERS):
                 tasks.create_task(self._work())
             tasks.create_task(self._keep_sweeping())
-
-    async def _sweep_until_done(self) -> None:
-        for seconds in _BACKOFF_SECONDS:
-            try:
-                await self.sweep()
-            except (ApiError, aiohttp.ClientError, TimeoutError) as error:
-                log.warning("the first sweep failed, again in %s s: %s", seconds, error)
-                await asyncio.sleep(seconds)
-            else:
-                return
-        await self.sweep()
 
     async def _keep_sweeping(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             try:
                 await self.sweep()
-            except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            except TROUBLE as error:
                 log.warning("a sweep failed, the next comes in %s s: %s", SWEEP_SECONDS, error)
 
     async def sweep(self) -> None:
         """List everything that is ours: what an event should have told and did not, is found here."""
-        known = set(self._cache.runs)
-        listed: set[str] = set()
-        async for body in self._kube.list(RUNS):
-            listed.add(body["metadata"]["uid"])
-            self._put_run(body)
-        for uid in known - listed:
-            self._cache.forget_run(uid)
-        await self._sweep_children()
-        async for body in self._kube.list(NETWORK_POLICIES, selector=naming.SELECTOR, metadata_only=True):
-            if body["metadata"]["name"] == POLICY_NAME:
-                self._cache.protected.add(body["metadata"]["namespace"])
-        for uid, run in self._cache.runs.items():
-            if run.status is not None and run.status.phase.active:
-                self._slots.take(uid)
-            if run.status is None or not run.status.final or self._cache.sight(uid).untidy:
-                self._queue.add(uid)
-        self.swept_at = asyncio.get_running_loop().time()
-
-    async def _sweep_children(self) -> None:
-        known_jobs = {(uid, job.name, job.uid) for uid, job in self._cache.jobs()}
-        known_pods = {(uid, pod.uid) for uid, pod in self._cache.pods()}
+        known, jobs, pods = self._cache.known, self._cache.jobs(), self._cache.pods()
         async for body in self._kube.list(JOBS, selector=naming.SELECTOR):
-            uid = self._cache.put_job(body)
-            known_jobs.discard((uid or "", body["metadata"]["name"], body["metadata"]["uid"]))
+            key, job = self._cache.put_job(body)
+            jobs.discard((key, job.uid))
         async for body in self._kube.list(PODS, selector=naming.SELECTOR):
-            known_pods.discard((self._cache.put_pod(body), body["metadata"]["uid"]))
+            key, pod = self._cache.put_pod(body)
+            pods.discard((key, pod.uid))
         async for body in self._kube.list(CONFIG_MAPS, selector=naming.SELECTOR, metadata_only=True):
-            labels = body["metadata"].get("labels", {})
-            self._cache.sight(labels.get(naming.RUN_UID_LABEL, "")).snapshots.add(body["metadata"]["name"])
-        for uid, name, job_uid in known_jobs:
-            self._cache.drop_job(uid, name, job_uid)
-        for uid, pod_uid in known_pods:
-            self._cache.drop_pod(uid, pod_uid)
+            self._cache.put_snapshot(body)
+        async for body in self._kube.list(self._kube.runs):
+            self.on_run(None, body)
+            known.discard(key_of(body["metadata"]["namespace"], body["metadata"]["uid"]))
+        for key, uid in jobs:
+            self._cache.drop_job(key, uid)
+        for key, uid in pods:
+            self._cache.drop_pod(key, uid)
+        for key in known:
+            self._forget(key)
+        for key in self._cache.restless:
+            self._queue.add(key)
+        self.swept_at = asyncio.get_running_loop().time()
 
     async def _work(self) -> None:
         while True:
-            uid = await self._queue.get()
+            key = await self._queue.get()
             try:
-                await self._reconcile(uid)
-                self._failures.pop(uid, None)
-            except (ApiError, aiohttp.ClientError, TimeoutError) as error:
-                count = self._failures[uid] = self._failures.get(uid, -1) + 1
+                await self._reconcile(key)
+                self._failures.pop(key, None)
+            except TROUBLE as error:
+                count = self._failures[key] = self._failures.get(key, -1) + 1
                 seconds = _BACKOFF_SECONDS[min(count, len(_BACKOFF_SECONDS) - 1)]
-                log.warning("%s: again in %s s: %s", self._name(uid), seconds, error)
-                self._queue.add_after(uid, seconds)
+                log.warning("%s: again in %s s: %s", self._name(key), seconds, error)
+                self._queue.add_after(key, seconds)
             except Exception:  # a defect must neither end the operator nor go unnoticed
-                log.exception("%s: defect, again in %s s", self._name(uid), _BACKOFF_SECONDS[-1])
-                self._queue.add_after(uid, _BACKOFF_SECONDS[-1])
+                log.exception("%s: defect, again in %s s", self._name(key), _BACKOFF_SECONDS[-1])
+                self._queue.add_after(key, _BACKOFF_SECONDS[-1])
             finally:
-                self._settle_slot(uid)
-                self._queue.done(uid)
+                self._settle_slot(key)
+                self._queue.done(key)
 
-    async def _reconcile(self, uid: str) -> None:
-        run = self._cache.run(uid)
+    async def _reconcile(self, key: Key) -> None:
+        run = self._cache.run(key) or await self._recall(key)
         if run is None:
-            self._cache.forget_run(uid)
             return
         now = self._now()
-        now = now.replace(microsecond=now.microsecond // 1000 * 1000)
-        seen = self._cache.see(run, slot=self._slots.free_for(uid), nonce=secrets.token_hex(16))
+        sight = self._cache.sight(key)
+        seen = self._cache.see(run, slot=self._slots.free_for(key), nonce=secrets.token_hex(16))
+        sight.refused = None
         decision = self._reconciler.decide(seen, now)
-        if decision.status.phase.active:
-            self._slots.take(uid)
-        if run.status is None or decision.status.document() != run.status.document():
-            written = await self._write_status(run, decision.status)
-            if not written:
-                return
+        status = decision.status
+        if status and status.phase.active:
+            self._slots.take(key)
+        changed = status and (run.status is None or status.document() != run.status.document())
+        if status and changed and not await self._write_status(run, status):
+            return
         for act in decision.acts:
-            await self._act(run, act)
-        if decision.status.final:
-            self._cache.sight(uid).vetted = None
+            if not await self._act(run, act):
+                break
         if decision.wake_at is not None:
-            self._queue.add_after(uid, (decision.wake_at - now).total_seconds())
+            self._queue.add_after(key, (decision.wake_at - now).total_seconds())
+        if status and status.final:
+            sight.vetted = None
+        latest = self._cache.run(key)
+        if latest and _answered(latest) and not sight.untidy:
+            self._cache.settle(latest)
+
+    async def _recall(self, key: Key) -> StrategyRun | None:
+        """Read a settled run again if something of it is left; drop what is left of a run that is gone."""
+        settled = self._cache.settled(key)
+        if settled is None or not self._cache.sight(key).untidy:
+            self._cache.drop_sight(key)
+            return None
+        await self._read(key, settled.namespace, settled.name)
+        return self._cache.run(key)
+
+    async def _read(self, key: Key, namespace: str, name: str) -> None:
+        """Replace what is known of a run by what the API server itself says."""
+        body = await self._kube.get(self._kube.runs, namespace, name)
+        if body is None or key_of(namespace, body["metadata"]["uid"]) != key:
+            self._forget(key)
+        else:
+            self._cache.unsettle(key)
+            self.on_run(None, body)
 
     async def _write_status(self, run: StrategyRun, status: StrategyRunStatus) -> bool:
         """Write the whole status, computed from the version that was seen; a newer version means: look again."""
         document = {
-            "apiVersion": f"{GROUP}/{VERSION}",
+            "apiVersion": run.api_version,
             "kind": KIND,
             "metadata": {
                 "name": run.name,
@@ -214,111 +242,124 @@ class Controller:
         try:
             body = await self._kube.apply_status(document)
         except (ConflictError, NotFoundError):
-            fresh = await self._kube.get(RUNS, run.namespace, run.name)
-            if fresh is None or fresh["metadata"]["uid"] != run.uid:
-                self._cache.forget_run(run.uid)
-            else:
-                self._put_run(fresh)
-            self._queue.add(run.uid)
+            key = key_of(run.namespace, run.uid)
+            await self._read(key, run.namespace, run.name)
+            self._queue.add_after(key, _BACKOFF_SECONDS[0])
             return False
-        self._put_run(body)
+        self.on_run(None, body)
         if status.final:
             log.info("%s/%s: %s: %s", run.namespace, run.name, status.reason, status.message)
         return True
 
-    async def _act(self, run: StrategyRun, act: Act) -> None:
-        sight = self._cache.sight(run.uid)
+    async def _act(self, run: StrategyRun, act: Act) -> bool:
+        """Do one thing; tell whether the next may follow."""
+        key = key_of(run.namespace, run.uid)
+        sight = self._cache.sight(key)
         match act:
             case Vet():
                 sight.vetted = await self._vet(run)
-                self._queue.add(run.uid)
+                self._queue.add(key)
             case Create(manifest):
-                await self._create(run, manifest)
+                return await self._create(run, manifest)
             case DeleteJob(name, uid):
                 await self._kube.delete(JOBS, run.namespace, name, uid=uid)
-                self._cache.drop_job(run.uid, name, uid)
+                self._cache.drop_job(key, uid)
+                self._queue.add(key)
             case DeleteSnapshot(name):
-                await self._kube.delete(CONFIG_MAPS, run.namespace, name)
-                sight.snapshots.discard(name)
+                if snapshot_uid := sight.snapshots.get(name):
+                    await self._kube.delete(CONFIG_MAPS, run.namespace, name, uid=snapshot_uid)
+                    sight.snapshots.pop(name, None)
             case ConfirmJob(name, uid):
                 body = await self._kube.get(JOBS, run.namespace, name)
                 if body is not None:
-                    self._cache.put_job(body, claimed_by=run.uid)
+                    self._cache.put_job(body, claimed_by=run)
                 if body is None or body["metadata"]["uid"] != uid:
                     sight.gone.add(uid)
-                self._queue.add(run.uid)
+                self._queue.add(key)
+            case FindPod(_, job_uid):
+                pods = self._kube.list(PODS, namespace=run.namespace, selector=naming.selector(run))
+                if job_uid not in {self._cache.put_pod(body)[1].job_uid async for body in pods}:
+                    sight.podless.add(job_uid)
+                self._queue.add(key)
+        return True
 
-    async def _create(self, run: StrategyRun, manifest: dict[str, Any]) -> None:
-        sight, name = self._cache.sight(run.uid), manifest["metadata"]["name"]
+    async def _create(self, run: StrategyRun, manifest: dict[str, Any]) -> bool:
+        """POST an object, or take the one that has its name; after a refusal nothing may follow."""
+        key, kind, name = key_of(run.namespace, run.uid), manifest["kind"], manifest["metadata"]["name"]
         try:
             body: dict[str, Any] | None = await self._kube.create(manifest)
-        except ConflictError:
-            body = None
+        except ExistsError:
+            if kind == "NetworkPolicy":
+                return True
+            body = await self._kube.get(BY_KIND[kind], run.namespace, name)
         except RefusedError as error:
-            sight.refused = error.message
-            self._queue.add(run.uid)
-            return
-        match manifest["kind"]:
-            case "NetworkPolicy":
-                self._cache.protected.add(run.namespace)
-            case "ConfigMap":
-                sight.snapshots.add(name)
-            case "Job":
-                body = body or await self._kube.get(JOBS, run.namespace, name)
-                if body is not None:
-                    self._cache.put_job(body, claimed_by=run.uid)
-                    sight.refused = None
-                self._queue.add(run.uid)
+            self._cache.sight(key).refused = error.message
+            body = None
+        if body is not None and kind == "ConfigMap":
+            self._cache.put_snapshot(body)
+        if body is not None and kind == "Job":
+            self._cache.put_job(body, claimed_by=run)
+        if body is None or kind == "Job":
+            self._queue.add(key)
+        return body is not None
 
     async def _vet(self, run: StrategyRun) -> Vetted:
-        wanted, source = inputs_hash(run), run.spec.source
-        if source.inline is not None:
-            code: bytes | None = source.inline.encode()
-        else:
-            reference = source.config_map_ref
-            body = await self._kube.get(CONFIG_MAPS, run.namespace, reference.name) if reference else None
-            code = _content(body, reference.key) if body and reference else None
-            if code is None and reference:
-                found = ", ".join(sorted([*(body.get("data") or {}), *(body.get("binaryData") or {})])) if body else ""
-                missing = f"ConfigMap {reference.name} has no key {reference.key} (it has: {found or 'none'})"
-                if body is None:
-                    missing = f"there is no ConfigMap {reference.name} in namespace {run.namespace}"
-                return Vetted(wanted, self._now(), missing=missing)
-        return Vetted(wanted, self._now(), code=code or b"", flaws=await vet_in_child(code or b""))
-
-    def _put_run(self, body: dict[str, Any]) -> None:
+        wanted, asked_at = inputs_hash(run), self._now()
         try:
-            run = self._cache.put_run(body)
-        except ValidationError as error:
-            meta = body["metadata"]
-            log.error("%s/%s does not fit this operator's schema: %s", meta["namespace"], meta["name"], error)
-            return
-        if run is not None:
-            self._queue.add(run.uid)
+            code = await self._source(run)
+        except LookupError as missing:
+            return Vetted(wanted, asked_at, missing=str(missing))
+        return Vetted(wanted, asked_at, code=code, flaws=await self._vetter.vet(code))
 
-    def _settle_slot(self, uid: str) -> None:
+    async def _source(self, run: StrategyRun) -> bytes:
+        """Return the source; raises LookupError saying what is missing."""
+        inline, reference = run.spec.source.inline, run.spec.source.config_map_ref
+        if reference is None:
+            return (inline or "").encode()
+        body = await self._kube.get(CONFIG_MAPS, run.namespace, reference.name)
+        if body is None:
+            raise LookupError(f"there is no ConfigMap {reference.name} in namespace {run.namespace}")
+        text, binary = body.get("data") or {}, body.get("binaryData") or {}
+        if reference.key in text:
+            return str(text[reference.key]).encode()
+        if reference.key in binary:
+            return base64.b64decode(binary[reference.key])
+        found = ", ".join(sorted([*text, *binary])) or "none"
+        raise LookupError(f"ConfigMap {reference.name} has no key {reference.key} (it has: {found})")
+
+    def _forget(self, key: Key) -> None:
+        """Drop a run that is gone; the worker that comes by gives up its slot."""
+        self._cache.forget_run(key)
+        self._queue.add(key)
+
+    def _settle_slot(self, key: Key) -> None:
         """Let the run's recorded phase decide who holds a slot; what becomes free goes to the line."""
-        run = self._cache.run(uid)
+        run = self._cache.run(key)
         status = run.status if run else None
         if run and status and status.phase.active:
-            self._slots.take(uid)
+            self._slots.take(key)
             return
         if run and status and status.reason == Reason.WAITING_FOR_SLOT:
-            freed = self._slots.wait(uid, run.created_at)
+            freed = self._slots.wait(key, run.created_at)
         else:
-            freed = self._slots.leave(uid)
+            freed = self._slots.leave(key)
         if freed:
-            for next_uid in self._slots.next():
-                self._queue.add(next_uid)
+            for next_key in self._slots.next():
+                self._queue.add(next_key)
 
-    def _name(self, uid: str) -> str:
-        run = self._cache.run(uid)
-        return f"{run.namespace}/{run.name}" if run else uid
+    def _now(self) -> datetime:
+        """Return the time in the milliseconds that a status can hold."""
+        now = self._clock()
+        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+    def _name(self, key: Key) -> str:
+        run = self._cache.run(key)
+        return f"{run.namespace}/{run.name}" if run else key
 
 
-def _content(config_map: dict[str, Any], key: str) -> bytes | None:
-    if key in (config_map.get("data") or {}):
-        return str(config_map["data"][key]).encode()
-    if key in (config_map.get("binaryData") or {}):
-        return base64.b64decode(config_map["binaryData"][key])
-    return None
+def _answered(run: StrategyRun) -> bool:
+    """Whether nothing is left to say of the run as it stands."""
+    status = run.status
+    if status is None or not status.final or status.observed_generation != run.generation:
+        return False
+    return status.inputs_hash == inputs_hash(run)

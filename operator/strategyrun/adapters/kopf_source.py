@@ -5,90 +5,119 @@ they do is tell the controller (docs/adr/0005-kopf-as-event-source.md).
 """
 
 import asyncio
-import signal
-from contextlib import AsyncExitStack
+import sys
 from typing import Any
 
 import kopf
 
 from strategyrun.adapters.controller import Controller
 from strategyrun.adapters.health import health_server
-from strategyrun.adapters.kube import Kube
+from strategyrun.adapters.kube import JOBS, PAGE, PODS, Kube
 from strategyrun.adapters.settings import Settings
 from strategyrun.domain import naming
-from strategyrun.domain.strategyrun import GROUP, PLURAL, VERSION
+
+_NESTING_LIMIT = 10_000
+"""Of JSON, in the API server. Python's own is 1000, and a document beyond it would end every list and watch."""
 
 
 def run_operator(settings: Settings, *, health_port: int) -> None:
-    """Run until a signal ends the process, or until a watch breaks in a way that a fresh start mends."""
-    shell = _Shell(settings, health_port)
-    kopf.run(
-        registry=shell.registry(),
-        settings=_kopf_settings(),
-        standalone=True,
-        clusterwide=True,
-    )
+    """Run until a signal ends the process.
+
+    Raises NoClusterError where nothing says which cluster, and whatever breaks the controller or a
+    watch in a way that a fresh start mends.
+    """
+    sys.setrecursionlimit(4 * _NESTING_LIMIT)
+    asyncio.run(_connect_and_operate(settings, health_port))
+
+
+async def _connect_and_operate(settings: Settings, health_port: int) -> None:
+    async with await Kube.connect() as kube:
+        await operate(kube, settings, health_port=health_port)
+
+
+async def operate(kube: Kube, settings: Settings, *, health_port: int, stop: asyncio.Event | None = None) -> None:
+    """Watch and work until a signal or the stop flag.
+
+    Raises what ended the controller, or what kept it from starting.
+    """
+    controller, stop = Controller(kube, settings), stop or asyncio.Event()
+    async with health_server(controller, health_port):
+        # Before the first watch: what is missing now (the CRD, a permission) kopf would only warn of.
+        await controller.prepare()
+        shell = _Shell(kube, controller, stop)
+        await kopf.operator(
+            registry=shell.registry(),
+            settings=kopf_settings(),
+            standalone=True,
+            clusterwide=True,
+            stop_flag=stop,
+        )
     if shell.defect is not None:
         raise shell.defect
 
 
 class _Shell:
-    """The controller's life inside kopf's."""
+    """The controller's life inside kopf's, which ends every task that was begun in it."""
 
-    def __init__(self, settings: Settings, health_port: int) -> None:
-        self._settings = settings
-        self._health_port = health_port
-        self._stack = AsyncExitStack()
-        self._controller: Controller | None = None
-        self._task: asyncio.Task[None] | None = None
+    def __init__(self, kube: Kube, controller: Controller, stop: asyncio.Event) -> None:
+        self._kube = kube
+        self._controller = controller
+        self._stop = stop
+        self._work: asyncio.Task[None] | None = None
         self.defect: BaseException | None = None
 
     def registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
-        # Not by the service account alone: that way kopf looks for the API server by name, and needs DNS.
-        kopf.on.login(registry=registry)(kopf.login_via_client)
+        kopf.on.login(registry=registry)(self._log_in)
         kopf.on.startup(registry=registry)(self._start)
-        kopf.on.cleanup(registry=registry)(self._stop)
-        kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)(self._on_run)
-        kopf.on.event("batch", "v1", "jobs", registry=registry)(self._on_job)
-        kopf.on.event("", "v1", "pods", registry=registry)(self._on_pod)
+        kopf.on.cleanup(registry=registry)(self._end)
+        runs = self._kube.runs
+        kopf.on.event(runs.group, runs.version, runs.plural, registry=registry)(self._on_run)
+        kopf.on.event(JOBS.group, JOBS.version, JOBS.plural, registry=registry)(self._on_job)
+        kopf.on.event(PODS.group, PODS.version, PODS.plural, registry=registry)(self._on_pod)
         return registry
 
+    async def _log_in(self, **_: Any) -> kopf.ConnectionInfo:
+        """Let kopf watch as the one who acts, at the same address: a cluster need not have DNS."""
+        known = await self._kube.credentials()
+        return kopf.ConnectionInfo(
+            server=known.server,
+            ca_path=known.ca,
+            scheme=known.scheme,
+            token=known.token,
+            certificate_path=known.certificate,
+            private_key_path=known.key,
+            insecure=known.insecure,
+            proxy_url=known.proxy,
+        )
+
     async def _start(self, **_: Any) -> None:
-        kube = await self._stack.enter_async_context(await Kube.connect())
-        self._controller = Controller(kube, self._settings)
-        await self._stack.enter_async_context(health_server(self._controller, self._health_port))
-        self._task = asyncio.create_task(self._controller.run())
-        self._task.add_done_callback(self._ended)
+        self._work = asyncio.create_task(self._controller.run())
+        self._work.add_done_callback(self._worked)
 
-    async def _stop(self, **_: Any) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-        await self._stack.aclose()
+    async def _end(self, **_: Any) -> None:
+        if self._work is not None:
+            self._work.cancel()
+            await asyncio.wait([self._work])
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _worked(self, work: asyncio.Task[None]) -> None:
         """End the process when the controller ends: an operator that only watches helps nobody."""
-        if not task.cancelled():
-            self.defect = task.exception() or RuntimeError("the controller ended")
-            signal.raise_signal(signal.SIGTERM)
+        if not work.cancelled():
+            self.defect = work.exception() or RuntimeError("the controller ended")
+            self._stop.set()
 
     async def _on_run(self, type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - kopf's name
-        self._told().on_run(type, dict(body))
+        self._controller.on_run(type, dict(body))
 
     async def _on_job(self, type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - kopf's name
-        self._told().on_job(type, dict(body))
+        self._controller.on_job(type, dict(body))
 
     async def _on_pod(self, type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - kopf's name
-        self._told().on_pod(type, dict(body))
-
-    def _told(self) -> Controller:
-        if self._controller is None:
-            raise RuntimeError("an event came before the start")
-        return self._controller
+        self._controller.on_pod(type, dict(body))
 
 
-def _kopf_settings() -> kopf.OperatorSettings:
+def kopf_settings() -> kopf.OperatorSettings:
+    """Return settings under which kopf writes nothing and outlives what a network does."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.scanning.disabled = True
@@ -102,6 +131,7 @@ def _kopf_settings() -> kopf.OperatorSettings:
     settings.watching.client_timeout = 660
     settings.watching.connect_timeout = 5
     settings.watching.reconnect_backoff = 0.5
+    settings.watching.chunk_size = PAGE
     settings.watching.label_selectors["batch", "v1", "jobs"] = naming.SELECTOR
     settings.watching.label_selectors["", "v1", "pods"] = naming.SELECTOR
     settings.process.ultimate_exiting_timeout = 10

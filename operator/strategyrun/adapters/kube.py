@@ -6,33 +6,38 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+import aiohttp
 from kubernetes.aio import client, config
 
 from strategyrun.domain.strategyrun import GROUP, PLURAL, VERSION
 
 FIELD_MANAGER = "finlab-sandbox-operator"
-_PAGE = 500
-_TIMEOUT_SECONDS = 30
+PAGE = 100
+"""Objects in one answer of a list. A StrategyRun can be a megabyte, and a page of them is in memory at once."""
+
+_TIMEOUT = aiohttp.ClientTimeout(total=30)
 
 
 @dataclass(frozen=True)
 class Resource:
     """A kind of object and where the API server keeps it."""
 
-    prefix: str
+    group: str
+    version: str
     plural: str
 
     def path(self, namespace: str | None = None, name: str | None = None) -> str:
         """Return the path of all objects, of a namespace's, or of one."""
-        parts = [self.prefix, *(["namespaces", namespace] if namespace else []), self.plural]
-        return "/".join([*parts, name] if name else parts)
+        root = ["/apis", self.group, self.version] if self.group else ["/api", self.version]
+        inside = ["namespaces", namespace] if namespace else []
+        return "/".join([*root, *inside, self.plural, *([name] if name else [])])
 
 
-RUNS = Resource(f"/apis/{GROUP}/{VERSION}", PLURAL)
-JOBS = Resource("/apis/batch/v1", "jobs")
-PODS = Resource("/api/v1", "pods")
-CONFIG_MAPS = Resource("/api/v1", "configmaps")
-NETWORK_POLICIES = Resource("/apis/networking.k8s.io/v1", "networkpolicies")
+RUNS = Resource(GROUP, VERSION, PLURAL)
+JOBS = Resource("batch", "v1", "jobs")
+PODS = Resource("", "v1", "pods")
+CONFIG_MAPS = Resource("", "v1", "configmaps")
+NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies")
 
 BY_KIND = {"ConfigMap": CONFIG_MAPS, "Job": JOBS, "NetworkPolicy": NETWORK_POLICIES}
 
@@ -46,8 +51,12 @@ class ApiError(Exception):
         self.message = message
 
 
+class ExistsError(ApiError):
+    """The name is taken."""
+
+
 class ConflictError(ApiError):
-    """The object exists already, or is newer than the one that was read."""
+    """The object is newer than the one that was read, or another one."""
 
 
 class NotFoundError(ApiError):
@@ -58,24 +67,69 @@ class RefusedError(ApiError):
     """Admission or validation refused the object; asking again will not help."""
 
 
+class NoClusterError(Exception):
+    """Neither a service account nor a kubeconfig says where the API server is."""
+
+
 _MEANING = {404: NotFoundError, 409: ConflictError, 403: RefusedError, 422: RefusedError}
+
+TROUBLE = (ApiError, aiohttp.ClientError, OSError)
+"""What any request may raise, and what passes: no answer (OSError has the time-outs) or not the one asked for."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Where the API server is and what to show it. Files are named by their paths."""
+
+    server: str
+    ca: str | None
+    scheme: str | None
+    token: str | None
+    certificate: str | None
+    key: str | None
+    insecure: bool
+    proxy: str | None
 
 
 class Kube:
-    """A connection to the API server."""
+    """A connection to the API server. `runs` is where it keeps the StrategyRuns."""
 
-    def __init__(self, api: client.ApiClient) -> None:
-        self._api = api
+    def __init__(self, configuration: client.Configuration, *, runs: Resource = RUNS) -> None:
+        self._configuration = configuration
+        self._api = client.ApiClient(configuration=configuration)
+        self.runs = runs
 
     @classmethod
     async def connect(cls) -> Self:
-        """Use the pod's service account, or the kubeconfig where there is none."""
+        """Use the pod's service account, or the kubeconfig where there is none.
+
+        Raises NoClusterError where there is neither.
+        """
         configuration = client.Configuration()
         try:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         except config.ConfigException:
-            await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-        return cls(client.ApiClient(configuration=configuration))
+            try:
+                await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            except config.ConfigException as error:
+                raise NoClusterError(f"no service account, and no kubeconfig: {error}") from error
+        return cls(configuration)
+
+    async def credentials(self) -> Credentials:
+        """Return what this connection uses now; a token that is renewed is read again."""
+        settings = self._configuration
+        bearer = (await settings.auth_settings()).get("BearerToken", {}).get("value") or ""
+        scheme, _, token = bearer.partition(" ")
+        return Credentials(
+            server=settings.host,
+            ca=settings.ssl_ca_cert,
+            scheme=scheme or None,
+            token=token.strip() or None,
+            certificate=settings.cert_file,
+            key=settings.key_file,
+            insecure=not settings.verify_ssl,
+            proxy=settings.proxy,
+        )
 
     async def __aenter__(self) -> Self:
         """Give the open connection."""
@@ -88,17 +142,17 @@ class Kube:
         await self._api.close()  # type: ignore[no-untyped-call]
 
     async def list(
-        self, resource: Resource, *, selector: str = "", metadata_only: bool = False
+        self, resource: Resource, *, namespace: str | None = None, selector: str = "", metadata_only: bool = False
     ) -> AsyncIterator[dict[str, Any]]:
-        """Yield every object of a kind in all namespaces, page by page."""
+        """Yield every object of a kind, in all namespaces or in one, page by page."""
         accept = "application/json"
         if metadata_only:
             accept += ";as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
         token = ""
         while True:
-            query = {"limit": _PAGE, "labelSelector": selector, "continue": token}
-            page = await self._call("GET", resource.path(), query=query, accept=accept)
-            for item in page["items"]:
+            query = {"limit": PAGE, "labelSelector": selector, "continue": token}
+            page = await self.send("GET", resource.path(namespace), query=query, accept=accept)
+            for item in page["items"] or []:
                 yield item
             token = page["metadata"].get("continue", "")
             if not token:
@@ -107,26 +161,24 @@ class Kube:
     async def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any] | None:
         """Read one object from the API server itself; None where there is none."""
         try:
-            return await self._call("GET", resource.path(namespace, name))
+            return await self.send("GET", resource.path(namespace, name))
         except NotFoundError:
             return None
 
     async def create(self, manifest: dict[str, Any]) -> dict[str, Any]:
         """POST an object and return it as stored.
 
-        Raises ConflictError where the name is taken and RefusedError where admission says no.
+        Raises ExistsError where the name is taken and RefusedError where admission says no.
         """
         resource = BY_KIND[manifest["kind"]]
         query = {"fieldManager": FIELD_MANAGER}
-        return await self._call("POST", resource.path(manifest["metadata"]["namespace"]), query=query, body=manifest)
+        return await self.send("POST", resource.path(manifest["metadata"]["namespace"]), query=query, body=manifest)
 
-    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str | None = None) -> None:
+    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str) -> None:
         """Delete an object and what it owns, if it still is the one with that uid; absence is success."""
-        body: dict[str, Any] = {"propagationPolicy": "Background"}
-        if uid:
-            body["preconditions"] = {"uid": uid}
+        body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
         try:
-            await self._call("DELETE", resource.path(namespace, name), body=body)
+            await self.send("DELETE", resource.path(namespace, name), body=body)
         except (NotFoundError, ConflictError):
             return
 
@@ -136,11 +188,11 @@ class Kube:
         Raises ConflictError where the run has changed since, NotFoundError where it is gone.
         """
         meta = document["metadata"]
-        path = f"{RUNS.path(meta['namespace'], meta['name'])}/status"
+        path = f"{self.runs.path(meta['namespace'], meta['name'])}/status"
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
-        return await self._call("PATCH", path, query=query, body=document, content="application/apply-patch+yaml")
+        return await self.send("PATCH", path, query=query, body=document, content="application/apply-patch+yaml")
 
-    async def _call(
+    async def send(
         self,
         method: str,
         path: str,
@@ -150,6 +202,10 @@ class Kube:
         content: str = "application/json",
         accept: str = "application/json",
     ) -> dict[str, Any]:
+        """Send one request and return the answer's document.
+
+        Raises ApiError, by its meaning, where the API server says no, and the rest of TROUBLE where it says nothing.
+        """
         parameters = [(key, value) for key, value in (query or {}).items() if value != ""]
         request = await self._api.param_serialize(
             method,
@@ -159,16 +215,19 @@ class Kube:
             body=body,
             auth_settings=["BearerToken"],
         )
-        response = await self._api.call_api(*request, _request_timeout=_TIMEOUT_SECONDS)
+        response = await self._api.call_api(*request, _request_timeout=_TIMEOUT)
         content_bytes = await response.read()  # type: ignore[no-untyped-call]
         if response.status >= 300:
-            raise _MEANING.get(response.status, ApiError)(response.status, _message(content_bytes))
+            raise _error(response.status, content_bytes)
         document: dict[str, Any] = json.loads(content_bytes)
         return document
 
 
-def _message(content: bytes) -> str:
+def _error(status: int, content: bytes) -> ApiError:
     try:
-        return str(json.loads(content)["message"])
+        answer = json.loads(content)
+        reason, message = answer["reason"], str(answer["message"])
     except (ValueError, KeyError, TypeError):
-        return content[:300].decode(errors="replace")
+        reason, message = "", content[:300].decode(errors="replace")
+    meaning = ExistsError if reason == "AlreadyExists" else _MEANING.get(status, ApiError)
+    return meaning(status, message)

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from pydantic import ValidationError
 
+from strategyrun.domain.model import complaint
 from strategyrun.domain.sandbox import Sandbox, SeccompProfile
 
 
@@ -16,11 +18,22 @@ class Settings:
     seccomp: SeccompProfile
 
 
+class InvalidSettingsError(Exception):
+    """The configuration cannot be used; the message is one line that says what to mend."""
+
+
 def load_settings(path: Path) -> Settings:
     """Read sandbox.yaml and the profile beside it.
 
-    Raises FileNotFoundError, yaml.YAMLError or pydantic.ValidationError naming what is wrong.
+    Raises InvalidSettingsError.
     """
-    sandbox = Sandbox.model_validate(yaml.safe_load(path.read_text()))
-    profile = path.parent / sandbox.seccomp_profile
-    return Settings(sandbox, SeccompProfile.of(profile.read_bytes()))
+    try:
+        sandbox = Sandbox.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        profile = path.parent / sandbox.seccomp_profile
+        return Settings(sandbox, SeccompProfile.of(profile.read_bytes()))
+    except ValidationError as error:
+        raise InvalidSettingsError(f"{path}: {complaint(error)}") from error
+    except yaml.YAMLError as error:
+        raise InvalidSettingsError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidSettingsError(f"{path} cannot be read: {error}") from error

@@ -9,30 +9,42 @@ from strategyrun.domain.vetting import SIZE_LIMIT_BYTES, Flaw, too_complex, vet
 
 _CHILD = Path(__file__).with_name("vetting_child.py")
 _WALL_SECONDS = 8.0
-_AT_ONCE = asyncio.Semaphore(2)
 
 
-async def vet_in_child(source: bytes) -> tuple[Flaw, ...]:
-    """Return the flaws of a source; one that exhausts the child's limits is too complex."""
-    if len(source) > SIZE_LIMIT_BYTES:
-        return tuple(vet(source))
-    async with _AT_ONCE:
-        child = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-I",
-            "-S",
-            str(_CHILD),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env={},
-        )
-        try:
-            output, _ = await asyncio.wait_for(child.communicate(source), _WALL_SECONDS)
-        except TimeoutError:
-            child.kill()
-            await child.wait()
+class Vetter:
+    """Vets sources, no more than a few at a time."""
+
+    def __init__(self, *, at_once: int = 2, wall_seconds: float = _WALL_SECONDS) -> None:
+        self._places = asyncio.Semaphore(at_once)
+        self._wall_seconds = wall_seconds
+
+    async def vet(self, source: bytes) -> tuple[Flaw, ...]:
+        """Return the flaws of a source; one that exhausts the child's limits is too complex.
+
+        Raises RuntimeError where the child itself does not work: that is no fault of the source.
+        """
+        if len(source) > SIZE_LIMIT_BYTES:
+            return tuple(vet(source))
+        async with self._places:
+            child = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-I", "-S", "-W", "ignore"),
+                str(_CHILD),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env={},
+            )
+            try:
+                flaws, complaint = await asyncio.wait_for(child.communicate(source), self._wall_seconds)
+            except TimeoutError:
+                return (too_complex(),)
+            finally:
+                if child.returncode is None:
+                    child.kill()
+                    await child.wait()
+        if child.returncode is None or child.returncode < 0:
             return (too_complex(),)
-    if child.returncode != 0:
-        return (too_complex(),)
-    return tuple(Flaw(**flaw) for flaw in json.loads(output))
+        if child.returncode:
+            raise RuntimeError(f"the vetting child failed: {complaint.decode(errors='replace')[-500:]}")
+        return tuple(Flaw(**flaw) for flaw in json.loads(flaws))

@@ -21,9 +21,12 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-    from strategyrun.domain.vetting import SIZE_LIMIT_BYTES, vet  # noqa: PLC0415 - the path is set just above
+    from strategyrun.domain.vetting import SIZE_LIMIT_BYTES, too_complex, vet  # noqa: PLC0415 - path is set above
 
-    flaws = vet(sys.stdin.buffer.read(SIZE_LIMIT_BYTES + 1))
+    try:
+        flaws = vet(sys.stdin.buffer.read(SIZE_LIMIT_BYTES + 1))
+    except MemoryError:
+        flaws = [too_complex()]
     json.dump([dataclasses.asdict(flaw) for flaw in flaws], sys.stdout)
 
 

@@ -1,0 +1,216 @@
+"""The operator in a thread of this process, its requests on record, against a real API server."""
+
+import asyncio
+import selectors
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from socket import socket
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from kubernetes.aio import client, config
+
+from strategyrun.adapters.kopf_source import operate
+from strategyrun.adapters.kube import Kube, Resource
+from strategyrun.adapters.settings import Settings
+from strategyrun.domain.sandbox import Resources, Sandbox, SeccompProfile, Timeouts
+from strategyrun.domain.strategyrun import PLURAL
+from support.cluster import Cluster, Kind
+from support.waiting import wait_until
+
+_NOWHERE = Resources(cpu="1000", memory="1Gi")
+
+UNSCHEDULABLE = Settings(
+    Sandbox(
+        image="finlab-sandbox:none",
+        image_pull_policy="Never",
+        seccomp_profile="seccomp_profile.json",
+        limits=_NOWHERE,
+        requests=_NOWHERE,
+        tmp="64Mi",
+        out="64Mi",
+        timeouts=Timeouts(strategy_seconds=300, start_seconds=120, evaluate_seconds=30),
+        max_active_runs=4,
+    ),
+    SeccompProfile.of(b"{}"),
+)
+"""Settings whose pods ask for more than any node has: they are created, and no kubelet ever sees them."""
+
+
+def with_timeouts(settings: Settings, **seconds: int) -> Settings:
+    """Return settings with other clocks."""
+    sandbox = settings.sandbox
+    return replace(
+        settings, sandbox=sandbox.model_copy(update={"timeouts": sandbox.timeouts.model_copy(update=seconds)})
+    )
+
+
+def with_slots(settings: Settings, slots: int) -> Settings:
+    """Return settings with another number of slots."""
+    return replace(settings, sandbox=settings.sandbox.model_copy(update={"max_active_runs": slots}))
+
+
+class Call(NamedTuple):
+    """A request in the words of RBAC."""
+
+    verb: str
+    group: str
+    resource: str
+    name: str
+
+    @classmethod
+    def of(cls, method: str, path: str) -> "Call":
+        """Read the API server's path."""
+        parts = path.strip("/").split("/")
+        group, rest = ("", parts[2:]) if parts[0] == "api" else (parts[1], parts[3:])
+        if rest[0] == "namespaces" and len(rest) > 2:
+            rest = rest[2:]
+        resource, name, subresource = (*rest, "", "")[:3]
+        verb = {"POST": "create", "PATCH": "patch", "DELETE": "delete"}.get(method, "get" if name else "list")
+        return cls(verb, group, f"{resource}/{subresource}" if subresource else resource, name)
+
+    @property
+    def writes(self) -> bool:
+        """Whether the request changes the cluster."""
+        return self.verb in ("create", "patch", "delete")
+
+
+Hook = Callable[[Call], Awaitable[None]]
+
+
+async def _nothing(_: Call) -> None:
+    return
+
+
+class WatchedKube(Kube):
+    """A connection that records its requests, and that a test may hold or break before and after each."""
+
+    def __init__(
+        self,
+        configuration: client.Configuration,
+        *,
+        runs: Resource,
+        before: Hook = _nothing,
+        after: Hook = _nothing,
+    ) -> None:
+        super().__init__(configuration, runs=runs)
+        self.calls: list[Call] = []
+        self._before = before
+        self._after = after
+
+    async def send(self, method: str, path: str, **rest: Any) -> dict[str, Any]:
+        """Record the request and send it."""
+        call = Call.of(method, path)
+        await self._before(call)
+        self.calls.append(call)
+        answer = await super().send(method, path, **rest)
+        await self._after(call)
+        return answer
+
+
+def resource_of(kind: Kind) -> Resource:
+    """Say where the StrategyRuns of a kind are kept."""
+    group, version = kind.api_version.split("/")
+    return Resource(group, version, PLURAL)
+
+
+async def configuration_of(cluster: Cluster, *, token: str | None = None) -> client.Configuration:
+    """Return how the asynchronous client reaches the cluster: as its administrator, or with a token."""
+    configuration = client.Configuration()
+    await config.load_kube_config(config_file=str(cluster.kubeconfig), client_configuration=configuration)  # type: ignore[no-untyped-call]
+    if token is not None:
+        configuration.cert_file = configuration.key_file = None
+        configuration.api_key["BearerToken"] = f"Bearer {token}"
+    return configuration
+
+
+class RunningOperator:
+    """The whole operator, kopf and all, on the StrategyRuns of one kind."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        kind: Kind,
+        settings: Settings = UNSCHEDULABLE,
+        *,
+        token: str | None = None,
+        before: Hook = _nothing,
+        after: Hook = _nothing,
+    ) -> None:
+        self._cluster = cluster
+        self._runs = resource_of(kind)
+        self._settings = settings
+        self._token = token
+        self._hooks = {"before": before, "after": after}
+        self._port = _free_port()
+        self._sockets = selectors.DefaultSelector()
+        self._loop = asyncio.SelectorEventLoop(self._sockets)
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="operator")
+        self._kube: WatchedKube | None = None
+        self.error: BaseException | None = None
+        """What ended the operator, if it was not asked to end."""
+
+    @property
+    def calls(self) -> list[Call]:
+        """The requests so far; kopf's are not among them."""
+        return list(self._kube.calls) if self._kube else []
+
+    def __enter__(self) -> Self:
+        """Start, and wait for readiness."""
+        self._thread.start()
+        wait_until("the operator is ready", self._probe, lambda seen: seen == "ok\n" or self.error)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop, and raise what ended the operator."""
+        self.stop()
+        if error is None and self.error is not None:
+            raise self.error
+
+    def stop(self) -> None:
+        """Stop and wait for the end."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(timeout=60)
+        assert not self._thread.is_alive(), "the operator does not stop"
+
+    def _probe(self) -> str:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/readyz", timeout=5) as answer:
+                return str(answer.read().decode())
+        except OSError as error:
+            return str(error)
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._operate())
+        except Exception as error:  # noqa: BLE001 - told to the test's own thread
+            self.error = error
+        finally:
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.run_until_complete(self._let_go())
+            self._loop.close()
+
+    async def _let_go(self) -> None:
+        """Wait for closed connections to say goodbye; the loop's own pipe stays."""
+        async with asyncio.timeout(10):
+            while len(self._sockets.get_map()) > 1:  # noqa: ASYNC110 - a selector wakes nobody
+                await asyncio.sleep(0.01)
+
+    async def _operate(self) -> None:
+        configuration = await configuration_of(self._cluster, token=self._token)
+        async with WatchedKube(configuration, runs=self._runs, **self._hooks) as self._kube:
+            await operate(self._kube, self._settings, health_port=self._port, stop=self._stop)
+
+
+def _free_port() -> int:
+    with socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
