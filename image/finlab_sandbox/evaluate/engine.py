@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from finlab_sandbox.evaluate.orders import Orders
 
 NEWTON_STEPS = 16
-NEWTON_TOLERANCE = 1e-15
+NEWTON_TOLERANCE = 1e-14
 
 
 class Costs(NamedTuple):
@@ -86,7 +86,7 @@ def kept_after_costs(weights: NDArray[np.float64], found: NDArray[np.float64], c
     """The fraction x of equity that each order (k x s) leaves: x = 1 - cost of trading from `found` to `weights` * x.
 
     The right side is convex and piecewise linear in x, so Newton's method from x = 1 ends after a few steps at the
-    root.
+    root. Where there is none, as costs grow faster than trading less can save, the order leaves nothing.
     """
     kept: NDArray[np.float64] = np.ones(len(weights))
     if costs == Costs(0.0, 0.0):
@@ -95,10 +95,12 @@ def kept_after_costs(weights: NDArray[np.float64], found: NDArray[np.float64], c
         change = weights * kept[:, None] - found
         rate = np.where(change > 0.0, costs.buy, -costs.sell)
         excess = kept + _dot(rate, change) - 1.0
-        if np.abs(excess).max() <= NEWTON_TOLERANCE:
+        if ((np.abs(excess) <= NEWTON_TOLERANCE) | (kept == 0.0)).all():
             break
-        kept = kept - excess / (1.0 + _dot(rate, weights))
-    return np.clip(kept, 0.0, 1.0)
+        slope = 1.0 + _dot(rate, weights)
+        step = excess / np.where(slope > 0.0, slope, 1.0)
+        kept = np.where(slope > 0.0, np.clip(kept - step, 0.0, 1.0), 0.0)
+    return kept
 
 
 def _ruined_at(row: int, prices: NDArray[np.float64], orders: Orders, costs: Costs) -> Account:

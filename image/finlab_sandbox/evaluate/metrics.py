@@ -40,7 +40,7 @@ def daily_returns(equity: NDArray[np.float64]) -> NDArray[np.float64]:
 def cagr(equity: NDArray[np.float64], periods: int) -> float:
     """Growth a year. Raises UndefinedError."""
     _need_two(equity)
-    return float(equity[-1] ** (periods / len(equity)) - 1.0)
+    return math.pow(equity[-1], periods / len(equity)) - 1.0
 
 
 def volatility(returns: NDArray[np.float64], periods: int) -> float:

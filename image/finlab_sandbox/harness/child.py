@@ -25,9 +25,9 @@ STARTED = b"S"
 def live(paths: Paths, status: int) -> int:
     """Says on `status` when the strategy starts and how it failed; returns the exit code."""
     try:
+        _prepare_process()
         steps = _import()
         task, market = steps.read(paths)
-        _prepare_process()
     except RunError as error:
         return _say(status, error.reason, str(error))
     except Exception as error:

@@ -78,7 +78,7 @@ def _parse(said: bytes) -> tuple[str, str] | None:
         reason, message = document["reason"], document["message"]
     except (ValueError, LookupError, TypeError, RecursionError):
         return None
-    if reason in reasons.REPORTED and isinstance(message, str):
+    if isinstance(reason, str) and isinstance(message, str) and reason in reasons.REPORTED:
         return reason, message
     return None
 

@@ -96,6 +96,8 @@ def _checked_dates(index: pd.Index, dates: pd.DatetimeIndex) -> pd.DatetimeIndex
         raise _invalid(f"the index must be dates of the data; it is a {type(index).__name__} of {index.dtype}{first}")
     if index.tz is not None:
         raise _invalid(f"the index has the time zone {index.tz}; take it off with .tz_localize(None)")
+    if index.hasnans:
+        raise _invalid("the index has an entry that is no date (NaT)")
     if not index.is_unique:
         raise _invalid(f"date {_day(index[index.duplicated()][0])} is there more than once")
     unknown = index[~index.isin(dates)]

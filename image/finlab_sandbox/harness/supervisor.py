@@ -193,9 +193,11 @@ def _become_child(paths: Paths, output: int, status: int) -> None:
     """Never returns: the child's life, from the fork to its exit."""
     code = 1
     try:
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for source, target in ((nothing, 0), (output, 1), (output, 2)):
+            os.dup2(source, target)
+        os.close(nothing)
+        os.closerange(3, status)
         from finlab_sandbox.harness.child import live  # noqa: PLC0415 - nothing heavy before the fork
 
         code = live(paths, status)
