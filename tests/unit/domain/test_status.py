@@ -1,0 +1,442 @@
+"""The operator's answer: what it says, what it keeps, and how large it may get."""
+
+import json
+import unicodedata
+from datetime import datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from strategyrun.domain.observation import PodObservation
+from strategyrun.domain.outcomes import FAILURES, Reason
+from strategyrun.domain.report import parse_report
+from strategyrun.domain.status import accept, acknowledge, advance, close_attempt, fail, succeed, witness
+from strategyrun.domain.strategyrun import (
+    HISTORY_LIMIT,
+    Attempt,
+    Condition,
+    Isolation,
+    Metrics,
+    Phase,
+    Provenance,
+    StrategyRun,
+    StrategyRunStatus,
+)
+from strategyrun.domain.verdict import Fault
+from strategyrun.domain.vetting import Flaw
+from support.builders import (
+    ALL_FAILURES,
+    METRICS,
+    NOW,
+    Document,
+    after,
+    failed_pod,
+    hostile_text,
+    last_words,
+    make_job,
+    make_pod,
+    make_run,
+    report_text,
+    running,
+    scored_pod,
+    terminated,
+)
+
+STATUS_LIMIT_BYTES = 16 * 1024
+RUN = make_run()
+
+
+def size(status: StrategyRunStatus) -> int:
+    """Count the bytes of a status as JSON in UTF-8."""
+    return len(json.dumps(status.document(), ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def queued(run: StrategyRun = RUN) -> StrategyRunStatus:
+    """Build the first status of a run."""
+    return accept(run, "1" * 64, NOW)
+
+
+def begun(number: int = 1, status: StrategyRunStatus | None = None) -> StrategyRunStatus:
+    """Build the status of a run whose attempt is on record."""
+    status = status or queued()
+    attempt = Attempt(number=number, job_name=f"momentum-0123456789ab-{number}", created_at=after(number))
+    return advance(
+        status, RUN, after(number), Phase.STARTING, Reason.STARTING, "", attempts=(*status.attempts, attempt)
+    )
+
+
+def ran(pod: PodObservation | None = None) -> StrategyRunStatus:
+    """Build the status of a run whose strategy runs."""
+    seen = witness(begun(), make_job(), pod or make_pod(strategy=running(after(2))))
+    return advance(seen, RUN, after(3), Phase.RUNNING, Reason.RUNNING, "the strategy runs")
+
+
+def scored(**report: Any) -> StrategyRunStatus:
+    """Build the status of a run that was scored."""
+    closed = close_attempt(ran(), after(30), Reason.EVALUATED)
+    return succeed(closed, RUN, after(30), parse_report(report_text(**report)), scored_pod())
+
+
+def failed(fault: Fault, status: StrategyRunStatus | None = None) -> StrategyRunStatus:
+    """Build the status of a run that failed."""
+    closed = close_attempt(status or ran(), after(30), fault.reason, fault.message)
+    return fail(closed, RUN, after(30), fault, failed_pod())
+
+
+def conditions(status: StrategyRunStatus) -> dict[str, str]:
+    """Return the truth of each condition by its type."""
+    return {str(condition.type): condition.status for condition in status.conditions}
+
+
+def by_type(status: StrategyRunStatus) -> dict[str, Condition]:
+    """Return the conditions by type."""
+    return {str(condition.type): condition for condition in status.conditions}
+
+
+@pytest.mark.parametrize(
+    ("status", "truths"),
+    [
+        pytest.param(queued(), "Unknown False False Unknown", id="queued"),
+        pytest.param(begun(), "True False False Unknown", id="starting"),
+        pytest.param(ran(), "True True False Unknown", id="running"),
+        pytest.param(scored(), "True True True True", id="succeeded"),
+        pytest.param(failed(Fault(Reason.TIMEOUT, "late")), "True True True False", id="failed"),
+        pytest.param(
+            fail(queued(), RUN, NOW, Fault(Reason.CODE_REJECTED, "no")), "False False True False", id="rejected"
+        ),
+        pytest.param(
+            failed(Fault(Reason.IMAGE_PULL_FAILED, "no"), begun()), "True False True False", id="never-started"
+        ),
+    ],
+)
+def test_conditions_follow_from_the_status(status: StrategyRunStatus, truths: str) -> None:
+    """Accepted, Started, Finished, Succeeded: all four, always, and Finished at every end."""
+    assert conditions(status) == dict(
+        zip(("Accepted", "Started", "Finished", "Succeeded"), truths.split(), strict=True)
+    )
+
+
+@pytest.mark.parametrize("reason", ALL_FAILURES, ids=str)
+def test_every_failure_finishes_the_run(reason: Reason) -> None:
+    """`kubectl wait --for=condition=Finished` returns, and the status says who has to act and how."""
+    status = failed(Fault(reason, "what happened"))
+    outcome = FAILURES[reason]
+    assert status.final
+    assert conditions(status)["Finished"] == "True"
+    assert (status.reason, status.message, status.hint) == (reason, "what happened", outcome.hint)
+    assert status.failure is not None
+    assert (status.failure.class_, status.failure.reason) == (outcome.class_, reason)
+    assert status.finished_at == after(30)
+
+
+def test_a_failure_without_words_says_what_its_reason_means() -> None:
+    """A message is never empty."""
+    assert failed(Fault(Reason.NODE_LOST, "\x00")).message == FAILURES[Reason.NODE_LOST].meaning
+
+
+def test_a_condition_keeps_the_moment_of_its_last_change() -> None:
+    """A later status with the same truth has the same time; another truth has its own."""
+    first, second, third = by_type(begun()), by_type(ran()), by_type(scored())
+    assert first["Accepted"].last_transition_time == second["Accepted"].last_transition_time == after(1)
+    assert third["Accepted"].last_transition_time == after(1)
+    assert second["Started"].last_transition_time == after(3)
+    assert third["Started"].last_transition_time == after(3)
+    assert third["Finished"].last_transition_time == after(30)
+
+
+def test_new_inputs_change_only_the_conditions_that_they_change() -> None:
+    """Finished goes back to False at the moment of acceptance."""
+    run = RUN.model_copy(update={"status": scored(), "generation": 2})
+    before, again = by_type(scored()), by_type(accept(run, "2" * 64, after(100)))
+    assert again["Finished"].status == "False"
+    assert again["Finished"].last_transition_time == after(100)
+    unstarted = RUN.model_copy(update={"status": failed(Fault(Reason.IMAGE_PULL_FAILED, "no"), begun())})
+    assert by_type(accept(unstarted, "2" * 64, after(100)))["Started"].last_transition_time == NOW
+    assert before["Finished"].last_transition_time == after(30)
+
+
+def test_the_status_speaks_of_the_generation_that_it_saw() -> None:
+    """Everywhere where a generation stands."""
+    run = make_run(generation=7)
+    status = advance(queued(run), run, NOW, Phase.QUEUED, Reason.WAITING_FOR_SLOT, "")
+    assert status.observed_generation == 7
+    assert {condition.observed_generation for condition in status.conditions} == {7}
+
+
+def test_a_generation_is_acknowledged_without_another_change() -> None:
+    """A change of what is no input leaves the answer as it is, and tools that compare generations see it seen."""
+    status = acknowledge(scored(), make_run(generation=9))
+    assert status.observed_generation == 9
+    assert {condition.observed_generation for condition in status.conditions} == {9}
+    back = acknowledge(status, RUN)
+    assert back == scored()
+
+
+def test_an_answer_moves_to_the_history() -> None:
+    """With its inputs, its end and its summary; the new status starts empty."""
+    run = RUN.model_copy(update={"status": scored()})
+    status = accept(run, "2" * 64, after(100))
+    assert (status.phase, status.inputs_hash, status.accepted_at) == (Phase.QUEUED, "2" * 64, after(100))
+    assert (status.metrics, status.summary, status.failure, status.attempts) == (None, None, None, ())
+    assert (status.provenance, status.timings, status.finished_at, status.executor) == (None, None, None, None)
+    (past,) = status.history
+    assert (past.inputs_hash, past.phase, past.reason, past.finished_at) == (
+        "1" * 64,
+        Phase.SUCCEEDED,
+        "Evaluated",
+        after(30),
+    )
+    assert past.summary == scored().summary
+
+
+def test_an_evaluation_that_was_overtaken_leaves_no_history() -> None:
+    """It has no answer; the answers before it stay."""
+    first = accept(RUN.model_copy(update={"status": scored()}), "2" * 64, after(100))
+    second = accept(RUN.model_copy(update={"status": first}), "3" * 64, after(101))
+    assert second.history == first.history
+
+
+def test_history_keeps_the_last_five() -> None:
+    """The latest first."""
+    run = RUN
+    for number in range(HISTORY_LIMIT + 3):
+        answered = scored().model_copy(
+            update={"inputs_hash": str(number), "history": run.status.history if run.status else ()}
+        )
+        run = run.model_copy(update={"status": answered})
+        run = run.model_copy(update={"status": accept(run, "next", after(number))})
+    assert run.status is not None
+    assert [past.inputs_hash for past in run.status.history] == ["7", "6", "5", "4", "3"]
+
+
+def test_success_has_metrics_as_numbers_and_columns_as_text() -> None:
+    """Programs read the one, kubectl shows and sorts the other."""
+    status = scored()
+    assert status.metrics is not None
+    assert status.metrics.document() == METRICS
+    assert status.summary is not None
+    assert status.summary.document() == {
+        "sharpe": "0.91",
+        "totalReturn": "42.1",
+        "maxDrawdown": "-31.9",
+        "trades": "42",
+        "duration": "30.0s",
+    }
+    assert (status.reason, status.message, status.hint, status.failure) == ("Evaluated", "scored 3267 days", None, None)
+
+
+def test_an_undefined_metric_is_absent_and_its_column_empty() -> None:
+    """Never 0, and the warning says why."""
+    status = scored(metrics={"trades": 0}, warnings=["sharpe: zero variance"])
+    assert status.metrics is not None
+    assert status.metrics.document() == {"trades": 0}
+    assert status.summary is not None
+    assert (status.summary.sharpe, status.summary.trades) == ("", "0")
+    assert status.warnings == ("sharpe: zero variance",)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        pytest.param(0.0, "0.0", id="zero"),
+        pytest.param(-0.99996, "-100.0", id="nearly-all"),
+        pytest.param(1e6, "100000000.0", id="plain-while-it-fits"),
+        pytest.param(1e300, "1.00e+302", id="absurd"),
+        pytest.param(1.7e308, "", id="more-than-a-number-can-say-in-percent"),
+    ],
+)
+def test_a_column_stays_narrow(value: float, shown: str) -> None:
+    """A number with 300 digits would push every other column off the screen."""
+    summary = scored(metrics={"totalReturn": value}).summary
+    assert summary is not None
+    assert summary.total_return == shown
+
+
+def test_timings_come_from_stamps_and_from_inside() -> None:
+    """Seconds, each of its own stage."""
+    assert scored().timings is not None
+    assert scored().timings.document() == {  # type: ignore[union-attr]
+        "queued": 1.0,
+        "scheduled": 0.0,
+        "started": 0.0,
+        "strategy": 1.75,
+        "evaluated": 0.048,
+    }
+
+
+def test_a_clock_that_runs_behind_makes_no_negative_time() -> None:
+    """Stamps come from different machines."""
+    early = make_pod(strategy=terminated(1, started=after(-5)), phase="Failed")
+    status = fail(ran(), RUN, after(30), Fault(Reason.STRATEGY_ERROR, "x"), early)
+    assert status.timings is not None
+    assert status.timings.started == 0.0
+
+
+def test_provenance_says_what_ran_and_where() -> None:
+    """The code's hash is the one that the evaluator read, and what was known before stays."""
+    before = Provenance(code_sha256="0" * 64, isolation=Isolation(seccomp="s", network_policy="Applied"))
+    closed = close_attempt(ran(), after(30), Reason.EVALUATED).model_copy(update={"provenance": before})
+    report = parse_report(report_text())
+    provenance = succeed(closed, RUN, after(30), report, scored_pod()).provenance
+    assert provenance is not None
+    assert provenance.code_sha256 == report.hashes.code
+    assert (provenance.dataset_sha256, provenance.positions_sha256) == ("d" * 64, "e" * 64)
+    assert (provenance.node, provenance.image_id, provenance.evaluator) == (
+        "node-1",
+        "finlab-sandbox@sha256:feed",
+        "0.1.0",
+    )
+    assert provenance.isolation == before.isolation
+
+
+def test_a_failure_keeps_the_provenance_that_is_known() -> None:
+    """Also when its pod was never seen."""
+    status = begun().model_copy(update={"provenance": Provenance(code_sha256="c" * 64)})
+    assert fail(status, RUN, NOW, Fault(Reason.JOB_VANISHED, "x")).provenance == Provenance(code_sha256="c" * 64)
+
+
+def test_the_last_attempt_says_who_carried_it() -> None:
+    """Job, pod and node by name, also when the strategy never started: `kubectl describe pod` needs the name."""
+    pod = make_pod(strategy=None)
+    (attempt,) = witness(begun(), make_job(), pod).attempts
+    assert (attempt.job_uid, attempt.pod_name, attempt.node, attempt.started_at) == (
+        make_job().uid,
+        pod.name,
+        "node-1",
+        None,
+    )
+
+
+def test_what_was_witnessed_is_not_forgotten() -> None:
+    """A pod that lost its stamps, or is gone, takes nothing back."""
+    seen = ran()
+    lost = make_pod(node=None, strategy=terminated(137, started=None))
+    assert witness(seen, make_job(), lost).attempts == seen.attempts
+    assert witness(seen, make_job(), None).attempts == seen.attempts
+
+
+def test_only_the_last_attempt_is_written_on() -> None:
+    """Earlier ones are history."""
+    first = close_attempt(ran(), after(5), Reason.EVICTED, "drained")
+    second = close_attempt(begun(2, first), after(50), Reason.NODE_LOST, "gone")
+    assert second.attempts[0] == first.attempts[0]
+    assert [attempt.reason for attempt in second.attempts] == [Reason.EVICTED, Reason.NODE_LOST]
+
+
+def test_findings_stand_line_by_line() -> None:
+    """As the vetting named them."""
+    fault = Fault(Reason.CODE_REJECTED, "no", flaws=(Flaw(3, "network", "no network"), Flaw(9, "syntax", "what?")))
+    failure = fail(queued(), RUN, NOW, fault).failure
+    assert failure is not None
+    assert [(finding.line, finding.rule, finding.hint) for finding in failure.findings] == [
+        (3, "network", "no network"),
+        (9, "syntax", "what?"),
+    ]
+
+
+@given(
+    st.sampled_from([queued(), begun(), ran(), scored(), failed(Fault(Reason.CRASHED, "x", 139, "SIGSEGV", ("y",)))])
+)
+def test_a_status_survives_its_document(status: StrategyRunStatus) -> None:
+    """What the API server gives back is what was written."""
+    assert StrategyRunStatus.model_validate(json.loads(json.dumps(status.document()))) == status
+
+
+@given(
+    st.sampled_from(ALL_FAILURES),
+    hostile_text,
+    st.none() | hostile_text,
+    st.lists(hostile_text, max_size=40),
+    st.lists(hostile_text, max_size=20),
+)
+def test_whatever_a_pod_says_the_status_is_fit_to_store_and_to_show(
+    reason: Reason, message: str, signal: str | None, lines: list[str], hints: list[str]
+) -> None:
+    """Valid UTF-8 without control characters, below 16 KiB."""
+    flaws = tuple(Flaw(1, "syntax", hint) for hint in hints)
+    status = failed(Fault(reason, message, 255, signal, tuple(lines), flaws))
+    text = json.dumps(status.document(), ensure_ascii=False)
+    assert text.encode()
+    assert not {unicodedata.category(character) for character in text} & {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+    assert size(status) <= STATUS_LIMIT_BYTES
+
+
+HUGE = "\U0001f4a3" * 2000
+QUOTES = '"' * 2000
+
+
+def exhausted(text: str, end: datetime) -> StrategyRunStatus:
+    """Build a status with all that there can be: six attempts, five past answers, every text at its cap."""
+    node, pod = "n" * 253, "p" * 63
+    run = RUN
+    for number in range(HISTORY_LIMIT):
+        answered = scored(metrics={"totalReturn": -1.2345e300, "sharpe": -1.2345e300, "trades": 10**15 - 1})
+        answered = answered.model_copy(
+            update={"inputs_hash": f"{number:064}", "history": run.status.history if run.status else ()}
+        )
+        run = run.model_copy(update={"status": answered})
+        run = run.model_copy(update={"status": accept(run, "f" * 64, end)})
+    assert run.status is not None
+    status = run.status
+    for number in range(1, 7):
+        status = begun(number, status)
+        carried = make_pod(node=node, strategy=terminated(137)).model_copy(update={"name": pod})
+        status = close_attempt(witness(status, make_job(), carried), end, Reason.EVALUATOR_FAILED, text)
+    known = Provenance(
+        **{f"{name}_sha256": "a" * 64 for name in ("code", "params", "dataset", "positions", "seccomp")},
+        evaluator="e" * 64,
+        isolation=Isolation(seccomp="finlab-sandbox/0123456789ab.json", network_policy="Applied"),
+    )
+    return status.model_copy(update={"provenance": known, "executor": "Sandbox"})
+
+
+@pytest.mark.parametrize("text", [pytest.param(HUGE, id="emoji"), pytest.param(QUOTES, id="quotes")])
+def test_the_worst_failure_fits(text: str) -> None:
+    """Six attempts, five past answers, twenty lines, all as long and as costly as they can be."""
+    pod = failed_pod(message=text, node="n" * 253).model_copy(update={"name": "p" * 63})
+    lines = fail(
+        exhausted(text, after(9)), RUN, after(9), Fault(Reason.STRATEGY_ERROR, text, 255, text, (text,) * 40), pod
+    )
+    assert 10_000 < size(lines) <= STATUS_LIMIT_BYTES
+
+
+@pytest.mark.parametrize("text", [pytest.param(HUGE, id="emoji"), pytest.param(QUOTES, id="quotes")])
+def test_the_worst_rejection_fits(text: str) -> None:
+    """Twenty findings after six attempts."""
+    flaws = tuple(Flaw(131_072, "interactive", text) for _ in range(20))
+    status = fail(exhausted(text, after(9)), RUN, after(9), Fault(Reason.CODE_REJECTED, text, flaws=flaws))
+    assert 10_000 < size(status) <= STATUS_LIMIT_BYTES
+
+
+@pytest.mark.parametrize("text", [pytest.param(HUGE, id="emoji"), pytest.param(QUOTES, id="quotes")])
+def test_the_worst_success_fits(text: str) -> None:
+    """Twelve warnings and every metric after six attempts."""
+    names = [field.alias or name for name, field in Metrics.model_fields.items()]
+    metrics = {name: 10**15 - 1 if name in ("trades", "days") else -1.2345678901234567e-300 for name in names}
+    report = parse_report(report_text(metrics=metrics)).model_copy(update={"warnings": [text] * 12, "evaluator": text})
+    status = succeed(exhausted(text, after(9)), RUN, after(9), report, scored_pod())
+    assert 10_000 < size(status) <= STATUS_LIMIT_BYTES
+
+
+def test_a_strategys_numbers_cannot_break_the_status() -> None:
+    """Durations whose sum is infinite are not believed: they would make a status that is no JSON."""
+    words = last_words("Completed", exitCode=0, seconds={"imports": 1e308, "strategy": 1e308})
+    closed = close_attempt(ran(), after(30), Reason.EVALUATED)
+    pod = scored_pod(strategy=terminated(0, message=words))
+    status = succeed(closed, RUN, after(30), parse_report(report_text()), pod)
+    assert json.loads(json.dumps(status.document(), allow_nan=False))["timings"].keys() == {
+        "queued",
+        "scheduled",
+        "started",
+        "evaluated",
+    }
+
+
+def test_abbreviations_are_upper_case_in_documents() -> None:
+    """Names are those of the schema, which users and columns read."""
+    document: Document = scored().document()
+    assert {"observedGeneration", "inputsHash", "acceptedAt", "finishedAt"} <= document.keys()
+    assert {"codeSHA256", "datasetSHA256", "imageID"} <= document["provenance"].keys()
+    assert "jobUID" in document["attempts"][0]
