@@ -131,7 +131,7 @@ class Reconciler:
     def decide(self, seen: Seen, now: datetime) -> Decision:
         """Return the next step of a run."""
         run = seen.run
-        if run.deleting and run.status is not None:
+        if run.deleting:
             return Decision(run.status, _tidy(seen))
         wanted = inputs_hash(run)
         status = run.status
@@ -139,7 +139,7 @@ class Reconciler:
             status = accept(run, wanted, _first_seen(seen, wanted) or now)
         elif status.observed_generation != run.generation:
             status = acknowledge(status, run)
-        if status.final or run.deleting:
+        if status.final:
             return Decision(status, _tidy(seen))
         if run.unreadable:
             fault = Fault(Reason.SPEC_INVALID, run.unreadable.complaint)
@@ -156,7 +156,8 @@ class Reconciler:
             return Decision(status, tidy, wake_at=due)
         vetted = _current(seen, status, now)
         if vetted is None:
-            return Decision(run.status, (*tidy, Vet()))
+            # Until the status speaks of these inputs, the Job of the earlier ones is not touched: they may come back.
+            return Decision(run.status, (Vet(),))
         if vetted.missing:
             return self._await_source(seen, status, vetted.missing, now)
         if fault := _refusal(run, status, vetted):

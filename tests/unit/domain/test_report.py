@@ -15,7 +15,8 @@ BILLION = "1" + "0" * 400
 
 def with_raw(field: str, raw: str) -> str:
     """Write a report with a field whose JSON is given as it is."""
-    return report_text(**{field: "RAW"}).replace('"RAW"', raw)
+    changes: dict[str, Any] = {field: "RAW"}
+    return report_text(**changes).replace('"RAW"', raw)
 
 
 def test_reads_the_evaluators_report() -> None:

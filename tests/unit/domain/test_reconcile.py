@@ -1,0 +1,735 @@
+"""The one decision: each branch, from what is seen to status, acts and the next look."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from strategyrun.domain.inputs import PARAMS_LIMIT_BYTES, inputs_hash
+from strategyrun.domain.observation import PodObservation, observe_job, observe_pod
+from strategyrun.domain.outcomes import Reason
+from strategyrun.domain.reconcile import (
+    RETRY_BACKOFF,
+    SOURCE_POLL,
+    ConfirmJob,
+    Create,
+    Decision,
+    DeleteJob,
+    DeleteSnapshot,
+    FindPod,
+    Reconciler,
+    Seen,
+    Vet,
+    Vetted,
+)
+from strategyrun.domain.report import parse_report
+from strategyrun.domain.status import accept, advance, close_attempt, fail, succeed, witness
+from strategyrun.domain.strategyrun import Attempt, Failure, Phase, StrategyRun, StrategyRunStatus
+from strategyrun.domain.verdict import Fault
+from strategyrun.domain.vetting import Flaw
+from support.builders import (
+    CODE,
+    JOB_UID,
+    NONCE,
+    NOW,
+    SANDBOX,
+    SECCOMP,
+    Document,
+    after,
+    failed_pod,
+    job_body,
+    job_manifest,
+    last_words,
+    make_inputs,
+    make_job,
+    make_pod,
+    make_run,
+    pod_body,
+    report_text,
+    running,
+    scored_pod,
+    specs,
+    terminated,
+    waiting,
+)
+
+RECONCILER = Reconciler(SANDBOX, SECCOMP)
+START_SECONDS = SANDBOX.timeouts.start_seconds
+BY_MAP: Document = {"source": {"configMapRef": {"name": "code"}}}
+
+
+def at(status: StrategyRunStatus | None, run: StrategyRun | None = None) -> StrategyRun:
+    """Give a run a status."""
+    return (run or make_run()).model_copy(update={"status": status})
+
+
+def vetted(run: StrategyRun | None = None, **changes: Any) -> Vetted:
+    """Build the vetting of a run's source, by default of one without flaws."""
+    return Vetted(**{"inputs_hash": inputs_hash(run or make_run()), "at": NOW, "code": CODE.encode(), **changes})
+
+
+def look(status: StrategyRunStatus | None = None, run: StrategyRun | None = None, **seen: Any) -> Seen:
+    """Build what is seen of a run that has a slot and a good source."""
+    return Seen(**{"run": at(status, run), "vetted": vetted(run), "slot": True, "nonce": NONCE, **seen})
+
+
+def decide(seen: Seen, now: datetime = NOW) -> Decision:
+    """Decide."""
+    return RECONCILER.decide(seen, now)
+
+
+def queued(run: StrategyRun | None = None) -> StrategyRunStatus:
+    """Build the status of an accepted run."""
+    run = run or make_run()
+    return accept(run, inputs_hash(run), NOW)
+
+
+def begun(run: StrategyRun | None = None) -> StrategyRunStatus:
+    """Build the status of a run whose first attempt is on record."""
+    return answer(decide(look(queued(run), run)))
+
+
+def started(run: StrategyRun | None = None) -> StrategyRunStatus:
+    """Build the status of a run whose strategy runs."""
+    return answer(decide(look(begun(run), run, jobs=(make_job(run),), pods=(running_pod(run),)), after(5)))
+
+
+def lost(run: StrategyRun | None = None, seconds: float = 10) -> StrategyRunStatus:
+    """Build the status of a run whose first attempt was evicted so many seconds after NOW."""
+    closed = close_attempt(begun(run), after(seconds), Reason.EVICTED, "drained")
+    return advance(closed, run or make_run(), after(seconds), Phase.QUEUED, Reason.RETRYING, "Evicted: drained")
+
+
+def answered(run: StrategyRun | None = None) -> StrategyRunStatus:
+    """Build the status of a run that was scored."""
+    run = run or make_run()
+    closed = close_attempt(witness(begun(run), make_job(run), None), after(30), Reason.EVALUATED)
+    return succeed(closed, run, after(30), parse_report(report_text(job_body(run))), scored_pod(job_body(run)))
+
+
+def running_pod(run: StrategyRun | None = None) -> PodObservation:
+    """Build a pod whose strategy runs."""
+    return make_pod(job_body(run), strategy=running(after(4)))
+
+
+def evicted_pod() -> PodObservation:
+    """Build a pod that was drained."""
+    return failed_pod(exit_code=137, disruption="EvictionByEvictionAPI", deleted=after(10))
+
+
+def answer(decision: Decision) -> StrategyRunStatus:
+    """Return the status of a decision that has one."""
+    assert decision.status is not None
+    return decision.status
+
+
+def failure(decision: Decision) -> Failure:
+    """Return the failure of a decision that is one."""
+    failed = answer(decision).failure
+    assert failed is not None
+    return failed
+
+
+def created(decision: Decision) -> list[Document]:
+    """Return the manifests of what is created, in order."""
+    return [act.manifest for act in decision.acts if isinstance(act, Create)]
+
+
+def kinds(decision: Decision) -> list[str]:
+    """Name what is created and otherwise done, in order."""
+    return [act.manifest["kind"] if isinstance(act, Create) else type(act).__name__ for act in decision.acts]
+
+
+# --- acceptance ---------------------------------------------------------------------------------------------------
+
+
+def test_the_source_of_a_new_run_is_vetted_before_anything_is_written() -> None:
+    """Its first status is its start or its rejection."""
+    assert decide(look(vetted=None)) == Decision(None, (Vet(),))
+
+
+def test_a_run_is_accepted_when_its_source_was_asked_for() -> None:
+    """The time of vetting counts as time in the queue."""
+    status = answer(decide(look(slot=False), after(3)))
+    assert status.accepted_at == NOW
+
+
+def test_the_vetting_of_other_inputs_does_not_count() -> None:
+    """An edit makes another source."""
+    assert decide(look(queued(), vetted=vetted(inputs_hash="other"))).acts == (Vet(),)
+
+
+def test_flaws_end_the_run_before_any_pod() -> None:
+    """CodeRejected, with every finding, and no attempt."""
+    flaws = (Flaw(3, "network", "no network"), Flaw(9, "network", "no network"))
+    decision = decide(look(queued(), vetted=vetted(flaws=flaws)), after(0.4))
+    status = answer(decision)
+    assert (status.phase, status.reason, status.attempts) == (Phase.FAILED, Reason.CODE_REJECTED, ())
+    assert status.message == "line 3: no network [network]"
+    assert [finding.line for finding in failure(decision).findings] == [3, 9]
+    assert decision.acts == ()
+
+
+def test_params_that_are_too_large_are_refused() -> None:
+    """They would not fit beside the source in a ConfigMap; the schema cannot count their bytes."""
+    fits, large = ({"x": "a" * (PARAMS_LIMIT_BYTES - extra)} for extra in (8, 7))
+    run = make_run(params=large)
+    decision = decide(look(queued(run), run))
+    assert (answer(decision).phase, answer(decision).reason) == (Phase.FAILED, Reason.SPEC_INVALID)
+    assert "65537 bytes" in answer(decision).message
+    assert kinds(decide(look(queued(make_run(params=fits)), make_run(params=fits))))[-1] == "Job"
+
+
+def test_a_missing_source_is_waited_for() -> None:
+    """Whoever applies a folder applies the ConfigMap in the same second, maybe after the run."""
+    run = make_run(**BY_MAP)
+    seen = look(queued(run), run, vetted=vetted(run, missing="there is no ConfigMap code"))
+    decision = decide(seen, after(1))
+    assert (answer(decision).phase, answer(decision).reason) == (Phase.QUEUED, Reason.SOURCE_MISSING)
+    assert answer(decision).message == "there is no ConfigMap code"
+    assert answer(decision).hint
+    assert (decision.acts, decision.wake_at) == ((), after(1) + SOURCE_POLL)
+    assert decide(replace(seen, run=at(decision.status, run)), NOW + SOURCE_POLL).acts == (Vet(),)
+
+
+def test_a_missing_source_is_not_waited_for_for_ever() -> None:
+    """The time is that of a start."""
+    run = make_run(**BY_MAP)
+    late = after(START_SECONDS)
+    decision = decide(look(queued(run), run, vetted=vetted(run, missing="no ConfigMap", at=late)), late)
+    assert (answer(decision).phase, answer(decision).reason) == (Phase.FAILED, Reason.SOURCE_MISSING)
+
+
+def test_a_run_waits_for_a_slot() -> None:
+    """Without one it stays in the queue, and nothing is created."""
+    decision = decide(look(queued(), slot=False))
+    assert (answer(decision).phase, answer(decision).reason) == (Phase.QUEUED, Reason.WAITING_FOR_SLOT)
+    assert decision.acts == ()
+
+
+# --- launch -------------------------------------------------------------------------------------------------------
+
+
+def test_intent_is_on_record_before_anything_is_created() -> None:
+    """The status that is written first names the Job; policy, snapshot and Job follow in this order."""
+    decision = decide(look(queued()), after(2))
+    (attempt,) = answer(decision).attempts
+    assert answer(decision).phase is Phase.STARTING
+    assert answer(decision).executor == "Sandbox"
+    assert attempt == Attempt(number=1, job_name=job_manifest()["metadata"]["name"], created_at=after(2))
+    assert kinds(decision) == ["NetworkPolicy", "ConfigMap", "Job"]
+    assert decision.acts[-1] == Create(job_manifest())
+
+
+def test_what_will_run_is_on_record_too() -> None:
+    """Hashes of code, params and profile stand in the provenance from the beginning."""
+    provenance = begun().provenance
+    assert provenance is not None
+    assert provenance.code_sha256 == make_inputs().hashes["code"]
+    assert provenance.seccomp_sha256 == SECCOMP.sha256
+    assert provenance.isolation is not None
+    assert provenance.isolation.seccomp == SECCOMP.localhost_profile
+
+
+def test_a_job_on_record_that_is_not_there_is_created() -> None:
+    """The operator may have ended between its two writes, or have lost the answer to the second."""
+    decision = decide(look(begun()), after(60))
+    assert decision.status == begun()
+    assert kinds(decision) == ["NetworkPolicy", "ConfigMap", "Job"]
+
+
+def test_after_a_restart_the_source_is_vetted_again_first() -> None:
+    """What was vetted was in memory only."""
+    assert decide(look(begun(), vetted=None)).acts == (Vet(),)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        pytest.param({"missing": "gone"}, "gone", id="missing"),
+        pytest.param({"code": b"# other"}, "the source has changed since this evaluation began", id="changed"),
+    ],
+)
+def test_what_is_on_record_and_not_to_be_had_any_more_is_not_replaced(source: Document, message: str) -> None:
+    """A run never continues with another source than it began with."""
+    run = make_run(**BY_MAP)
+    decision = decide(look(begun(run), run, vetted=vetted(run, **source)))
+    assert (answer(decision).reason, answer(decision).message) == (Reason.SOURCE_MISSING, message)
+    assert answer(decision).final
+    assert failure(decision).findings == ()
+
+
+def test_flaws_that_appear_between_record_and_creation_carry_their_findings() -> None:
+    """A newer operator may know better than the one that began."""
+    decision = decide(look(begun(), vetted=vetted(flaws=(Flaw(1, "network", "no network"),))))
+    assert answer(decision).reason == Reason.CODE_REJECTED
+    assert len(failure(decision).findings) == 1
+
+
+def test_a_job_that_the_api_server_refuses_is_a_failure_of_the_platform() -> None:
+    """It is tried again, and then the run fails with the server's words."""
+    run = make_run(retry={"limit": 0})
+    decision = decide(look(begun(run), run, refused="admission webhook says no"))
+    assert (answer(decision).reason, answer(decision).message) == (Reason.POLICY_DENIED, "admission webhook says no")
+    assert answer(decide(look(begun(), refused="no"))).reason == Reason.RETRYING
+
+
+def test_a_job_of_somebody_else_is_left_alone() -> None:
+    """Its name is taken, so the next attempt has another; the stranger's Job is not touched."""
+    body = job_body()
+    body["metadata"]["ownerReferences"] = []
+    decision = decide(look(begun(), jobs=(observe_job(body),)))
+    assert answer(decision).reason == Reason.RETRYING
+    assert answer(decision).attempts[0].reason == Reason.NAME_CONFLICT
+    assert decision.acts == ()
+    again = decide(look(decision.status, jobs=(observe_job(body),)), NOW + RETRY_BACKOFF)
+    assert again.status.attempts[-1].job_name.endswith("-2")
+
+
+# --- following an attempt -----------------------------------------------------------------------------------------
+
+
+def test_a_pod_that_starts_changes_nothing() -> None:
+    """No write for what everybody expects; the next look is at the end of the time to start."""
+    decision = decide(look(begun(), jobs=(make_job(),), pods=(make_pod(strategy=waiting()),)), after(1))
+    assert decision == Decision(begun(), (), after(START_SECONDS))
+
+
+def test_trouble_at_the_start_is_written_while_it_lasts() -> None:
+    """With hint, pod and node; and it is taken back when the pod goes on."""
+    pod = make_pod(strategy=waiting("ImagePullBackOff", "Back-off pulling image"))
+    decision = decide(look(begun(), jobs=(make_job(),), pods=(pod,)), after(5))
+    assert (answer(decision).phase, answer(decision).reason) == (Phase.STARTING, Reason.IMAGE_PULL_FAILED)
+    assert answer(decision).message == "ImagePullBackOff: Back-off pulling image"
+    assert answer(decision).hint
+    assert answer(decision).attempts[0].pod_name == pod.name
+    assert decision.wake_at == after(START_SECONDS)
+    better = make_pod(strategy=waiting("PodInitializing"))
+    taken_back = answer(decide(look(decision.status, jobs=(make_job(),), pods=(better,)), after(6)))
+    assert (taken_back.reason, taken_back.hint) == (Reason.STARTING, None)
+
+
+@pytest.mark.parametrize(
+    ("pod", "reason", "message"),
+    [
+        pytest.param(None, Reason.START_TIMEOUT, "after 120 s still waiting for the pod", id="no-pod"),
+        pytest.param(
+            make_pod(strategy=waiting()),
+            Reason.START_TIMEOUT,
+            "after 120 s still waiting for the pod to start",
+            id="pod",
+        ),
+        pytest.param(
+            make_pod(strategy=waiting("ErrImagePull", "not found")),
+            Reason.IMAGE_PULL_FAILED,
+            "ErrImagePull: not found",
+            id="image",
+        ),
+    ],
+)
+def test_a_start_that_takes_too_long_fails(pod: PodObservation | None, reason: Reason, message: str) -> None:
+    """With the reason that it waits for, and its Job is deleted: nothing starts after the verdict."""
+    pods = (pod,) if pod else ()
+    decision = decide(look(begun(), jobs=(make_job(),), pods=pods), after(START_SECONDS))
+    assert (answer(decision).phase, answer(decision).reason, answer(decision).message) == (
+        Phase.FAILED,
+        reason,
+        message,
+    )
+    assert decision.acts == (DeleteJob(make_job().name, JOB_UID),)
+
+
+def test_no_room_in_the_cluster_is_tried_again() -> None:
+    """Unschedulable is the platform's."""
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
+    pod = make_pod(node=None, scheduled=condition)
+    decision = decide(look(begun(), jobs=(make_job(),), pods=(pod,)), after(START_SECONDS))
+    assert answer(decision).reason == Reason.RETRYING
+    assert decision.acts == (DeleteJob(make_job().name, JOB_UID),)
+
+
+def test_the_time_to_start_is_counted_from_the_job() -> None:
+    """An operator that was away does not count its absence."""
+    job = make_job(created=after(500))
+    decision = decide(look(begun(), jobs=(job,)), after(501))
+    assert decision.wake_at == after(500 + START_SECONDS)
+
+
+def test_a_running_strategy_is_on_record_with_its_pod() -> None:
+    """Phase, Job, pod, node and the moment it began."""
+    status = started()
+    assert (status.phase, status.reason) == (Phase.RUNNING, Reason.RUNNING)
+    (attempt,) = status.attempts
+    assert (attempt.job_uid, attempt.pod_name, attempt.started_at) == (JOB_UID, running_pod().name, after(4))
+
+
+def test_success_ends_the_run_and_leaves_the_job_to_its_ttl() -> None:
+    """The snapshot goes at once; the Job stays for those who want to read logs."""
+    seen = look(started(), jobs=(make_job(),), pods=(scored_pod(),), snapshots=frozenset({"s"}))
+    decision = decide(seen, after(30))
+    assert (answer(decision).phase, answer(decision).reason) == (Phase.SUCCEEDED, Reason.EVALUATED)
+    assert answer(decision).attempts[0].reason == Reason.EVALUATED
+    assert answer(decision).attempts[0].finished_at == after(30)
+    assert decision.acts == (DeleteSnapshot("s"),)
+
+
+def test_success_of_a_job_that_nobody_saw_start_counts() -> None:
+    """The operator was away for all of it."""
+    decision = decide(look(begun(), jobs=(make_job(),), pods=(scored_pod(),)), after(900))
+    assert answer(decision).phase is Phase.SUCCEEDED
+
+
+def test_a_failure_of_the_strategy_is_final() -> None:
+    """It is never tried again, whatever the limit is."""
+    run = make_run(retry={"limit": 5})
+    pod = failed_pod(job_body(run), last_words())
+    decision = decide(look(started(run), run, jobs=(make_job(run),), pods=(pod,)), after(30))
+    assert (answer(decision).phase, answer(decision).reason) == (Phase.FAILED, Reason.STRATEGY_ERROR)
+    assert failure(decision).last_lines[-1] == "KeyError: 'Close'"
+
+
+def test_a_failure_of_the_sandbox_is_final() -> None:
+    """Trying again would fail again until somebody mends it."""
+    pod = scored_pod(report=report_text(nonce="0" * 32))
+    decision = decide(look(started(), jobs=(make_job(),), pods=(pod,)), after(30))
+    assert (answer(decision).phase, answer(decision).reason) == (Phase.FAILED, Reason.TAMPERED)
+
+
+def test_the_pod_of_an_ended_job_is_looked_for_before_it_is_given_up() -> None:
+    """Its last event may still be on its way: absence in a cache proves nothing."""
+    job = make_job(conditions={"Failed": "BackoffLimitExceeded"})
+    seen = look(started(), jobs=(job,))
+    assert decide(seen, after(60)) == Decision(started(), (FindPod(job.name, JOB_UID),))
+    decision = decide(replace(seen, podless=frozenset({JOB_UID})), after(60))
+    assert answer(decision).reason == Reason.RETRYING
+    assert answer(decision).attempts[0].reason == Reason.JOB_VANISHED
+
+
+def test_a_job_that_was_seen_and_is_not_there_is_asked_about() -> None:
+    """Only a direct read makes it vanish; it is never created again under its name."""
+    seen = look(started())
+    assert decide(seen, after(60)) == Decision(started(), (ConfirmJob(make_job().name, JOB_UID),))
+    decision = decide(replace(seen, gone=frozenset({JOB_UID})), after(60))
+    assert answer(decision).attempts[0].reason == Reason.JOB_VANISHED
+
+
+def test_a_job_that_was_seen_is_not_called_refused() -> None:
+    """A refusal of the API server is about a Job that was never there."""
+    assert decide(look(started(), refused="no")).acts == (ConfirmJob(make_job().name, JOB_UID),)
+
+
+# --- repeating ----------------------------------------------------------------------------------------------------
+
+
+def test_a_failure_of_the_platform_is_tried_again_later() -> None:
+    """The attempt is closed, the run goes back to the queue and says why, and a wake-up is set."""
+    decision = decide(look(started(), jobs=(make_job(),), pods=(evicted_pod(),)), after(30))
+    assert (answer(decision).phase, answer(decision).reason) == (Phase.QUEUED, Reason.RETRYING)
+    assert answer(decision).message == "Evicted: EvictionByEvictionAPI"
+    assert answer(decision).failure is None
+    assert answer(decision).attempts[0].reason == Reason.EVICTED
+    assert decision.wake_at == after(30) + RETRY_BACKOFF
+
+
+def test_the_next_attempt_waits_for_its_time() -> None:
+    """Nothing is done before, and the snapshot of the attempt before is gone by then."""
+    decision = decide(look(lost(), snapshots=frozenset({"s"})), after(11))
+    assert decision == Decision(lost(), (DeleteSnapshot("s"),), after(10) + RETRY_BACKOFF)
+
+
+def test_the_next_attempt_has_the_next_number() -> None:
+    """Another name, the same inputs."""
+    decision = decide(look(lost()), after(10) + RETRY_BACKOFF)
+    assert [attempt.number for attempt in answer(decision).attempts] == [1, 2]
+    assert decision.acts[-1] == Create(job_manifest(attempt=2))
+    assert kinds(decision) == ["NetworkPolicy", "ConfigMap", "Job"]
+
+
+def test_each_attempt_waits_twice_as_long_as_the_one_before() -> None:
+    """10, 20, 40 seconds."""
+    second = close_attempt(answer(decide(look(lost()), after(20))), after(30), Reason.NODE_LOST)
+    assert decide(look(second), after(30)).wake_at == after(30) + 2 * RETRY_BACKOFF
+
+
+@pytest.mark.parametrize(("limit", "final"), [(0, True), (1, False)])
+def test_the_limit_counts_further_attempts(limit: int, final: bool) -> None:
+    """With 0 the first failure of the platform is the answer."""
+    run = make_run(retry={"limit": limit})
+    decision = decide(look(started(run), run, jobs=(make_job(run),), pods=(evicted_pod(),)), after(30))
+    assert answer(decision).final is final
+    assert answer(decision).reason == (Reason.EVICTED if final else Reason.RETRYING)
+
+
+def test_a_repeated_run_waits_for_a_slot_like_any_other() -> None:
+    """It gave its own back."""
+    decision = decide(look(lost(), slot=False), after(20))
+    assert (answer(decision).phase, answer(decision).reason) == (Phase.QUEUED, Reason.WAITING_FOR_SLOT)
+
+
+def test_no_attempt_begins_beside_a_job_that_may_still_run() -> None:
+    """The Job of the lost attempt is deleted, and the next one waits until it is gone."""
+    seen = look(lost(), jobs=(make_job(),), pods=(running_pod(),))
+    decision = decide(seen, after(20))
+    assert decision.status == lost()
+    assert decision.acts == (DeleteJob(make_job().name, JOB_UID),)
+    assert kinds(decide(replace(seen, jobs=()), after(20)))[-1] == "Job"
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        pytest.param({"jobs": (make_job(),), "pods": (evicted_pod(),)}, id="pod-is-done"),
+        pytest.param({"jobs": (make_job(conditions={"Failed": "BackoffLimitExceeded"}),)}, id="job-is-finished"),
+    ],
+)
+def test_a_job_under_which_nothing_can_run_is_not_waited_for(seen: Document) -> None:
+    """It stays for its TTL, for those who want to see what happened."""
+    decision = decide(look(lost(), **seen), after(20))
+    assert answer(decision).phase is Phase.STARTING
+    assert "DeleteJob" not in kinds(decision)
+
+
+def test_a_job_that_is_being_deleted_is_not_deleted_again() -> None:
+    """But it is waited for."""
+    decision = decide(look(lost(), jobs=(make_job(deleting=True),)), after(20))
+    assert decision == Decision(lost())
+
+
+# --- edits and deletion -------------------------------------------------------------------------------------------
+
+
+def test_an_edit_starts_a_new_evaluation_and_stops_the_old() -> None:
+    """The Job of the old inputs is deleted once the status speaks of the new ones, and its snapshot with it."""
+    edited = make_run(generation=2, params={"fast": 5})
+    seen = look(started(), edited, jobs=(make_job(),), pods=(running_pod(),), snapshots=frozenset({"s"}))
+    decision = decide(seen, after(50))
+    assert answer(decision).inputs_hash == inputs_hash(edited)
+    assert (answer(decision).phase, answer(decision).attempts) == (Phase.QUEUED, ())
+    assert decision.acts == (DeleteJob(make_job().name, JOB_UID), DeleteSnapshot("s"))
+
+
+def test_an_edit_that_is_taken_back_at_once_changes_nothing() -> None:
+    """While the new source is vetted the old Job runs on, and is still there when its inputs come back."""
+    edited = make_run(generation=2, params={"fast": 5})
+    seen = look(started(), edited, jobs=(make_job(),), pods=(running_pod(),), vetted=None)
+    assert decide(seen, after(50)) == Decision(started(), (Vet(),))
+
+
+def test_an_edit_of_an_answered_run_keeps_the_answer_in_the_history() -> None:
+    """And its finished Job for as long as it lives."""
+    edited = make_run(generation=2, params={"fast": 5})
+    job = make_job(conditions={"Complete": "CompletionsReached"})
+    decision = decide(look(answered(), edited, jobs=(job,), slot=False), after(50))
+    assert [past.reason for past in answer(decision).history] == ["Evaluated"]
+    assert decision.acts == ()
+
+
+def test_inputs_that_come_back_are_evaluated_anew() -> None:
+    """The finished Job of the same name is deleted first: its answer is the old one's."""
+    job = make_job(conditions={"Complete": "CompletionsReached"})
+    seen = look(queued(), jobs=(job,), pods=(scored_pod(),))
+    decision = decide(seen)
+    assert decision == Decision(queued(), (DeleteJob(job.name, JOB_UID),))
+    assert kinds(decide(replace(seen, jobs=(), pods=())))[-1] == "Job"
+
+
+def test_a_rerun_annotation_asks_again() -> None:
+    """The same inputs, once more."""
+    decision = decide(look(answered(), make_run(rerun="1")), after(60))
+    assert answer(decision).phase is Phase.STARTING
+    assert answer(decision).history[0].inputs_hash == answered().inputs_hash
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"timeoutSeconds": 1}, id="time-limit"),
+        pytest.param({"retry": {"limit": 0}}, id="retries"),
+        pytest.param({"ttlSecondsAfterFinished": 1}, id="life-of-the-job"),
+    ],
+)
+def test_a_change_of_anything_else_is_acknowledged(change: Document) -> None:
+    """The generation is seen; the answer stays."""
+    decision = decide(look(answered(), make_run(generation=5, **change)), after(60))
+    assert answer(decision).observed_generation == 5
+    assert (
+        answer(decision).model_copy(update={"observed_generation": 1, "conditions": answered().conditions})
+        == answered()
+    )
+    assert decision.acts == ()
+
+
+def test_a_time_limit_that_changes_between_attempts_changes_the_snapshot() -> None:
+    """The second attempt reads a limit that its Job has pinned, under a name of its own."""
+    patient = make_run(generation=2, timeoutSeconds=7)
+    decision = decide(look(lost(), patient), after(20))
+    _, before, _ = created(decide(look(queued())))
+    _, snapshot, job = created(decision)
+    assert snapshot["metadata"]["name"] != before["metadata"]["name"]
+    assert snapshot["metadata"]["name"] in str(job["spec"]["template"]["spec"]["volumes"])
+
+
+def test_a_final_run_is_tidied() -> None:
+    """What could still run and what nobody reads any more is deleted; what has ended stays."""
+    other = observe_job(job_body(uid="other", attempt=2))
+    ended = make_job(conditions={"Complete": "CompletionsReached"})
+    decision = decide(look(answered(), jobs=(ended, other), snapshots=frozenset({"b", "a"})))
+    assert decision.status == answered()
+    assert decision.acts == (DeleteJob(other.name, "other"), DeleteSnapshot("a"), DeleteSnapshot("b"))
+
+
+def test_a_job_of_somebody_else_is_never_deleted() -> None:
+    """Whatever its labels say."""
+    body = job_body(uid="foreign", attempt=9)
+    body["metadata"]["ownerReferences"] = []
+    foreign = observe_job(body)
+    assert decide(look(answered(), jobs=(foreign,))).acts == ()
+    assert answer(decide(look(lost(), jobs=(foreign,)), after(20))).phase is Phase.STARTING
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param(queued(), id="queued"),
+        pytest.param(begun(), id="on-record"),
+        pytest.param(started(), id="running"),
+        pytest.param(lost(), id="retrying"),
+        pytest.param(answered(), id="answered"),
+    ],
+)
+def test_nothing_is_begun_for_a_run_that_is_being_deleted(status: StrategyRunStatus) -> None:
+    """A foreground deletion, or somebody's finalizer, may keep it visible: its Jobs end, its status stays."""
+    seen = look(status, make_run(deleting=True, generation=2), jobs=(make_job(),), snapshots=frozenset({"s"}))
+    assert decide(seen, after(60)) == Decision(status, (DeleteJob(make_job().name, JOB_UID), DeleteSnapshot("s")))
+
+
+def test_nothing_is_begun_for_a_run_that_was_deleted_before_it_was_seen() -> None:
+    """Not even a status."""
+    assert decide(look(None, make_run(deleting=True))) == Decision(None)
+
+
+def test_a_spec_that_cannot_be_read_is_said_to_be_so() -> None:
+    """A run that the API server let pass ends all the same, so that nobody waits for ever."""
+    run = make_run(timeoutSeconds="soon")
+    decision = decide(Seen(run=run), NOW)
+    assert (answer(decision).phase, answer(decision).reason) == (Phase.FAILED, Reason.SPEC_INVALID)
+    assert answer(decision).message.startswith("spec.timeoutSeconds: ")
+    assert decide(Seen(run=at(decision.status, run)), after(9)) == Decision(decision.status)
+
+
+# --- properties ---------------------------------------------------------------------------------------------------
+
+PODS = [
+    None,
+    make_pod(),
+    make_pod(strategy=waiting("CreateContainerError", "boom")),
+    running_pod(),
+    make_pod(strategy=terminated(0), evaluate=running()),
+    scored_pod(),
+    failed_pod(message=last_words()),
+    evicted_pod(),
+    scored_pod(report="{}"),
+]
+JOBS = [
+    None,
+    make_job(),
+    make_job(conditions={"Failed": "BackoffLimitExceeded"}),
+    make_job(conditions={"FailureTarget": "DeadlineExceeded"}),
+    make_job(deleting=True),
+    make_job(attempt=2, uid="second"),
+]
+STATUSES = [None, queued(), begun(), started(), lost(), answered()]
+
+sights = st.builds(
+    lambda status, jobs, pod, slot, source, gone, podless, refused: look(
+        status,
+        jobs=tuple({job.name: job for job in jobs if job}.values()),
+        pods=(pod,) if pod else (),
+        slot=slot,
+        vetted=source,
+        gone=gone,
+        podless=podless,
+        refused=refused,
+    ),
+    st.sampled_from(STATUSES),
+    st.lists(st.sampled_from(JOBS), max_size=3),
+    st.sampled_from(PODS),
+    st.booleans(),
+    st.sampled_from([None, vetted(), vetted(flaws=(Flaw(1, "syntax", "what?"),)), vetted(missing="no ConfigMap")]),
+    st.sampled_from([frozenset(), frozenset({JOB_UID})]),
+    st.sampled_from([frozenset(), frozenset({JOB_UID})]),
+    st.sampled_from([None, "denied"]),
+)
+
+
+moments = st.sampled_from([after(seconds) for seconds in (0, 5, 15, 119, 120, 900)])
+
+
+@given(sights, moments)
+def test_a_status_that_was_written_is_decided_again(seen: Seen, now: datetime) -> None:
+    """What is read back is what was decided, and once decisions stand still, nothing is written any more."""
+    for _ in range(6):
+        status = decide(seen, now).status
+        if status == seen.run.status:
+            break
+        assert status is not None
+        assert StrategyRunStatus.model_validate(status.document()) == status
+        seen = replace(seen, run=at(status))
+    else:
+        pytest.fail("six writes without an event between them")
+
+
+@given(sights, moments)
+def test_an_answer_is_never_left_and_nothing_is_created_for_it(seen: Seen, now: datetime) -> None:
+    """Whatever is seen: the status stays as it is, and only deletions follow."""
+    decision = decide(replace(seen, run=at(answered())), now)
+    assert decision.status == answered()
+    assert not any(isinstance(act, Create | Vet) for act in decision.acts)
+
+
+@given(sights, moments)
+def test_a_job_is_created_only_for_the_attempt_on_record(seen: Seen, now: datetime) -> None:
+    """One Job at most, by the name that the status says, with its policy and snapshot before it."""
+    decision = decide(seen, now)
+    if manifests := created(decision):
+        assert [manifest["kind"] for manifest in manifests] == ["NetworkPolicy", "ConfigMap", "Job"]
+        attempt = answer(decision).attempts[-1]
+        assert manifests[-1]["metadata"]["name"] == attempt.job_name
+        assert attempt.finished_at is None
+
+
+@given(sights, moments)
+def test_who_waits_knows_for_what(seen: Seen, now: datetime) -> None:
+    """An unfinished run has an act under way, a wake-up, a Job or the line for a slot to wait for."""
+    decision = decide(seen, now)
+    status = decision.status
+    if status is None or not status.final:
+        in_line = status is not None and status.reason == Reason.WAITING_FOR_SLOT
+        assert decision.acts or decision.wake_at or in_line or seen.jobs
+
+
+@given(specs)
+def test_every_spec_is_accepted_and_launched(spec: Document) -> None:
+    """No valid spec stops the decision."""
+    run = make_run(**spec)
+    decision = decide(look(queued(run), run))
+    assert kinds(decision) == ["NetworkPolicy", "ConfigMap", "Job"]
+
+
+def test_a_pod_is_paired_with_its_job_by_uid() -> None:
+    """The pod of a deleted Job of the same name says nothing of its successor."""
+    old = observe_pod(pod_body(job_body(uid="old"), strategy=terminated(1, message=last_words()), phase="Failed"))
+    decision = decide(look(begun(), jobs=(make_job(),), pods=(old,)), after(1))
+    assert decision.status == begun()
+
+
+def test_a_run_that_has_failed_is_not_judged_again() -> None:
+    """A pod that says otherwise later is too late."""
+    status = fail(
+        close_attempt(started(), after(9), Reason.TIMEOUT), make_run(), after(9), Fault(Reason.TIMEOUT, "late")
+    )
+    decision = decide(look(status, jobs=(make_job(),), pods=(scored_pod(),)), after(60))
+    assert decision.status == status
