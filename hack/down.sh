@@ -6,9 +6,11 @@ lock
 hack/cluster.sh down
 hack/walls.sh down
 if docker info >/dev/null 2>&1; then
-	images=$(docker images --quiet --filter 'reference=finlab-sandbox*' --filter 'reference=finlab-sandbox*/*' | sort -u)
-	# shellcheck disable=SC2086 # one word an image
-	[ -z "$images" ] || { say "removing the images built here" && docker rmi --force $images >/dev/null; }
+	say "removing the images that were built here"
+	{
+		docker images --format '{{.Repository}}:{{.Tag}}' --filter 'reference=finlab-sandbox*' --filter 'reference=finlab-sandbox*/*'
+		docker images --quiet --filter label=finlab-sandbox.dev/stage
+	} | xargs -r docker rmi --force >/dev/null
 fi
 hack/engine.sh down
 say "kept: downloads in $CACHE and .venv (\`make clean\` removes them), and the caches of Go and pip"

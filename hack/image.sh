@@ -19,3 +19,4 @@ tar -c -C "$root" --exclude __pycache__ "${@:3}" |
 		tail -n30 "$CACHE/build.log" >&2
 		die "the build of $name failed, see $CACHE/build.log"
 	}
+docker image prune --force --filter "label=$label" >/dev/null # what had the name before
