@@ -202,8 +202,6 @@ class Controller:
                 break
         if decision.wake_at is not None:
             self._queue.add_after(key, (decision.wake_at - now).total_seconds())
-        if status and status.final:
-            sight.vetted = None
         latest = self._cache.run(key)
         if latest and _answered(latest) and not sight.untidy:
             self._cache.settle(latest)
