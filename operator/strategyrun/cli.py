@@ -23,6 +23,7 @@ def operator(
 ) -> None:
     """Run the operator: in a cluster as its pod, elsewhere with the kubeconfig."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # else a line for every event
     try:
         run_operator(load_settings(config), health_port=health_port)
     except (InvalidSettingsError, NoClusterError) as error:
