@@ -17,7 +17,7 @@ _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 # What a fatal signal's trace says of the harness instead of the strategy.
-_NOISE = re.compile(r'  File ".*/finlab_sandbox/harness/\w+\.py", line |  File "<frozen runpy>"|Extension modules: ')
+_NOISE = re.compile(r'  File ".*/finlab_sandbox/harness/\w+\.py", line |  File "<frozen |Extension modules: ')
 
 
 def clean(text: str, limit: int) -> str:
