@@ -44,7 +44,7 @@ async def operate(kube: Kube, settings: Settings, *, health_port: int, stop: asy
     async with health_server(controller, health_port):
         # Before the first watch: what is missing now (the CRD, a permission) kopf would only warn of.
         await controller.prepare()
-        shell = _Shell(kube, controller, stop)
+        shell = Shell(kube, controller, stop)
         await kopf.operator(
             registry=shell.registry(),
             settings=kopf_settings(),
@@ -56,7 +56,7 @@ async def operate(kube: Kube, settings: Settings, *, health_port: int, stop: asy
         raise shell.defect
 
 
-class _Shell:
+class Shell:
     """The controller's life inside kopf's, which ends every task that was begun in it."""
 
     def __init__(self, kube: Kube, controller: Controller, stop: asyncio.Event) -> None:
@@ -67,6 +67,7 @@ class _Shell:
         self.defect: BaseException | None = None
 
     def registry(self) -> kopf.OperatorRegistry:
+        """Register what kopf may call."""
         registry = kopf.OperatorRegistry()
         kopf.on.login(registry=registry)(self._log_in)
         kopf.on.startup(registry=registry)(self._start)

@@ -1,27 +1,21 @@
 """A queue of keys: each at most once in it, each processed by one worker at a time."""
 
 import asyncio
-import heapq
-import itertools
-from collections import deque
 
 
 class WorkQueue:
     """Keys to look at, now or later. Adding a key twice is adding it once."""
 
     def __init__(self) -> None:
-        self._ready: deque[str] = deque()
+        self._ready: asyncio.Queue[str] = asyncio.Queue()
         self._waiting: set[str] = set()
         self._running: set[str] = set()
         self._again: set[str] = set()
-        self._delayed: list[tuple[float, int, str]] = []
-        self._due: dict[str, float] = {}
-        self._count = itertools.count()
-        self._changed = asyncio.Event()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
 
     def __len__(self) -> int:
         """Count the keys that are ready to be looked at."""
-        return len(self._ready)
+        return len(self._waiting)
 
     def add(self, key: str) -> None:
         """Look at a key as soon as a worker is free; if one is at it, once more after that."""
@@ -29,34 +23,23 @@ class WorkQueue:
             self._again.add(key)
         elif key not in self._waiting:
             self._waiting.add(key)
-            self._ready.append(key)
-            self._changed.set()
+            self._ready.put_nowait(key)
 
     def add_after(self, key: str, seconds: float) -> None:
         """Look at a key when so much time has passed; the earliest of several times counts."""
-        due = asyncio.get_running_loop().time() + max(0.0, seconds)
-        if due < self._due.get(key, float("inf")):
-            self._due[key] = due
-            heapq.heappush(self._delayed, (due, next(self._count), key))
-            self._changed.set()
+        loop = asyncio.get_running_loop()
+        known = self._timers.get(key)
+        if known is None or loop.time() + seconds < known.when():
+            if known is not None:
+                known.cancel()
+            self._timers[key] = loop.call_later(seconds, self._ring, key)
 
     async def get(self) -> str:
         """Wait for the next key and mark it as being worked on; `done` must follow."""
-        while True:
-            self._promote()
-            if self._ready:
-                key = self._ready.popleft()
-                self._waiting.discard(key)
-                self._running.add(key)
-                return key
-            self._changed.clear()
-            timeout = None
-            if self._delayed:
-                timeout = max(0.0, self._delayed[0][0] - asyncio.get_running_loop().time())
-            try:
-                await asyncio.wait_for(self._changed.wait(), timeout)
-            except TimeoutError:
-                continue
+        key = await self._ready.get()
+        self._waiting.discard(key)
+        self._running.add(key)
+        return key
 
     def done(self, key: str) -> None:
         """Say that the worker has finished with the key."""
@@ -65,10 +48,6 @@ class WorkQueue:
             self._again.discard(key)
             self.add(key)
 
-    def _promote(self) -> None:
-        now = asyncio.get_running_loop().time()
-        while self._delayed and self._delayed[0][0] <= now:
-            due, _, key = heapq.heappop(self._delayed)
-            if self._due.get(key) == due:
-                del self._due[key]
-                self.add(key)
+    def _ring(self, key: str) -> None:
+        del self._timers[key]
+        self.add(key)

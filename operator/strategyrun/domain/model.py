@@ -18,12 +18,10 @@ class Model(BaseModel):
 
 
 def complaint(error: ValidationError) -> str:
-    """Say in one line what does not fit, and where; the values stay out, for they may be long or hostile."""
-    faults = error.errors(include_input=False, include_url=False)
-    first = faults[0]
+    """Say in one line what does not fit first, and where; the value stays out: it may be long or hostile."""
+    first = error.errors(include_input=False, include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
-    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return f"{where}: {first['msg']}{more}" if where else f"{first['msg']}{more}"
+    return f"{where}: {first['msg']}" if where else first["msg"]
 
 
 def rfc3339(moment: datetime) -> str:

@@ -1,0 +1,171 @@
+"""The child that reads hostile source: a real process each time."""
+
+import asyncio
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from strategyrun.adapters import vetting_child
+from strategyrun.adapters.vetting import Vetter
+from strategyrun.domain.vetting import SIZE_LIMIT_BYTES, Flaw, too_complex
+from support.waiting import wait_until
+
+HONEST = b"def strategy(data, params):\n    return data['close'].notna()\n"
+CHILD = Path(vetting_child.__file__)
+
+ROWS = SIZE_LIMIT_BYTES // 2 - 100
+BOMBS = {
+    "nested-parentheses": b"x = " + b"(" * 60_000 + b")" * 60_000,
+    "nested-lists": b"x = " + b"[" * 150 + b"]" * 150 + b"\ny = " + b"-" * 100_000 + b"1",
+    "long-sum": b"x = 1" + b"+1" * ROWS,
+    "long-comparison": b"x = 1" + b"<1" * ROWS,
+    "deep-attributes": b"x = a" + b".b" * ROWS,
+    "deep-calls": b"x = a" + b"()" * ROWS,
+    "deep-blocks": b"".join(b" " * depth + b"if 1:\n" for depth in range(99)) + b" " * 99 + b"pass\n",
+    "f-strings": b"x = f'" + b"{1}" * 40_000 + b"'",
+}
+
+
+def vet(source: bytes, **options: float) -> tuple[Flaw, ...]:
+    """Vet one source."""
+
+    async def work() -> tuple[Flaw, ...]:
+        return await Vetter(**options).vet(source)  # type: ignore[arg-type]
+
+    return asyncio.run(work())
+
+
+def test_an_honest_source_has_no_flaws() -> None:
+    """Nothing to say is nothing said."""
+    assert vet(HONEST) == ()
+
+
+def test_a_syntax_error_has_its_line() -> None:
+    """What the domain finds comes back whole."""
+    (flaw,) = vet(b"def strategy(data, params):\n    return (\n")
+    assert (flaw.line, flaw.rule) == (2, "syntax")
+
+
+@pytest.mark.parametrize("source", BOMBS.values(), ids=BOMBS)
+def test_a_bomb_ends_as_a_verdict(source: bytes) -> None:
+    """Whatever it costs to parse, there is an answer in seconds, and this process has not paid for it."""
+    assert len(source) <= SIZE_LIMIT_BYTES
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    flaws = vet(source)
+    assert flaws
+    assert {flaw.rule for flaw in flaws} <= {"complexity", "syntax", "entrypoint"}
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
+
+
+def test_twelve_megabytes_start_no_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The size alone is the verdict; nothing is copied to anybody."""
+    monkeypatch.setattr(sys, "executable", "/nonexistent")
+    (flaw,) = vet(b"#" * 12_000_000)
+    assert flaw.rule == "size"
+    assert "12000000" in flaw.hint
+
+
+def test_the_child_gives_up_at_the_wall_clock() -> None:
+    """A child that is still at it is ended, and its source is too complex."""
+    assert vet(HONEST, wall_seconds=0.001) == (too_complex(),)
+
+
+PROBE = """
+import json, os, resource, runpy, sys
+namespace = runpy.run_path({child!r})
+namespace["main"].__globals__["json"] = type("J", (), {{"dump": staticmethod(lambda *_: None)}})
+namespace["main"]()
+print(json.dumps({{
+    "cpu": resource.getrlimit(resource.RLIMIT_CPU),
+    "memory": resource.getrlimit(resource.RLIMIT_AS),
+    "file": resource.getrlimit(resource.RLIMIT_FSIZE),
+    "core": resource.getrlimit(resource.RLIMIT_CORE),
+    "modules": sorted(name.partition(".")[0] for name in sys.modules),
+}}))
+"""
+
+
+def test_the_child_has_limits_and_imports_nothing_of_ours_but_the_rules() -> None:
+    """CPU, memory and files are bounded, and no client library is there to be misused."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", PROBE.format(child=str(CHILD))],
+        input=HONEST,
+        capture_output=True,
+        check=True,
+        env={},
+    )
+    seen = json.loads(done.stdout)
+    assert seen["cpu"] == [vetting_child.CPU_SECONDS] * 2
+    assert seen["memory"] == [vetting_child.MEMORY_BYTES] * 2
+    assert seen["file"] == seen["core"] == [0, 0]
+    assert not {"kubernetes", "kopf", "aiohttp", "pydantic", "socket", "yaml"} & set(seen["modules"])
+
+
+def spy(tmp_path: Path, script: str) -> str:
+    """Make a program that stands in for the interpreter and looks at how it is started."""
+    program = tmp_path / "python"
+    program.write_text(f"#!{sys.executable} -I\n{script}")
+    program.chmod(0o755)
+    return str(program)
+
+
+def test_the_environment_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No token, no proxy and no path of the operator reaches the child."""
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    script = "import json, os; print(json.dumps([{'line': 1, 'rule': 'env', 'hint': ' '.join(sorted(os.environ))}]))"
+    monkeypatch.setattr(sys, "executable", spy(tmp_path, script))
+    (flaw,) = vet(HONEST)
+    assert flaw.hint in ("", "LC_CTYPE"), "Python itself sets LC_CTYPE where there is no locale"
+
+
+def test_a_child_that_does_not_work_is_no_fault_of_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broken installation must not reject everybody's code."""
+    monkeypatch.setattr(sys, "executable", spy(tmp_path, "raise SystemExit('no module named strategyrun')"))
+    with pytest.raises(RuntimeError, match="no module named strategyrun"):
+        vet(HONEST)
+
+
+def test_a_cancelled_vetting_leaves_no_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator that is stopped takes its children along."""
+    mark = tmp_path / "pid"
+    script = f"import os, signal; open({str(mark)!r}, 'w').write(str(os.getpid())); signal.pause()"
+    monkeypatch.setattr(sys, "executable", spy(tmp_path, script))
+
+    async def work() -> None:
+        vetting = asyncio.create_task(Vetter().vet(HONEST))
+        await asyncio.to_thread(
+            wait_until, "the child runs", lambda: mark.read_text() if mark.exists() else "", lambda text: text
+        )
+        vetting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await vetting
+
+    asyncio.run(work())
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(mark.read_text()), 0)
+
+
+def test_few_children_run_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred runs that are applied together do not become a hundred processes together."""
+    running = tmp_path / "running"
+    running.mkdir()
+    script = f"""
+import os, pathlib
+mine = pathlib.Path({str(running)!r}, str(os.getpid()))
+mine.touch()
+count = max(len(os.listdir(mine.parent)) for _ in range(10_000))
+mine.unlink()
+print('[{{"line": %d, "rule": "count", "hint": ""}}]' % count)
+"""
+    monkeypatch.setattr(sys, "executable", spy(tmp_path, script))
+
+    async def work() -> list[tuple[Flaw, ...]]:
+        vetter = Vetter(at_once=2)
+        return await asyncio.gather(*(vetter.vet(HONEST) for _ in range(8)))
+
+    assert max(flaw.line for (flaw,) in asyncio.run(work())) <= 2

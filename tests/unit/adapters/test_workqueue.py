@@ -1,0 +1,234 @@
+"""The queue of keys."""
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from strategyrun.adapters.workqueue import WorkQueue
+from support.clock import NothingWillHappenError, VirtualLoop, run_virtually
+
+
+def now() -> float:
+    """Return the virtual time."""
+    return asyncio.get_running_loop().time()
+
+
+async def take(queue: WorkQueue) -> str:
+    """Get a key and be done with it at once."""
+    key = await queue.get()
+    queue.done(key)
+    return key
+
+
+def test_keys_come_in_the_order_of_their_first_adding() -> None:
+    """Adding a key that waits already changes nothing."""
+
+    async def work() -> list[str]:
+        queue = WorkQueue()
+        for key in "abcab":
+            queue.add(key)
+        assert len(queue) == 3
+        return [await take(queue) for _ in range(3)]
+
+    assert run_virtually(work()) == ["a", "b", "c"]
+
+
+def test_an_empty_queue_makes_its_workers_wait() -> None:
+    """Nothing is handed out that was not added."""
+    with pytest.raises(NothingWillHappenError):
+        run_virtually(WorkQueue().get())
+
+
+def test_a_key_added_while_it_is_worked_on_comes_again_after_that() -> None:
+    """News that arrives during the work is looked at, once, and not by a second worker meanwhile."""
+
+    async def work() -> None:
+        queue = WorkQueue()
+        queue.add("a")
+        key = await queue.get()
+        queue.add("a")
+        queue.add("a")
+        assert len(queue) == 0
+        queue.done(key)
+        assert await queue.get() == "a"
+        queue.done("a")
+        assert len(queue) == 0
+
+    run_virtually(work())
+
+
+def test_a_waiting_worker_is_woken() -> None:
+    """A key added later reaches a worker that came before it."""
+
+    async def work() -> float:
+        queue = WorkQueue()
+        asyncio.get_running_loop().call_later(5, queue.add, "a")
+        await take(queue)
+        return now()
+
+    assert run_virtually(work()) == pytest.approx(5)
+
+
+@pytest.mark.parametrize("delays", [(30, 2), (2, 30), (2, 2)], ids=str)
+def test_the_earliest_of_several_times_counts(delays: tuple[float, ...]) -> None:
+    """One key is looked at once, at the first of its times."""
+
+    async def work() -> float:
+        queue = WorkQueue()
+        for seconds in delays:
+            queue.add_after("a", seconds)
+        await take(queue)
+        moment = now()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(queue.get(), 1000)
+        return moment
+
+    assert run_virtually(work()) == pytest.approx(2)
+
+
+def test_a_new_time_counts_after_the_old_one_came() -> None:
+    """A key that was looked at can be put off again."""
+
+    async def work() -> list[float]:
+        queue, moments = WorkQueue(), []
+        queue.add_after("a", 3)
+        for seconds in (10, 1):
+            await take(queue)
+            moments.append(now())
+            queue.add_after("a", seconds)
+        await take(queue)
+        return [*moments, now()]
+
+    assert run_virtually(work()) == pytest.approx([3, 13, 14])
+
+
+def test_an_earlier_time_wakes_those_who_wait_for_a_later_one() -> None:
+    """A worker that sleeps until the next time notices that there is an earlier one."""
+
+    async def work() -> None:
+        queue = WorkQueue()
+        queue.add_after("late", 100)
+        asyncio.get_running_loop().call_later(1, queue.add_after, "soon", 2)
+        assert await take(queue) == "soon"
+        assert now() == pytest.approx(3)
+
+    run_virtually(work())
+
+
+def test_a_time_in_the_past_is_now() -> None:
+    """A deadline that has passed delays nothing."""
+
+    async def work() -> float:
+        queue = WorkQueue()
+        queue.add_after("a", -5)
+        await take(queue)
+        return now()
+
+    assert run_virtually(work()) == 0
+
+
+def test_a_time_that_comes_during_the_work_counts_after_it() -> None:
+    """Being worked on protects a key from a second worker also when its time has come."""
+
+    async def work() -> None:
+        queue = WorkQueue()
+        queue.add_after("a", 1)
+        queue.add("a")
+        key = await queue.get()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(queue.get(), 10)
+        queue.done(key)
+        assert await take(queue) == "a"
+
+    run_virtually(work())
+
+
+def test_waiting_costs_nothing() -> None:
+    """Sixteen workers that wait an hour for one key do not turn in circles."""
+
+    async def work() -> int:
+        queue = WorkQueue()
+        workers = [asyncio.create_task(queue.get()) for _ in range(16)]
+        queue.add_after("a", 3600)
+        done, pending = await asyncio.wait(workers, return_when=asyncio.FIRST_COMPLETED)
+        assert [task.result() for task in done] == ["a"]
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending)
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        return loop.turns
+
+    assert run_virtually(work()) < 20
+
+
+def test_a_worker_that_is_cancelled_takes_no_key_with_it() -> None:
+    """What it waited for goes to another one."""
+
+    async def work() -> str:
+        queue = WorkQueue()
+        first = asyncio.create_task(queue.get())
+        await asyncio.sleep(1)
+        first.cancel()
+        queue.add("a")
+        return await take(queue)
+
+    assert run_virtually(work()) == "a"
+
+
+@dataclass
+class Ledger:
+    """What was asked for (when, and for when) and what was done, by key."""
+
+    asked: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
+    begun: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    busy: set[str] = field(default_factory=set)
+
+
+_KEYS = "abc"
+_moments = st.integers(0, 50).map(lambda tenths: tenths / 10)
+_orders = st.lists(st.tuples(_moments, st.sampled_from(_KEYS), st.none() | _moments), min_size=1, max_size=20)
+
+
+@given(orders=_orders, seconds=_moments)
+def test_every_wish_is_met_in_time_and_no_key_is_worked_on_twice_at_once(
+    orders: list[tuple[float, str, float | None]], seconds: float
+) -> None:
+    """Work on a key begins after it was asked for, and no later than asked and the work before it allow."""
+
+    async def worker(queue: WorkQueue, ledger: Ledger) -> None:
+        while True:
+            key = await queue.get()
+            assert key not in ledger.busy
+            ledger.busy.add(key)
+            ledger.begun[key].append(now())
+            await asyncio.sleep(seconds)
+            ledger.busy.discard(key)
+            queue.done(key)
+
+    async def work() -> Ledger:
+        queue, ledger = WorkQueue(), Ledger()
+        tasks = [asyncio.create_task(worker(queue, ledger)) for _ in _KEYS]
+        for moment, key, delay in sorted(orders, key=lambda order: order[0]):
+            await asyncio.sleep(moment - now())
+            ledger.asked[key].append((now(), now() + (delay or 0)))
+            if delay is None:
+                queue.add(key)
+            else:
+                queue.add_after(key, delay)
+        await asyncio.sleep(1000)
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(end, asyncio.CancelledError) for end in ended), ended
+        return ledger
+
+    ledger, tiny = run_virtually(work()), 1e-6
+    for key, wishes in ledger.asked.items():
+        assert len(ledger.begun[key]) <= len(wishes)
+        for since, due in wishes:
+            assert any(since - tiny <= begun <= due + seconds + tiny for begun in ledger.begun[key])
