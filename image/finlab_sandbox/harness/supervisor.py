@@ -206,11 +206,12 @@ def _become_child(paths: Paths, output: int, status: int) -> None:
 
 
 def _wake_on_signals() -> int:
-    """A descriptor that receives the number of each SIGCHLD and SIGTERM."""
+    """A descriptor that receives the number of each SIGCHLD, SIGTERM and SIGINT."""
     wake, end = os.pipe()
     os.set_blocking(end, False)
     signal.set_wakeup_fd(end)
-    for number in (signal.SIGCHLD, signal.SIGTERM):
+    # SIGINT, because Python would let it end even the first process of a pod, and the strategy may send it.
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     return wake
 
