@@ -171,7 +171,7 @@ class Cluster:
         """Read what a container has printed."""
         return self.request("GET", self._path(POD, namespace, pod, "log"), {"container": container})
 
-    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+    def kubectl(self, *arguments: str, stdin: str | None = None, seconds: float = 120) -> str:
         """Run the real kubectl and return what it prints; raises RefusedError with its complaint."""
         done = subprocess.run(
             [self._kubectl, "--kubeconfig", str(self.kubeconfig), *arguments],
@@ -179,7 +179,7 @@ class Cluster:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=seconds,
         )
         if done.returncode:
             raise RefusedError(done.returncode, done.stderr.strip())

@@ -1,5 +1,6 @@
 """StrategyRuns that tests apply and wait for."""
 
+from textwrap import dedent
 from typing import Any
 
 from support.cluster import STRATEGY_RUN, Cluster, Kind, Manifest
@@ -11,19 +12,33 @@ def strategy(data, params):
 """
 
 
-def strategy_run(name: str = "run", namespace: str = "default", *, kind: Kind = STRATEGY_RUN, **spec: Any) -> Manifest:
-    """Build a StrategyRun: the shortest valid one, with the given fields of spec in place of its own."""
+def strategy_run(
+    name: str = "run",
+    namespace: str = "default",
+    *,
+    kind: Kind = STRATEGY_RUN,
+    source: str | dict[str, Any] = HOLD_EVERYTHING,
+    **spec: Any,
+) -> Manifest:
+    """Build a StrategyRun: the shortest valid one, with the given fields of spec in place of its own.
+
+    A source that is text is meant inline, without the indentation that its lines share.
+    """
     return {
         "apiVersion": kind.api_version,
         "kind": kind.kind,
         "metadata": {"name": name, "namespace": namespace},
-        "spec": {"source": {"inline": HOLD_EVERYTHING}} | spec,
+        "spec": {"source": {"inline": dedent(source)} if isinstance(source, str) else source} | spec,
     }
 
 
 def condition(run: Manifest, kind: str) -> str:
-    """Read the status of a condition; Unknown where it is absent."""
-    conditions: dict[str, str] = {each["type"]: each["status"] for each in run.get("status", {}).get("conditions", [])}
+    """Read the status of a condition; Unknown where it is absent or speaks of an earlier generation."""
+    conditions: dict[str, str] = {
+        each["type"]: each["status"]
+        for each in run.get("status", {}).get("conditions", [])
+        if each["observedGeneration"] == run["metadata"]["generation"]
+    }
     return conditions.get(kind, "Unknown")
 
 

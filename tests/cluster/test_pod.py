@@ -1,0 +1,174 @@
+"""The objects of a run as the API server stores them, and what the kubelet says of pods that cannot start."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from strategyrun.adapters.settings import Settings, load_settings
+from strategyrun.domain.inputs import build_inputs, inputs_hash
+from strategyrun.domain.job import job, snapshot
+from strategyrun.domain.observation import observe_job, observe_pod
+from strategyrun.domain.outcomes import Reason
+from strategyrun.domain.sandbox import Resources, Sandbox, SeccompProfile
+from strategyrun.domain.strategyrun import StrategyRun
+from strategyrun.domain.verdict import Verdict, judge
+from support.cluster import CHECKOUT, CONFIG_MAP, JOB, NETWORK_POLICY, NODE, POD, Cluster, Manifest
+from support.journal import Journal
+from support.runs import HOLD_EVERYTHING, strategy_run, wait_finished
+from support.waiting import wait_until
+
+GOLDEN = Path(__file__).parent / "golden"
+SETTINGS: Settings = load_settings(CHECKOUT / "config" / "sandbox.yaml")
+POLICY = "finlab-sandbox-deny-all"
+
+
+def test_stored_pod_and_job_are_the_hardened_ones(cluster: Cluster, namespace: str) -> None:
+    """What the API server holds, its defaults and admission included, is the whole of golden/pod.yaml and job.yaml."""
+    pods = Journal(cluster, POD, namespace)
+    jobs = Journal(cluster, JOB, namespace)
+    snapshots = Journal(cluster, CONFIG_MAP, namespace)
+    run = cluster.create(strategy_run(namespace=namespace, ttlSecondsAfterFinished=600, timeoutSeconds=60))
+    wait_finished(cluster, namespace)
+
+    pod, stored = pods.read()[0][1], jobs.read()[0][1]
+    kept = next(each for _, each in snapshots.read() if each["metadata"]["name"] != "kube-root-ca.crt")
+    names = {
+        run["metadata"]["uid"]: "<uid of the run>",
+        stored["metadata"]["uid"]: "<uid of the job>",
+        stored["metadata"]["name"]: "<name of the job>",
+        kept["metadata"]["name"]: "<name of the snapshot>",
+        SETTINGS.sandbox.image: "<image>",
+        SETTINGS.seccomp.localhost_profile: "<seccomp profile>",
+        pod["spec"]["containers"][0]["env"][-1]["value"]: "<nonce>",
+    }
+    template = stored["spec"].pop("template")
+    del template["metadata"]["annotations"]
+    assert _plain(pod["spec"] | {"nodeName": "<node>"}, names) == _golden("pod.yaml")
+    assert _plain(stored["spec"], names) == _golden("job.yaml")
+    assert {key: template["spec"][key] for key in template["spec"].keys() & pod["spec"].keys()} == template["spec"]
+
+    owner = {"kind": "StrategyRun", "name": "run", "uid": run["metadata"]["uid"], "controller": True}
+    for owned in (stored, kept):
+        assert [{key: each[key] for key in owner} for each in owned["metadata"]["ownerReferences"]] == [owner]
+    assert kept["immutable"] is True
+    assert set(kept["data"]) == {"strategy.py", "input.json", "evaluation.json"}
+    assert kept["data"]["strategy.py"] == HOLD_EVERYTHING
+
+
+def test_network_is_denied_before_the_first_job(cluster: Cluster, namespace: str) -> None:
+    """A policy that denies all traffic to and from the run's pods is older than the namespace's first Job."""
+    policies = Journal(cluster, NETWORK_POLICY, namespace)
+    jobs = Journal(cluster, JOB, namespace)
+    cluster.create(strategy_run(namespace=namespace))
+    wait_finished(cluster, namespace)
+    (_, policy), *others = policies.read()
+    assert others == []
+    _, first_job = jobs.read()[0]
+    assert int(policy["metadata"]["resourceVersion"]) < int(first_job["metadata"]["resourceVersion"])
+    (pod,) = cluster.list(POD, namespace)
+    selected = policy["spec"].pop("podSelector")["matchLabels"]
+    assert policy["spec"] == {"policyTypes": ["Ingress", "Egress"]}
+    assert selected.items() <= pod["metadata"]["labels"].items()
+
+
+def test_policy_that_somebody_deleted_is_back_before_the_next_job(cluster: Cluster, namespace: str) -> None:
+    """That a policy was there once is not taken for a fact."""
+    cluster.create(strategy_run("first", namespace))
+    wait_finished(cluster, namespace, "first")
+    policies = Journal(cluster, NETWORK_POLICY, namespace)
+    jobs = Journal(cluster, JOB, namespace)
+    cluster.delete(NETWORK_POLICY, POLICY, namespace)
+    cluster.create(strategy_run("second", namespace))
+    wait_finished(cluster, namespace, "second")
+    (deleted, _), (added, policy) = policies.read()
+    assert (deleted, added) == ("DELETED", "ADDED")
+    second_job = next(each for change, each in jobs.read() if change == "ADDED")
+    assert int(policy["metadata"]["resourceVersion"]) < int(second_job["metadata"]["resourceVersion"])
+
+
+_HUGE = Resources(cpu="100m", memory="4000Gi")
+
+
+@pytest.mark.parametrize(
+    ("expected", "changes", "profile"),
+    [
+        (Reason.IMAGE_PULL_FAILED, {"image": "localhost:1/finlab-sandbox:none"}, None),
+        (Reason.IMAGE_PULL_FAILED, {"image": "finlab-sandbox:none", "image_pull_policy": "Never"}, None),
+        (Reason.IMAGE_PULL_FAILED, {"image": "No Image"}, None),
+        (Reason.IMAGE_INVALID, {"image": "pause", "image_pull_policy": "Never"}, None),
+        (Reason.SECCOMP_PROFILE_MISSING, {}, SeccompProfile.of(b"a profile that no node has")),
+        (Reason.UNSCHEDULABLE, {"limits": _HUGE, "requests": _HUGE}, None),
+    ],
+    ids=["unreachable image", "absent image", "impossible image", "foreign image", "no seccomp profile", "no room"],
+)
+def test_words_of_the_kubelet_are_understood(
+    cluster: Cluster, namespace: str, expected: Reason, changes: dict[str, Any], profile: SeccompProfile | None
+) -> None:
+    """A pod that cannot start has its reason while it waits, from what this cluster's kubelet says of it.
+
+    The Job is built by the operator's own builder for another configuration. It carries neither
+    labels nor owner, so that no operator meddles with it.
+    """
+    if changes.get("image") == "pause":
+        changes = changes | {"image": _pause_image(cluster)}
+    sandbox = SETTINGS.sandbox.model_copy(update=changes)
+    for manifest in _manifests(namespace, sandbox, profile or SETTINGS.seccomp):
+        created = cluster.create(manifest)
+    name = created["metadata"]["name"]
+
+    def look() -> Verdict:
+        pods = cluster.list(POD, namespace, labels=f"batch.kubernetes.io/job-name={name}")
+        pod = observe_pod(pods[0]) if pods else None
+        return judge(observe_job(cluster.get(JOB, name, namespace)), pod)
+
+    wait_until(f"the verdict is {expected}", look, lambda verdict: getattr(verdict, "reason", None) == expected)
+
+
+def _manifests(namespace: str, sandbox: Sandbox, profile: SeccompProfile) -> list[Manifest]:
+    body = strategy_run(namespace=namespace)
+    now = datetime.now(UTC).isoformat()
+    body["metadata"] |= {"uid": "none", "resourceVersion": "0", "creationTimestamp": now}
+    run = StrategyRun.parse(body)
+    inputs = build_inputs(run, HOLD_EVERYTHING.encode(), sandbox)
+    built = job(
+        run,
+        inputs_hash=inputs_hash(run),
+        inputs=inputs,
+        attempt=1,
+        nonce="none",
+        sandbox=sandbox,
+        seccomp=profile,
+    )
+    del built["spec"]["template"]["metadata"]["labels"]
+    manifests = [snapshot(run, inputs), built]
+    for manifest in manifests:
+        del manifest["metadata"]["ownerReferences"], manifest["metadata"]["labels"]
+    return manifests
+
+
+def _pause_image(cluster: Cluster) -> str:
+    """Name an image that is on every node and holds no Python."""
+    names: list[str] = [
+        name for node in cluster.list(NODE) for image in node["status"]["images"] for name in image["names"] or []
+    ]
+    return next(name for name in names if "/pause:" in name)
+
+
+def _golden(name: str) -> Any:
+    return yaml.safe_load((GOLDEN / name).read_text())
+
+
+def _plain(value: Any, names: dict[str, str]) -> Any:
+    """Replace what differs from run to run by what it is."""
+    match value:
+        case dict():
+            return {key: _plain(each, names) for key, each in value.items()}
+        case list():
+            return [_plain(each, names) for each in value]
+        case str():
+            return names.get(value, value)
+        case _:
+            return value
