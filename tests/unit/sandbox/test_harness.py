@@ -230,6 +230,14 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def test_an_interrupt_does_not_end_the_harness(steps: Steps) -> None:
+    """The one signal that Python itself would let end the first process of a pod."""
+    interrupt = "import os, signal\nos.kill(os.getppid(), signal.SIGINT)\n"
+    ended = steps.run(interrupt + HOLD)
+    assert ended.exit_code == 0, ended.errors
+    assert ended.document["reason"] == "Completed"
+
+
 def test_killed_is_out_of_memory(steps: Steps) -> None:
     """SIGKILL that is not the harness's own is the kernel's."""
     ended = steps.run("import os\ndef strategy(data, params):\n    os.kill(os.getpid(), 9)\n")
