@@ -229,12 +229,7 @@ class Controller:
         document = {
             "apiVersion": run.api_version,
             "kind": KIND,
-            "metadata": {
-                "name": run.name,
-                "namespace": run.namespace,
-                "uid": run.uid,
-                "resourceVersion": run.resource_version,
-            },
+            "metadata": {"name": run.name, "namespace": run.namespace, "resourceVersion": run.resource_version},
             "status": status.document(),
         }
         try:
