@@ -21,7 +21,7 @@ if [ ! -x .venv/bin/python ]; then
 	"$python" -m venv .venv
 fi
 say "installing the locked dependencies into .venv (about a minute the first time)"
-pip=(.venv/bin/python -m pip install --quiet --disable-pip-version-check)
+pip=(.venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check)
 "${pip[@]}" --require-hashes --requirement requirements-dev.lock
 "${pip[@]}" --no-deps --no-build-isolation --editable .
 echo "$wanted" >"$stamp"
