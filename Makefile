@@ -26,9 +26,9 @@ check: venv ## lint, types, layers, generated files
 unit: venv ## tests that need no cluster
 	@$(pytest) tests/unit --numprocesses auto
 e2e: up ## tests against the API server and in the cluster
-	@$(pytest) tests/contract tests/cluster
+	@$(pytest) tests/contract tests/cluster --numprocesses 4 --dist loadfile
 bench: up ## measure the latency of a run against a bare Job
-	@hack/with.sh .venv/bin/python benchmarks/latency.py
+	@PYTHONPATH=tests hack/with.sh .venv/bin/python benchmarks/latency.py
 
 ##@ Files that are made
 .PHONY: generate lock venv help
