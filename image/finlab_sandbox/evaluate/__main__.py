@@ -1,4 +1,4 @@
-"""`python3 -I -m finlab_sandbox.evaluate`: exit code 0 whenever a verdict was reached."""
+"""`python3 -P -s -m finlab_sandbox.evaluate`: exit code 0 whenever a verdict was reached."""
 
 import os
 

@@ -44,11 +44,12 @@ def container_isolation(uid: int) -> dict[str, Any]:
 
 
 def environment() -> list[dict[str, str]]:
-    """Return the strategy's environment: half a CPU has one thread, and only /tmp can be written."""
+    """Return the environment: half a CPU has one thread, only /tmp can be written, equal runs give equal results."""
     return [
         *({"name": name, "value": "1"} for name in _THREADS),
         {"name": "HOME", "value": "/tmp"},  # noqa: S108 - a mount of the pod, not of this host
         {"name": "TZ", "value": "UTC"},
+        {"name": "PYTHONHASHSEED", "value": "0"},
         {"name": "LOKY_MAX_CPU_COUNT", "value": "1"},
         {"name": "JOBLIB_MULTIPROCESSING", "value": "0"},
     ]
