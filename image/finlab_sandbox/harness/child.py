@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from finlab_sandbox.harness.paths import Paths
 
 STARTED = b"S"
+MESSAGE_CHARS = 1000
 
 
 def live(paths: Paths, status: int) -> int:
@@ -38,8 +39,9 @@ def live(paths: Paths, status: int) -> int:
         sys.stdout.flush()
     if end is None:
         return 0
-    os.write(2, end.traceback.encode("utf-8", "backslashreplace"))
     _say(status, end.reason, end.message)
+    with suppress(OSError):
+        os.write(2, end.traceback.encode("utf-8", "backslashreplace"))
     return int(end.exit_code)
 
 
@@ -62,5 +64,5 @@ def _prepare_process() -> None:
 
 
 def _say(status: int, reason: str, message: str) -> int:
-    os.write(status, json.dumps({"reason": reason, "message": message}).encode())
+    os.write(status, json.dumps({"reason": reason, "message": message[:MESSAGE_CHARS]}).encode())
     return 1

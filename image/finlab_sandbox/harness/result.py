@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SHOWN = 3
+SHOWN_SYMBOLS = 20
 
 
 class Positions(NamedTuple):
@@ -80,7 +81,7 @@ def _symbol_indices(columns: pd.Index, symbols: list[str]) -> NDArray[np.int64]:
     labels = list(columns)
     if unknown := [label for label in labels if label not in symbols]:
         raise _invalid(
-            f"columns {_listed(unknown)} are no symbols of the dataset; it has {_listed(symbols, len(symbols))}"
+            f"columns {_listed(unknown)} are no symbols of the dataset; it has {_listed(symbols, SHOWN_SYMBOLS)}"
         )
     if not columns.is_unique:
         raise _invalid(f"column {columns[columns.duplicated()][0]!r} is there more than once")

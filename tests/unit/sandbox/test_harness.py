@@ -147,6 +147,29 @@ def test_an_exception_without_a_message_it_can_tell(steps: Steps) -> None:
     assert document["message"] == "Sly: <no message> (strategy.py line 6)"
 
 
+def test_a_strategy_without_stderr_is_explained_all_the_same(steps: Steps) -> None:
+    """Where its traceback cannot be printed, its message still arrives."""
+    document = failed(
+        steps.run("import os\nos.close(1)\nos.close(2)\ndef strategy(data, params):\n    1 / 0\n"), "StrategyError"
+    )
+    assert document["message"] == "ZeroDivisionError: division by zero (strategy.py line 5)"
+    assert document["lastLines"] == []
+
+
+def test_a_long_message_arrives(steps: Steps) -> None:
+    """A name of thirty thousand bytes is cut, not the document."""
+    document = failed(
+        steps.run(
+            """\
+            def strategy(data, params):
+                return data.close.rename(columns={"AAPL": "價" * 9999})
+            """
+        ),
+        "ResultInvalid",
+    )
+    assert document["message"].startswith("columns '價價價")
+
+
 def test_no_function_is_said(steps: Steps) -> None:
     """The contract is named."""
     document = failed(steps.run("def strateggy(data, params): ...\n"), "StrategyError")
