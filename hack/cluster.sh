@@ -15,7 +15,7 @@ up() {
 	local wanted
 	wanted="$NODE_IMAGE $(digest_of "$config")"
 	if as_made "$wanted" && revive; then
-		kind get kubeconfig --name "$CLUSTER" >"$KUBECONFIG"
+		kind get kubeconfig --name "$CLUSTER" >"$KUBECONFIG.new" && mv "$KUBECONFIG.new" "$KUBECONFIG" # whole at any moment
 	else
 		create "$config" "$wanted"
 	fi
