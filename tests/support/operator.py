@@ -1,12 +1,15 @@
 """The operator in a thread of this process, its requests on record, against a real API server."""
 
 import asyncio
+import os
 import selectors
+import subprocess
+import sys
 import threading
-import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 from socket import socket
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -142,10 +145,10 @@ class RunningOperator:
     ) -> None:
         self._cluster = cluster
         self._runs = resource_of(kind)
-        self._settings = settings
+        self.settings = settings
         self._token = token
         self._hooks = {"before": before, "after": after}
-        self._port = _free_port()
+        self.port = _free_port()
         self._sockets = selectors.DefaultSelector()
         self._loop = asyncio.SelectorEventLoop(self._sockets)
         self._stop = asyncio.Event()
@@ -162,7 +165,7 @@ class RunningOperator:
     def __enter__(self) -> Self:
         """Start, and wait for readiness."""
         self._thread.start()
-        wait_until("the operator is ready", self._probe, lambda seen: seen == "ok\n" or self.error)
+        wait_until("the operator is ready", lambda: _probe(self.port), lambda seen: seen == "ok\n" or self.error)
         return self
 
     def __exit__(
@@ -179,13 +182,6 @@ class RunningOperator:
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(timeout=60)
         assert not self._thread.is_alive(), "the operator does not stop"
-
-    def _probe(self) -> str:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/readyz", timeout=5) as answer:
-                return str(answer.read().decode())
-        except OSError as error:
-            return str(error)
 
     def _run(self) -> None:
         try:
@@ -206,7 +202,71 @@ class RunningOperator:
     async def _operate(self) -> None:
         configuration = await configuration_of(self._cluster, token=self._token)
         async with WatchedKube(configuration, runs=self._runs, **self._hooks) as self._kube:
-            await operate(self._kube, self._settings, health_port=self._port, stop=self._stop)
+            await self.operate(self._kube, self._stop)
+
+    async def operate(self, kube: WatchedKube, stop: asyncio.Event) -> None:
+        """Work until the stop flag."""
+        await operate(kube, self.settings, health_port=self.port, stop=stop)
+
+
+class OperatorProcess:
+    """The operator as a process of its own, to be told or to be killed."""
+
+    def __init__(self, cluster: Cluster, kind: Kind, log: Path) -> None:
+        self._port = _free_port()
+        self._command = ["-m", "support.operator_main", str(cluster.kubeconfig), kind.api_version, str(self._port)]
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        """Start, and wait for readiness."""
+        with self._log.open("ab") as log:
+            environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+            self._process = subprocess.Popen([sys.executable, *self._command], stdout=log, stderr=log, env=environment)
+        wait_until(
+            "the operator is ready",
+            lambda: (_probe(self._port), self.exit_code),
+            lambda seen: seen[0] == "ok\n" or seen[1] is not None,
+            seconds=60,
+        )
+        assert self.exit_code is None, self.log
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Kill what is left."""
+        self.kill()
+
+    @property
+    def log(self) -> str:
+        """What it wrote."""
+        return self._log.read_text()
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended, if it did."""
+        return self._process.poll() if self._process else None
+
+    def terminate(self) -> int:
+        """Ask it to end, as a kubelet does, and return its exit code."""
+        assert self._process is not None
+        self._process.terminate()
+        return self._process.wait(timeout=30)
+
+    def kill(self) -> None:
+        """End it between two instructions."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(timeout=30)
+
+
+def _probe(port: int) -> str:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+            return str(answer.read().decode())
+    except OSError as error:
+        return str(error)
 
 
 def _free_port() -> int:

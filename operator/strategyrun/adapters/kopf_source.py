@@ -6,6 +6,7 @@ they do is tell the controller (docs/adr/0005-kopf-as-event-source.md).
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import kopf
@@ -20,18 +21,21 @@ _NESTING_LIMIT = 10_000
 """Of JSON, in the API server. Python's own is 1000, and a document beyond it would end every list and watch."""
 
 
-def run_operator(settings: Settings, *, health_port: int) -> None:
+Connect = Callable[[], Awaitable[Kube]]
+
+
+def run_operator(settings: Settings, *, health_port: int, connect: Connect = Kube.connect) -> None:
     """Run until a signal ends the process.
 
     Raises NoClusterError where nothing says which cluster, and whatever breaks the controller or a
     watch in a way that a fresh start mends.
     """
     sys.setrecursionlimit(4 * _NESTING_LIMIT)
-    asyncio.run(_connect_and_operate(settings, health_port))
+    asyncio.run(_connect_and_operate(connect, settings, health_port))
 
 
-async def _connect_and_operate(settings: Settings, health_port: int) -> None:
-    async with await Kube.connect() as kube:
+async def _connect_and_operate(connect: Connect, settings: Settings, health_port: int) -> None:
+    async with await connect() as kube:
         await operate(kube, settings, health_port=health_port)
 
 

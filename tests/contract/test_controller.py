@@ -1,0 +1,719 @@
+"""The operator against a real API server. Its pods fit on no node; what a kubelet would say of them, the test says."""
+
+import asyncio
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from strategyrun.adapters.controller import Controller
+from strategyrun.adapters.health import health_server
+from strategyrun.domain import naming
+from strategyrun.domain.crd import crd
+from strategyrun.domain.network_policy import POLICY_NAME
+from strategyrun.domain.strategyrun import PLURAL, RERUN_ANNOTATION
+from support import kubelet
+from support.cluster import CONFIG_MAP, JOB, NAMESPACE, NETWORK_POLICY, POD, Cluster, Kind, Manifest
+from support.definitions import installed
+from support.operator import (
+    UNSCHEDULABLE,
+    Call,
+    OperatorProcess,
+    RunningOperator,
+    WatchedKube,
+    with_slots,
+    with_timeouts,
+)
+from support.runs import condition, strategy_run
+from support.waiting import wait_until
+
+RESOURCE_QUOTA = Kind("v1", "ResourceQuota")
+NESTING = 5000
+
+
+class Bench:
+    """A namespace, the runs in it, and what the operator made of them."""
+
+    def __init__(self, cluster: Cluster, kind: Kind, namespace: str) -> None:
+        self.cluster = cluster
+        self.kind = kind
+        self.namespace = namespace
+
+    def apply(self, name: str = "run", **spec: Any) -> Manifest:
+        """Create a run."""
+        return self.cluster.create(strategy_run(name, self.namespace, kind=self.kind, **spec))
+
+    def edit(self, change: Manifest, name: str = "run") -> None:
+        """Merge a change into a run."""
+        self.cluster.merge(self.kind, name, self.namespace, change)
+
+    def rerun(self, name: str = "run", value: str = "again") -> None:
+        """Ask for the same inputs once more."""
+        self.edit({"metadata": {"annotations": {RERUN_ANNOTATION: value}}}, name)
+
+    def run(self, name: str = "run") -> Manifest:
+        """Read a run."""
+        return self.cluster.get(self.kind, name, self.namespace)
+
+    def status(self, name: str = "run") -> Manifest:
+        """Read the status of a run."""
+        status: Manifest = self.run(name).get("status", {})
+        return status
+
+    def wait(self, what: str, holds: Callable[[Manifest], object], name: str = "run") -> Manifest:
+        """Wait until a run's status holds."""
+        return wait_until(f"{name}: {what}", lambda: self.status(name), holds, seconds=60)
+
+    def wait_reason(self, reason: str, name: str = "run") -> Manifest:
+        """Wait until a run has this reason."""
+        return self.wait(reason, lambda seen: seen.get("reason") == reason, name)
+
+    def wait_pod(self, name: str = "run", attempt: int = 1) -> Manifest:
+        """Wait until an attempt of a run has its pod."""
+        status = self.wait(f"attempt {attempt}", lambda seen: len(seen.get("attempts", [])) >= attempt, name)
+        return kubelet.pod_of(self.cluster, self.namespace, status["attempts"][attempt - 1]["jobName"])
+
+    def succeed(self, name: str = "run") -> Manifest:
+        """Let a run's pod end well, and wait for the answer."""
+        kubelet.succeed(self.cluster, self.wait_pod(name))
+        return self.wait_reason("Evaluated", name=name)
+
+    def names(self, kind: Kind) -> list[str]:
+        """List what the operator made in the namespace."""
+        return [each["metadata"]["name"] for each in self.cluster.list(kind, self.namespace, labels=naming.SELECTOR)]
+
+    def wait_names(self, kind: Kind, holds: Callable[[list[str]], object], *, seconds: float = 60) -> None:
+        """Wait until what the operator made in the namespace holds."""
+        wait_until(f"the {kind.kind}s are as expected", lambda: self.names(kind), holds, seconds=seconds)
+
+    def wait_nothing_left(self) -> None:
+        """Wait until no Job, no pod and no snapshot is left; the garbage collector takes its time."""
+        for kind in (JOB, POD, CONFIG_MAP):
+            self.wait_names(kind, lambda names: not names, seconds=120)
+
+
+@pytest.fixture
+def bench(cluster: Cluster, operated_kind: Kind, namespace: str) -> Iterator[Bench]:
+    """Give the test a namespace to work in, and the next one an operator without work."""
+    yield Bench(cluster, operated_kind, namespace)
+    cluster.request("DELETE", f"/apis/{operated_kind.api_version}/namespaces/{namespace}/{PLURAL}")
+
+
+@pytest.fixture
+def operator(bench: Bench) -> Iterator[RunningOperator]:
+    """Run the operator."""
+    with RunningOperator(bench.cluster, bench.kind) as running:
+        yield running
+
+
+def count(calls: list[Call], verb: str, resource: str) -> int:
+    """Count the requests of a kind."""
+    return sum(call.verb == verb and call.resource == resource for call in calls)
+
+
+class Hold:
+    """Keeps the operator waiting before a request, until the test lets it go on."""
+
+    def __init__(self, verb: str, resource: str) -> None:
+        self._wanted = (verb, resource)
+        self._arrived = threading.Event()
+        self._go_on = threading.Event()
+
+    async def __call__(self, call: Call) -> None:
+        """Wait, the first time."""
+        if (call.verb, call.resource) == self._wanted and not self._arrived.is_set():
+            self._arrived.set()
+            await asyncio.to_thread(self._go_on.wait, 60)
+
+    def wait(self) -> None:
+        """Wait until the operator has come to the request."""
+        assert self._arrived.wait(60), f"the operator does not come to {self._wanted}"
+
+    def release(self) -> None:
+        """Let it go on."""
+        self._go_on.set()
+
+
+# One run
+
+
+def test_a_rejected_source_starts_nothing(bench: Bench, operator: RunningOperator) -> None:
+    """No policy, no snapshot, no Job: the answer is there before any pod could be, in one write."""
+    bench.apply(source={"inline": "def strategy(data, params):\n    return (\n"})
+    status = bench.wait_reason("CodeRejected")
+    assert status["failure"]["class"] == "User"
+    assert status["failure"]["findings"][0]["line"] == 2
+    assert status["attempts"] == []
+    assert {kind: condition(bench.run(), kind) for kind in ("Accepted", "Finished", "Succeeded")} == {
+        "Accepted": "False",
+        "Finished": "True",
+        "Succeeded": "False",
+    }
+    assert not [name for kind in (JOB, CONFIG_MAP, NETWORK_POLICY) for name in bench.names(kind)]
+    assert [call.verb for call in operator.calls if call.writes] == ["patch"]
+
+
+def test_intent_is_on_record_before_the_job_and_the_policy_comes_first(bench: Bench, operator: RunningOperator) -> None:
+    """Status, policy, snapshot, Job: whenever the operator dies, a fresh one knows what to go on with."""
+    bench.apply()
+    bench.wait_pod()
+    writes = [call.resource for call in operator.calls if call.writes]
+    assert writes[:4] == ["strategyruns/status", "networkpolicies", "configmaps", "jobs"]
+    (attempt,) = bench.status()["attempts"]
+    assert bench.names(JOB) == [attempt["jobName"]]
+    assert bench.names(NETWORK_POLICY) == [POLICY_NAME]
+
+
+def test_kopf_leaves_nothing_on_an_object(bench: Bench, operator: RunningOperator) -> None:  # noqa: ARG001
+    """No finalizer blocks a deletion, no annotation holds a state."""
+    bench.apply()
+    pod = bench.wait_pod()
+    bench.wait_reason("Unschedulable")
+    job = bench.cluster.get(JOB, bench.status()["attempts"][0]["jobName"], bench.namespace)
+    for each in (bench.run(), job, bench.cluster.get(POD, pod["metadata"]["name"], bench.namespace)):
+        assert "kopf" not in str(each["metadata"].get("annotations", {})) + str(each["metadata"].get("finalizers", []))
+    assert "finalizers" not in bench.run()["metadata"]
+
+
+def test_the_whole_way(bench: Bench, operator: RunningOperator) -> None:
+    """Starting, Running, Succeeded; the answer holds the report's numbers, the snapshot goes, the Job stays."""
+    bench.apply()
+    pod = bench.wait_pod()
+    bench.wait_reason("Unschedulable")
+    kubelet.start(bench.cluster, pod)
+    bench.wait("Running", lambda seen: seen.get("phase") == "Running")
+    kubelet.succeed(bench.cluster, pod)
+    status = bench.wait_reason("Evaluated")
+    assert (status["phase"], status["metrics"]["sharpe"], status["metrics"]["days"]) == ("Succeeded", 0.913, 3267)
+    assert status["attempts"][0]["podName"] == pod["metadata"]["name"]
+    assert condition(bench.run(), "Finished") == condition(bench.run(), "Succeeded") == "True"
+    bench.wait_names(CONFIG_MAP, lambda names: not names)
+    assert bench.names(JOB) == [status["attempts"][0]["jobName"]]
+    assert count(operator.calls, "create", "jobs") == 1
+
+
+def test_a_report_with_another_nonce_is_no_answer(bench: Bench, operator: RunningOperator) -> None:  # noqa: ARG001
+    """Whoever wrote it, it was not the evaluator of this Job."""
+    bench.apply()
+    kubelet.succeed(bench.cluster, bench.wait_pod(), nonce="0" * 32)
+    status = bench.wait_reason("Tampered")
+    assert status["failure"]["class"] == "Sandbox"
+    assert "metrics" not in status
+
+
+def test_a_strategy_that_fails_is_not_repeated(bench: Bench, operator: RunningOperator) -> None:
+    """A user's failure is an answer, and its last words are in it."""
+    bench.apply()
+    kubelet.fail(bench.cluster, bench.wait_pod())
+    status = bench.wait_reason("StrategyError")
+    assert status["failure"]["lastLines"][-1] == "KeyError: 'Close'"
+    assert count(operator.calls, "create", "jobs") == 1
+
+
+def test_a_strategy_cannot_write_a_status_that_the_server_refuses(bench: Bench, operator: RunningOperator) -> None:  # noqa: ARG001
+    """Numbers beyond every bound end as a failure like others, and hold no slot for ever."""
+    bench.apply()
+    words = '{"schema":1,"reason":"StrategyError","message":"x","exitCode":1e400,"seconds":{"a":1e308,"b":1e308}}'
+    kubelet.fail(bench.cluster, bench.wait_pod(), words)
+    assert bench.wait_reason("StrategyError")["phase"] == "Failed"
+
+
+# Sources that come late
+
+
+def test_a_source_may_come_after_its_run(bench: Bench, operator: RunningOperator) -> None:  # noqa: ARG001
+    """Applied in one breath, in whatever order: the run says what it waits for, and goes on."""
+    bench.apply(source={"configMapRef": {"name": "code"}})
+    status = bench.wait_reason("SourceMissing")
+    assert status["phase"] == "Queued"
+    assert f"there is no ConfigMap code in namespace {bench.namespace}" in status["message"]
+    config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "code", "namespace": bench.namespace}}
+    bench.cluster.create(config_map | {"data": {"other.py": ""}})
+    bench.wait("the keys are named", lambda seen: "(it has: other.py)" in seen["message"])
+    source = "def strategy(data, params):\n    return data['close'].notna()\n"
+    bench.cluster.merge(CONFIG_MAP, "code", bench.namespace, {"data": {"strategy.py": source}})
+    bench.wait_pod()
+    (snapshot,) = bench.names(CONFIG_MAP)
+    assert bench.cluster.get(CONFIG_MAP, snapshot, bench.namespace)["data"]["strategy.py"] == source
+
+
+def test_a_source_that_never_comes_ends_the_wait(bench: Bench) -> None:
+    """After the time that a start may take."""
+    with RunningOperator(bench.cluster, bench.kind, with_timeouts(UNSCHEDULABLE, start_seconds=10)):
+        bench.apply(source={"configMapRef": {"name": "code"}})
+        status = bench.wait("the end", lambda seen: seen.get("phase") == "Failed")
+    assert status["failure"]["reason"] == "SourceMissing"
+
+
+# Slots
+
+
+def test_slots_go_to_those_who_came_first(bench: Bench) -> None:
+    """One at a time, in the order of creation; the others say that they wait."""
+    with RunningOperator(bench.cluster, bench.kind, with_slots(UNSCHEDULABLE, 1)):
+        bench.apply("a")
+        bench.wait_pod("a")
+        for name in ("c", "b"):
+            bench.apply(name)
+            bench.wait_reason("WaitingForSlot", name=name)
+            _next_second()
+        bench.succeed("a")
+        bench.succeed("c")
+        bench.succeed("b")
+
+
+def test_the_line_survives_a_restart(bench: Bench) -> None:
+    """The fresh operator lets nobody pass who came later, and starts nothing beyond the limit."""
+    one = with_slots(UNSCHEDULABLE, 1)
+    with RunningOperator(bench.cluster, bench.kind, one):
+        bench.apply("z-active")
+        bench.wait_pod("z-active")
+        bench.apply("y-first")
+        bench.wait_reason("WaitingForSlot", name="y-first")
+        _next_second()
+        bench.apply("a-second")
+        bench.wait_reason("WaitingForSlot", name="a-second")
+    pod = bench.wait_pod("z-active")
+    kubelet.succeed(bench.cluster, pod)
+    with RunningOperator(bench.cluster, bench.kind, one):
+        bench.wait_reason("Evaluated", name="z-active")
+        bench.wait_pod("y-first")
+        assert bench.status("a-second")["reason"] == "WaitingForSlot"
+
+
+def _next_second() -> None:
+    """Wait for the next second: Kubernetes orders creations no finer."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    wait_until("the next second", lambda: datetime.now(UTC), lambda seen: seen.replace(microsecond=0) > now, every=0.05)
+
+
+def test_a_deleted_run_gives_up_its_slot(bench: Bench) -> None:
+    """And leaves nothing."""
+    with RunningOperator(bench.cluster, bench.kind, with_slots(UNSCHEDULABLE, 1)):
+        bench.apply("first")
+        bench.wait_pod("first")
+        bench.apply("second")
+        bench.wait_reason("WaitingForSlot", name="second")
+        bench.cluster.delete(bench.kind, "first", bench.namespace)
+        bench.wait_pod("second")
+        bench.cluster.delete(bench.kind, "second", bench.namespace)
+        bench.wait_nothing_left()
+
+
+# Failures of the platform
+
+
+def test_what_fits_nowhere_in_time_is_given_up(bench: Bench) -> None:
+    """The slot is free again, the Job is gone, the reason stands."""
+    with RunningOperator(bench.cluster, bench.kind, with_timeouts(UNSCHEDULABLE, start_seconds=10)):
+        bench.apply(retry={"limit": 0})
+        status = bench.wait("the end", lambda seen: seen.get("phase") == "Failed")
+        bench.wait_nothing_left()
+    assert (status["reason"], status["failure"]["class"]) == ("Unschedulable", "Platform")
+
+
+def test_a_job_deleted_by_hand_is_repeated(bench: Bench, operator: RunningOperator) -> None:  # noqa: ARG001
+    """The loss is on record before the next attempt begins."""
+    bench.apply()
+    bench.wait_pod()
+    bench.wait("the Job is on record", lambda seen: seen["attempts"][0].get("jobUID"))
+    bench.cluster.delete(JOB, bench.status()["attempts"][0]["jobName"], bench.namespace)
+    bench.wait_pod(attempt=2)
+    first, second = bench.status()["attempts"]
+    assert (first["reason"], second["number"]) == ("JobVanished", 2)
+    assert first["jobName"] != second["jobName"]
+
+
+def test_somebody_elses_job_of_that_name_is_left_alone(bench: Bench) -> None:
+    """It is neither adopted nor deleted; the next attempt has another name."""
+    hold = Hold("create", "jobs")
+    with RunningOperator(bench.cluster, bench.kind, before=hold):
+        bench.apply()
+        hold.wait()
+        name = bench.status()["attempts"][0]["jobName"]
+        container = {"name": "main", "image": "none"}
+        squatter = {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": name, "namespace": bench.namespace},
+            "spec": {"suspend": True, "template": {"spec": {"restartPolicy": "Never", "containers": [container]}}},
+        }
+        stored = bench.cluster.create(squatter)
+        hold.release()
+        bench.wait_pod(attempt=2)
+    assert bench.status()["attempts"][0]["reason"] == "NameConflict"
+    assert bench.cluster.get(JOB, name, bench.namespace)["metadata"]["uid"] == stored["metadata"]["uid"]
+
+
+@pytest.mark.parametrize("refused", ["count/jobs.batch", "count/networkpolicies.networking.k8s.io", "count/configmaps"])
+def test_a_refusal_stops_what_would_follow(bench: Bench, operator: RunningOperator, refused: str) -> None:
+    """No pod without its policy or its inputs; the API server's words are in the answer."""
+    wait_until("the CA is there", lambda: bench.cluster.find(CONFIG_MAP, "kube-root-ca.crt", bench.namespace), bool)
+    limit = {"count/configmaps": "1"}.get(refused, "0")
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none", "namespace": bench.namespace}}
+    bench.cluster.create(quota | {"spec": {"hard": {refused: limit}}})
+    wait_until(
+        "the quota counts",
+        lambda: bench.cluster.get(RESOURCE_QUOTA, "none", bench.namespace).get("status", {}),
+        lambda seen: seen.get("used", {}).get(refused) == limit,
+    )
+    bench.apply(retry={"limit": 0})
+    status = bench.wait("the end", lambda seen: seen.get("phase") == "Failed")
+    assert (status["reason"], status["failure"]["class"]) == ("PolicyDenied", "Platform")
+    assert "exceeded quota" in status["message"]
+    assert bench.names(JOB) == []
+    assert count(operator.calls, "create", "jobs") == (1 if refused == "count/jobs.batch" else 0)
+
+
+# Edits and deletions at any moment
+
+
+def test_changed_inputs_begin_anew(bench: Bench, operator: RunningOperator) -> None:  # noqa: ARG001
+    """The Job of the old inputs is deleted, the answer is one to the new ones."""
+    bench.apply(params={"fast": 1})
+    bench.wait_pod()
+    (old,) = bench.names(JOB)
+    bench.edit({"spec": {"params": {"fast": 2}}})
+    bench.wait_names(JOB, lambda names: len(names) == 1 and names != [old])
+    status = bench.succeed()
+    assert status["attempts"][0]["jobName"] != old
+    assert status["history"] == []
+
+
+def test_a_rerun_keeps_the_earlier_answer(bench: Bench, operator: RunningOperator) -> None:  # noqa: ARG001
+    """In the history, while the same inputs are evaluated once more."""
+    bench.apply()
+    bench.succeed()
+    bench.wait_names(CONFIG_MAP, lambda names: not names)
+    bench.rerun()
+    bench.wait("a new evaluation", lambda seen: seen["phase"] != "Succeeded")
+    status = bench.succeed()
+    assert [(past["phase"], past["reason"]) for past in status["history"]] == [("Succeeded", "Evaluated")]
+
+
+def test_an_edit_that_asks_nothing_new_changes_no_answer(bench: Bench, operator: RunningOperator) -> None:
+    """Settled or not: the answer stands, for the new generation too."""
+    bench.apply()
+    before = bench.succeed()
+    (job,) = bench.names(JOB)
+    wait_until("the Job is complete", lambda: bench.cluster.get(JOB, job, bench.namespace), _complete)
+    bench.edit({"spec": {"retry": {"limit": 5}}})
+    after = bench.wait("the generation is acknowledged", lambda seen: seen["observedGeneration"] == 2)
+    assert after["metrics"] == before["metrics"]
+    assert after["finishedAt"] == before["finishedAt"]
+    assert count(operator.calls, "create", "jobs") == 1
+
+
+def _complete(job: Manifest) -> bool:
+    return any(each["type"] == "Complete" for each in job.get("status", {}).get("conditions", []))
+
+
+def test_a_run_deleted_before_its_job_leaves_nothing(bench: Bench) -> None:
+    """The Job that was on its way has no owner any more, and goes too."""
+    hold = Hold("create", "jobs")
+    with RunningOperator(bench.cluster, bench.kind, with_slots(UNSCHEDULABLE, 1), before=hold) as operator:
+        bench.apply()
+        hold.wait()
+        bench.cluster.delete(bench.kind, "run", bench.namespace)
+        hold.release()
+        wait_until("the Job was asked for", lambda: count(operator.calls, "create", "jobs"), bool)
+        bench.wait_nothing_left()
+        bench.apply("next")
+        bench.wait_pod("next")
+
+
+def test_a_namespace_may_go_with_everything_in_it(bench: Bench, operator: RunningOperator) -> None:
+    """Runs in any state do not keep it, and their slots are free for others."""
+    for number in range(6):
+        bench.apply(f"run-{number}")
+    wait_until("the slots are taken", lambda: len(bench.names(JOB)), lambda jobs: jobs == 4)
+    bench.cluster.delete(NAMESPACE, bench.namespace)
+    wait_until(
+        "the namespace is gone",
+        lambda: bench.cluster.find(NAMESPACE, bench.namespace),
+        lambda found: found is None,
+        seconds=120,
+    )
+    created = count(operator.calls, "create", "jobs")
+    bench.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": bench.namespace}})
+    bench.apply("again")
+    bench.wait_pod("again")
+    assert bench.names(NETWORK_POLICY) == [POLICY_NAME], "a namespace made anew has its policy anew"
+    assert count(operator.calls, "create", "jobs") == created + 1
+
+
+def test_a_busy_writer_does_not_starve_a_run(bench: Bench, operator: RunningOperator) -> None:
+    """Every status write may lose to an edit; the run is answered all the same, and with few requests."""
+    bench.apply()
+    pod = bench.wait_pod()
+    over = threading.Event()
+
+    def scribble() -> None:
+        number = 0
+        while not over.is_set():
+            number += 1
+            bench.edit({"metadata": {"annotations": {"example.com/number": str(number)}}})
+
+    writer = threading.Thread(target=scribble)
+    writer.start()
+    try:
+        before = len(operator.calls)
+        kubelet.succeed(bench.cluster, pod)
+        bench.wait_reason("Evaluated")
+        assert len(operator.calls) - before < 300
+    finally:
+        over.set()
+        writer.join()
+
+
+# Runs that have their answer
+
+
+def test_a_settled_run_costs_no_request(bench: Bench, operator: RunningOperator) -> None:
+    """Neither its Job's end nor its pod's nor their deletion makes the operator read or write anything."""
+    bench.apply(ttlSecondsAfterFinished=0)
+    bench.succeed()
+    bench.wait_nothing_left()
+    before = bench.run()
+    calls = Counter(call.verb for call in operator.calls)
+    bench.apply("other", source={"inline": "x ="})
+    bench.wait_reason("CodeRejected", name="other")
+    assert bench.run() == before
+    assert Counter(call.verb for call in operator.calls) - calls == Counter(patch=1)
+
+
+def owned(run: Manifest, kind: Kind, name: str, **fields: Any) -> Manifest:
+    """Build an object that says it is the operator's and the run's."""
+    meta = run["metadata"]
+    owner = {
+        "apiVersion": run["apiVersion"],
+        "kind": run["kind"],
+        "name": meta["name"],
+        "uid": meta["uid"],
+        "controller": True,
+    }
+    labels = {naming.MANAGED_BY_LABEL: naming.MANAGED_BY, naming.RUN_UID_LABEL: meta["uid"]}
+    return {
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "metadata": {"name": name, "namespace": meta["namespace"], "labels": labels, "ownerReferences": [owner]},
+        **fields,
+    }
+
+
+def test_a_late_job_of_an_answered_run_is_deleted(bench: Bench, operator: RunningOperator) -> None:  # noqa: ARG001
+    """A second operator that slept over a Job does not keep a pod alive that nobody waits for."""
+    bench.apply(source={"inline": "x ="})
+    bench.wait_reason("CodeRejected")
+    template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "evaluate", "image": "none"}]}}
+    bench.cluster.create(owned(bench.run(), JOB, "late", spec={"suspend": True, "template": template}))
+    bench.wait_names(JOB, lambda names: not names)
+
+
+# Operators that die, sleep, or are two
+
+WRITES = {
+    "starting": ("patch", "strategyruns/status"),
+    "policy": ("create", "networkpolicies"),
+    "snapshot": ("create", "configmaps"),
+    "job": ("create", "jobs"),
+    "verdict": ("patch", "strategyruns/status"),
+    "tidying": ("delete", "configmaps"),
+}
+
+
+class Death:
+    """Ends an operator at a request, as a power cut does: from then on it neither sends nor hears anything."""
+
+    def __init__(self, verb: str, resource: str, *, armed: bool) -> None:
+        self._wanted = (verb, resource)
+        self.armed = armed
+        self.came = threading.Event()
+
+    async def __call__(self, call: Call) -> None:
+        """Die here, or be dead already."""
+        if self.armed and (call.verb, call.resource) == self._wanted:
+            self.came.set()
+        if self.came.is_set():
+            await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("write", WRITES)
+def test_an_operator_may_die_at_any_write(bench: Bench, write: str, moment: str) -> None:
+    """A request that was never sent or never answered: the next operator finishes the run, with one Job in all."""
+    at_the_end = write in ("verdict", "tidying")
+    death = Death(*WRITES[write], armed=not at_the_end)
+    hooks: dict[str, Any] = {moment: death}
+    with RunningOperator(bench.cluster, bench.kind, **hooks):
+        bench.apply()
+        if at_the_end:
+            pod = bench.wait_pod()
+            bench.wait_reason("Unschedulable")
+            death.armed = True
+            kubelet.succeed(bench.cluster, pod)
+        assert death.came.wait(60), f"there was no {write} to die at"
+    with RunningOperator(bench.cluster, bench.kind) as heir:
+        status = bench.wait_reason("Evaluated") if at_the_end else bench.succeed()
+        bench.wait_names(CONFIG_MAP, lambda names: not names)
+        (attempt,) = status["attempts"]
+        assert bench.names(JOB) == [attempt["jobName"]]
+        assert len(bench.names(POD)) == 1
+        assert count(heir.calls, "delete", "jobs") == 0
+
+
+def test_two_operators_are_as_good_as_one(bench: Bench) -> None:
+    """They waste requests on each other; every run has one Job and one answer."""
+    names = [f"run-{number}" for number in range(5)]
+    with (
+        RunningOperator(bench.cluster, bench.kind) as one,
+        RunningOperator(bench.cluster, bench.kind) as two,
+    ):
+        for name in names:
+            bench.apply(name)
+        for name in names:
+            assert len(bench.succeed(name)["attempts"]) == 1
+        bench.wait_names(CONFIG_MAP, lambda left: not left)
+        assert len(bench.names(JOB)) == len(names)
+        assert {call.name for call in one.calls + two.calls if call.writes} >= set(names)
+
+
+class DeafOperator(RunningOperator):
+    """An operator that no event reaches: it has its sweeps alone."""
+
+    async def operate(self, kube: WatchedKube, stop: asyncio.Event) -> None:
+        """Sweep all the time."""
+        controller = Controller(kube, self.settings)
+        async with health_server(controller, self.port):
+            await controller.prepare()
+            working = asyncio.create_task(controller.run())
+            while not stop.is_set():
+                await controller.sweep()
+                await asyncio.sleep(0.1)
+            working.cancel()
+            await asyncio.wait([working])
+
+
+def test_sweeps_alone_bring_every_run_to_its_end(bench: Bench) -> None:
+    """No event needs to arrive: a pod's end, an edit, a deletion and the slot that it frees are found."""
+    with DeafOperator(bench.cluster, bench.kind, with_slots(UNSCHEDULABLE, 1)) as operator:
+        bench.apply("bad", source={"inline": "x ="})
+        bench.wait_reason("CodeRejected", name="bad")
+        bench.apply()
+        bench.succeed()
+        bench.wait_names(CONFIG_MAP, lambda names: not names)
+        bench.edit({"spec": {"source": {"inline": "y ="}}}, "bad")
+        bench.wait("an answer to the edit", lambda seen: len(seen["history"]) == 1, "bad")
+        bench.apply("active")
+        bench.wait_pod("active")
+        bench.apply("next")
+        bench.wait_reason("WaitingForSlot", name="next")
+        bench.cluster.delete(bench.kind, "active", bench.namespace)
+        bench.wait_pod("next")
+        assert operator.error is None
+
+
+def test_a_process_killed_in_the_middle_is_replaced(bench: Bench, tmp_path: Path) -> None:
+    """Ten runs, a kill between two instructions, a fresh process: ten answers, ten Jobs."""
+    names = [f"run-{number}" for number in range(10)]
+    with OperatorProcess(bench.cluster, bench.kind, tmp_path / "log") as process:
+        for name in names:
+            bench.apply(name)
+        wait_until("the work has begun", lambda: bench.names(JOB), bool)
+        process.kill()
+        with process:
+            for name in _in_the_order_of_slots(bench, names):
+                assert len(bench.status(name)["attempts"]) == 1
+        assert "Traceback" not in process.log
+    assert len(bench.names(JOB)) == len(names)
+
+
+def _in_the_order_of_slots(bench: Bench, names: list[str]) -> Iterator[str]:
+    """Let each run succeed as soon as it has a pod; yield its name then."""
+    todo = set(names)
+    while todo:
+        started = wait_until(
+            "somebody has an attempt",
+            lambda: [name for name in sorted(todo) if bench.status(name).get("attempts")],
+            bool,
+            seconds=60,
+        )
+        for name in started:
+            bench.succeed(name)
+            todo.discard(name)
+            yield name
+
+
+def test_a_signal_ends_the_process_soon_and_well(bench: Bench, tmp_path: Path) -> None:
+    """Within the grace that the Deployment grants, with runs in any state."""
+    with OperatorProcess(bench.cluster, bench.kind, tmp_path / "log") as process:
+        bench.apply()
+        bench.wait_pod()
+        begun = monotonic()
+        assert process.terminate() == 0, process.log
+        assert monotonic() - begun < 15
+        assert "Traceback" not in process.log
+
+
+# What a tenant may try, and what another version may have left
+
+
+def test_a_document_nested_beyond_reason_stops_nobody(bench: Bench, tmp_path: Path) -> None:
+    """The API server takes what Python's JSON refuses at its usual limit; the operator lists and watches on."""
+    document = json.dumps(strategy_run("deep", bench.namespace, kind=bench.kind, params={"a": "DEEP"}))
+    deep = document.replace('"DEEP"', "[" * NESTING + "]" * NESTING)
+    with OperatorProcess(bench.cluster, bench.kind, tmp_path / "log") as process:
+        bench.cluster.kubectl("create", "--validate=false", "-f", "-", stdin=deep)
+        bench.apply("after", source={"inline": "x ="})
+        bench.wait_reason("CodeRejected", name="after")
+        process.kill()
+        with process:
+            bench.apply("again", source={"inline": "x ="})
+            bench.wait_reason("CodeRejected", name="again")
+        assert "Traceback" not in process.log
+
+
+@pytest.fixture(scope="module")
+def newer_kind(cluster: Cluster) -> Iterator[Kind]:
+    """Install the CRD of a later version: with a dataset and a phase that this operator does not know."""
+    definition = crd()
+    spec = definition["spec"]
+    schema = spec["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+    schema["spec"]["properties"]["datasets"]["items"]["properties"]["builtin"]["enum"].append("world-stocks")
+    schema["status"]["properties"]["phase"]["enum"].append("Cancelled")
+    with installed(cluster, definition) as kind:
+        yield kind
+
+
+def test_a_spec_of_a_later_version_gets_an_answer(cluster: Cluster, newer_kind: Kind, namespace: str) -> None:
+    """Not silence: the field is named. When the field is gone, the run is evaluated."""
+    bench = Bench(cluster, newer_kind, namespace)
+    with RunningOperator(cluster, newer_kind):
+        bench.apply(datasets=[{"name": "prices", "builtin": "world-stocks"}])
+        status = bench.wait_reason("SpecInvalid")
+        assert (status["phase"], status["failure"]["class"]) == ("Failed", "User")
+        assert status["message"] == "spec.datasets.0.builtin: Input should be 'us-stocks'"
+        assert condition(bench.run(), "Finished") == "True"
+        bench.edit({"spec": {"datasets": [{"name": "prices", "builtin": "us-stocks"}]}})
+        bench.wait_pod()
+        assert bench.status()["history"][0]["reason"] == "SpecInvalid"
+
+
+def test_a_status_of_a_later_version_is_left_alone(cluster: Cluster, newer_kind: Kind, namespace: str) -> None:
+    """Nothing that this operator could write would be better than what stands there."""
+    bench = Bench(cluster, newer_kind, namespace)
+    cancelled = {"observedGeneration": 1, "phase": "Cancelled", "reason": "Cancelled", "inputsHash": "0"}
+    before = bench.apply()
+    before = cluster.merge(newer_kind, "run", namespace, {"status": cancelled}, subresource="status")
+    with RunningOperator(cluster, newer_kind) as operator:
+        bench.edit({"metadata": {"annotations": {"example.com/a": "b"}}})
+        bench.apply("other", source={"inline": "x ="})
+        bench.wait_reason("CodeRejected", name="other")
+        assert [call.name for call in operator.calls if call.writes] == ["other"]
+    assert bench.status() == before["status"]
