@@ -11,7 +11,7 @@ shellcheck hack/engine/runc-bounded hack/kind-node/root/usr/local/bin/boot
 say "types"
 mypy
 say "layers"
-lint-imports
+lint-imports --no-logo
 [ ! -e operator/__init__.py ] || die "operator/ is a source root; as a package it would hide the standard library's operator"
 
 say "generated files"
