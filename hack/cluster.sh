@@ -15,7 +15,8 @@ up() {
 	local wanted
 	wanted="$NODE_IMAGE $(digest_of "$config")"
 	if as_made "$wanted" && revive; then
-		kind get kubeconfig --name "$CLUSTER" >"$KUBECONFIG.new" && mv "$KUBECONFIG.new" "$KUBECONFIG" # whole at any moment
+		kind get kubeconfig --name "$CLUSTER" | install -m 600 /dev/stdin "$KUBECONFIG.new"
+		mv "$KUBECONFIG.new" "$KUBECONFIG" # at any moment there is a whole one
 	else
 		create "$config" "$wanted"
 	fi
