@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from strategyrun.domain.crd import crd
+from strategyrun.domain.strategyrun import PLURAL
+from support.bench import Bench
 from support.cluster import Cluster, Kind
 from support.definitions import installed
 
@@ -21,3 +23,10 @@ def operated_kind(cluster: Cluster) -> Iterator[Kind]:
     """Install the CRD for the operators of one module, so that they meet nobody else's runs."""
     with installed(cluster, crd()) as kind:
         yield kind
+
+
+@pytest.fixture
+def bench(cluster: Cluster, operated_kind: Kind, namespace: str) -> Iterator[Bench]:
+    """Give the test a namespace to work in, and the next one an operator without work."""
+    yield Bench(cluster, operated_kind, namespace)
+    cluster.request("DELETE", f"/apis/{operated_kind.api_version}/namespaces/{namespace}/{PLURAL}")

@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -14,11 +14,10 @@ import pytest
 
 from strategyrun.adapters.controller import Controller
 from strategyrun.adapters.health import health_server
-from strategyrun.domain import naming
 from strategyrun.domain.crd import crd
 from strategyrun.domain.network_policy import POLICY_NAME
-from strategyrun.domain.strategyrun import PLURAL, RERUN_ANNOTATION
 from support import kubelet
+from support.bench import Bench, count, owned
 from support.cluster import CONFIG_MAP, JOB, NAMESPACE, NETWORK_POLICY, POD, Cluster, Kind, Manifest
 from support.definitions import installed
 from support.operator import (
@@ -37,84 +36,11 @@ RESOURCE_QUOTA = Kind("v1", "ResourceQuota")
 NESTING = 5000
 
 
-class Bench:
-    """A namespace, the runs in it, and what the operator made of them."""
-
-    def __init__(self, cluster: Cluster, kind: Kind, namespace: str) -> None:
-        self.cluster = cluster
-        self.kind = kind
-        self.namespace = namespace
-
-    def apply(self, name: str = "run", **spec: Any) -> Manifest:
-        """Create a run."""
-        return self.cluster.create(strategy_run(name, self.namespace, kind=self.kind, **spec))
-
-    def edit(self, change: Manifest, name: str = "run") -> None:
-        """Merge a change into a run."""
-        self.cluster.merge(self.kind, name, self.namespace, change)
-
-    def rerun(self, name: str = "run", value: str = "again") -> None:
-        """Ask for the same inputs once more."""
-        self.edit({"metadata": {"annotations": {RERUN_ANNOTATION: value}}}, name)
-
-    def run(self, name: str = "run") -> Manifest:
-        """Read a run."""
-        return self.cluster.get(self.kind, name, self.namespace)
-
-    def status(self, name: str = "run") -> Manifest:
-        """Read the status of a run."""
-        status: Manifest = self.run(name).get("status", {})
-        return status
-
-    def wait(self, what: str, holds: Callable[[Manifest], object], name: str = "run") -> Manifest:
-        """Wait until a run's status holds."""
-        return wait_until(f"{name}: {what}", lambda: self.status(name), holds, seconds=60)
-
-    def wait_reason(self, reason: str, name: str = "run") -> Manifest:
-        """Wait until a run has this reason."""
-        return self.wait(reason, lambda seen: seen.get("reason") == reason, name)
-
-    def wait_pod(self, name: str = "run", attempt: int = 1) -> Manifest:
-        """Wait until an attempt of a run has its pod."""
-        status = self.wait(f"attempt {attempt}", lambda seen: len(seen.get("attempts", [])) >= attempt, name)
-        return kubelet.pod_of(self.cluster, self.namespace, status["attempts"][attempt - 1]["jobName"])
-
-    def succeed(self, name: str = "run") -> Manifest:
-        """Let a run's pod end well, and wait for the answer."""
-        kubelet.succeed(self.cluster, self.wait_pod(name))
-        return self.wait_reason("Evaluated", name=name)
-
-    def names(self, kind: Kind) -> list[str]:
-        """List what the operator made in the namespace."""
-        return [each["metadata"]["name"] for each in self.cluster.list(kind, self.namespace, labels=naming.SELECTOR)]
-
-    def wait_names(self, kind: Kind, holds: Callable[[list[str]], object], *, seconds: float = 60) -> None:
-        """Wait until what the operator made in the namespace holds."""
-        wait_until(f"the {kind.kind}s are as expected", lambda: self.names(kind), holds, seconds=seconds)
-
-    def wait_nothing_left(self) -> None:
-        """Wait until no Job, no pod and no snapshot is left; the garbage collector takes its time."""
-        for kind in (JOB, POD, CONFIG_MAP):
-            self.wait_names(kind, lambda names: not names, seconds=120)
-
-
-@pytest.fixture
-def bench(cluster: Cluster, operated_kind: Kind, namespace: str) -> Iterator[Bench]:
-    """Give the test a namespace to work in, and the next one an operator without work."""
-    yield Bench(cluster, operated_kind, namespace)
-    cluster.request("DELETE", f"/apis/{operated_kind.api_version}/namespaces/{namespace}/{PLURAL}")
-
-
 @pytest.fixture
 def operator(bench: Bench) -> Iterator[RunningOperator]:
     """Run the operator."""
     with RunningOperator(bench.cluster, bench.kind) as running:
         yield running
-
-
-def count(calls: list[Call], verb: str, resource: str) -> int:
-    """Count the requests of a kind."""
-    return sum(call.verb == verb and call.resource == resource for call in calls)
 
 
 class Hold:
@@ -486,25 +412,6 @@ def test_a_settled_run_costs_no_request(bench: Bench, operator: RunningOperator)
     bench.wait_reason("CodeRejected", name="other")
     assert bench.run() == before
     assert Counter(call.verb for call in operator.calls) - calls == Counter(patch=1)
-
-
-def owned(run: Manifest, kind: Kind, name: str, **fields: Any) -> Manifest:
-    """Build an object that says it is the operator's and the run's."""
-    meta = run["metadata"]
-    owner = {
-        "apiVersion": run["apiVersion"],
-        "kind": run["kind"],
-        "name": meta["name"],
-        "uid": meta["uid"],
-        "controller": True,
-    }
-    labels = {naming.MANAGED_BY_LABEL: naming.MANAGED_BY, naming.RUN_UID_LABEL: meta["uid"]}
-    return {
-        "apiVersion": kind.api_version,
-        "kind": kind.kind,
-        "metadata": {"name": name, "namespace": meta["namespace"], "labels": labels, "ownerReferences": [owner]},
-        **fields,
-    }
 
 
 def test_a_late_job_of_an_answered_run_is_deleted(bench: Bench, operator: RunningOperator) -> None:  # noqa: ARG001

@@ -1,0 +1,222 @@
+"""What the operator may do: what it does, and nothing else."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from secrets import token_hex
+from typing import Any, NamedTuple
+
+import kopf
+import pytest
+import yaml
+from kubernetes.aio import client
+
+from strategyrun.adapters.controller import Controller
+from strategyrun.adapters.kopf_source import Shell
+from strategyrun.adapters.kube import Kube, RefusedError, Resource
+from strategyrun.domain.strategyrun import GROUP
+from support.bench import Bench, owned
+from support.clock import run_virtually
+from support.cluster import CHECKOUT, CONFIG_MAP, JOB, Cluster, Kind, Manifest
+from support.operator import UNSCHEDULABLE, RunningOperator, configuration_of, resource_of
+
+RBAC = CHECKOUT / "manifests" / "base" / "rbac.yaml"
+CLUSTER_ROLE = Kind("rbac.authorization.k8s.io/v1", "ClusterRole")
+CLUSTER_ROLE_BINDING = Kind("rbac.authorization.k8s.io/v1", "ClusterRoleBinding")
+
+
+class Right(NamedTuple):
+    """One verb on one kind of object."""
+
+    verb: str
+    group: str
+    resource: str
+
+
+def manifests() -> dict[str, Manifest]:
+    """Read the manifests of the operator's rights by kind."""
+    documents = list(yaml.safe_load_all(RBAC.read_text(encoding="utf-8")))
+    by_kind = {document["kind"]: document for document in documents}
+    assert len(by_kind) == len(documents)
+    return by_kind
+
+
+def rights(rules: list[dict[str, Any]]) -> set[Right]:
+    """Spell rules out."""
+    return {
+        Right(verb, group, resource)
+        for rule in rules
+        for verb in rule["verbs"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+
+
+GRANTED = rights(manifests()["ClusterRole"]["rules"])
+
+
+def in_group(granted: set[Right], group: str) -> set[Right]:
+    """Move the rights on StrategyRuns to the group of a test."""
+    return {right._replace(group=group if right.group == GROUP else right.group) for right in granted}
+
+
+class Account(NamedTuple):
+    """A service account that has the operator's rights."""
+
+    namespace: str
+    token: str
+
+
+@pytest.fixture
+def account(cluster: Cluster, operated_kind: Kind, namespace: str) -> Iterator[Account]:
+    """Apply the manifests under names of their own, for the StrategyRuns of the test's group."""
+    group = resource_of(operated_kind).group
+    name = f"finlab-sandbox-operator-{token_hex(4)}"
+    role = manifests()["ClusterRole"]
+    rules = json.loads(json.dumps(role["rules"]).replace(f'"{GROUP}"', f'"{group}"'))
+    subject = {"kind": "ServiceAccount", "name": "operator", "namespace": namespace}
+    cluster.create(
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "operator", "namespace": namespace}}
+    )
+    cluster.create(role | {"metadata": {"name": name}, "rules": rules})
+    cluster.create(
+        manifests()["ClusterRoleBinding"]
+        | {
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+            "subjects": [subject],
+        }
+    )
+    try:
+        yield Account(namespace, cluster.kubectl("create", "token", "operator", "-n", namespace).strip())
+    finally:
+        cluster.delete(CLUSTER_ROLE_BINDING, name)
+        cluster.delete(CLUSTER_ROLE, name)
+
+
+def watched(runs: Resource) -> set[Right]:
+    """Enumerate what kopf does: it lists and watches what has a handler."""
+
+    async def registry() -> kopf.OperatorRegistry:
+        kube = Kube(client.Configuration(), runs=runs)
+        return Shell(kube, Controller(kube, UNSCHEDULABLE), asyncio.Event()).registry()
+
+    handlers = run_virtually(registry())._watching.get_all_handlers()
+    selectors = [each.selector for each in handlers if each.selector]
+    return {Right(verb, str(each.group), str(each.any_name)) for each in selectors for verb in ("list", "watch")}
+
+
+def test_the_manifests_bind_one_account_to_one_role() -> None:
+    """And the account's token is mounted only where a pod asks for it."""
+    found = manifests()
+    assert set(found) == {"ServiceAccount", "ClusterRole", "ClusterRoleBinding"}
+    name = found["ServiceAccount"]["metadata"]["name"]
+    binding = found["ClusterRoleBinding"]
+    assert binding["roleRef"]["name"] == found["ClusterRole"]["metadata"]["name"]
+    assert [(each["kind"], each["name"]) for each in binding["subjects"]] == [("ServiceAccount", name)]
+    assert binding["subjects"][0]["namespace"] == found["ServiceAccount"]["metadata"]["namespace"]
+    assert found["ServiceAccount"]["automountServiceAccountToken"] is False
+
+
+def test_no_right_is_a_way_to_more() -> None:
+    """No wildcard, no secret, no shell in a pod, no pod of its own making, no say in who may do what."""
+    assert not {right for right in GRANTED if "*" in "".join(right)}
+    assert {right.verb for right in GRANTED} <= {"get", "list", "watch", "create", "delete", "patch"}
+    assert {right.resource for right in GRANTED if right.verb not in ("get", "list", "watch")} == {
+        "strategyruns/status",
+        "jobs",
+        "configmaps",
+        "networkpolicies",
+    }
+    assert not {right for right in GRANTED if right.group not in ("", "batch", "networking.k8s.io", GROUP)}
+    assert {right.resource for right in GRANTED if right.group == ""} == {"pods", "configmaps"}
+
+
+def test_the_api_server_grants_what_the_manifests_say(cluster: Cluster, operated_kind: Kind, account: Account) -> None:
+    """Nothing comes to it from another binding, but what every account of the namespace may."""
+
+    async def review(token: str) -> set[Right]:
+        async with Kube(await configuration_of(cluster, token=token)) as kube:
+            path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+            answer = await kube.send("POST", path, body={"spec": {"namespace": account.namespace}})
+        return rights(answer["status"]["resourceRules"])
+
+    anybody = cluster.kubectl("create", "token", "default", "-n", account.namespace).strip()
+    granted = asyncio.run(review(account.token)) - asyncio.run(review(anybody))
+    assert granted == in_group(GRANTED, resource_of(operated_kind).group)
+
+
+def test_every_right_is_used_and_none_is_missing(bench: Bench, operated_kind: Kind, account: Account) -> None:
+    """With these rights alone the operator does all that it ever does, and it does need each of them."""
+    runs = resource_of(operated_kind)
+    with RunningOperator(bench.cluster, bench.kind, token=account.token) as operator:
+        bench.apply("edited")
+        bench.wait_pod("edited")
+        (old,) = bench.names(JOB)
+        bench.edit({"spec": {"params": {"new": 1}}}, "edited")  # the Job of the old inputs is deleted
+        bench.wait_names(JOB, lambda names: names and old not in names)
+        bench.cluster.delete(JOB, bench.wait("a Job", _job_of, "edited")["attempts"][0]["jobName"], bench.namespace)
+        bench.wait("another attempt", lambda seen: len(seen["attempts"]) == 2, "edited")  # it was looked for
+        bench.apply("late", source={"configMapRef": {"name": "code"}})
+        bench.wait_reason("SourceMissing", name="late")
+        bench.apply("bad", source={"inline": "x ="})
+        bench.wait_reason("CodeRejected", name="bad")
+        template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "evaluate", "image": "none"}]}}
+        bench.cluster.create(owned(bench.run("bad"), JOB, "stray", spec={"suspend": True, "template": template}))
+        bench.wait_names(JOB, lambda names: "stray" not in names)  # its run was read again
+        bench.apply("whole")
+        bench.succeed("whole")
+        bench.wait_names(CONFIG_MAP, lambda names: not any(name.startswith("whole") for name in names))
+        calls = operator.calls
+    used = {Right(call.verb, call.group, call.resource) for call in calls} | watched(runs)
+    assert used == in_group(GRANTED, runs.group)
+
+
+def _job_of(status: Manifest) -> bool:
+    attempts = status.get("attempts", [])
+    return bool(attempts and attempts[-1].get("jobUID"))
+
+
+FORBIDDEN: dict[str, tuple[str, str, dict[str, Any] | None]] = {
+    "read-secrets": ("GET", "/api/v1/namespaces/{namespace}/secrets", None),
+    "read-all-secrets": ("GET", "/api/v1/secrets", None),
+    "shell-in-a-pod": ("POST", "/api/v1/namespaces/{namespace}/pods/any/exec?command=id&stdout=true", {}),
+    "read-logs": ("GET", "/api/v1/namespaces/{namespace}/pods/any/log", None),
+    "start-a-pod": ("POST", "/api/v1/namespaces/{namespace}/pods", {"metadata": {"name": "any"}}),
+    "delete-a-pod": ("DELETE", "/api/v1/namespaces/{namespace}/pods/any", None),
+    "delete-a-policy": (
+        "DELETE",
+        "/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies/finlab-sandbox-deny-all",
+        None,
+    ),
+    "change-a-job": ("PATCH", "/apis/batch/v1/namespaces/{namespace}/jobs/any", {}),
+    "change-a-config-map": ("PATCH", "/api/v1/namespaces/{namespace}/configmaps/any", {}),
+    "make-a-run": ("POST", "/apis/{runs}/namespaces/{namespace}/strategyruns", {"metadata": {"name": "any"}}),
+    "change-a-run": ("PATCH", "/apis/{runs}/namespaces/{namespace}/strategyruns/any", {}),
+    "delete-a-run": ("DELETE", "/apis/{runs}/namespaces/{namespace}/strategyruns/any", None),
+    "make-a-token": ("POST", "/api/v1/namespaces/{namespace}/serviceaccounts/operator/token", {}),
+    "raise-its-rights": (
+        "POST",
+        "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+        {"metadata": {"name": "any"}},
+    ),
+    "read-nodes": ("GET", "/api/v1/nodes", None),
+}
+
+
+@pytest.mark.parametrize("attempt", FORBIDDEN)
+def test_what_it_has_no_business_with_is_refused(
+    cluster: Cluster, operated_kind: Kind, account: Account, attempt: str
+) -> None:
+    """A stolen token of the operator is worth no more than its work."""
+    method, path, body = FORBIDDEN[attempt]
+
+    async def attempted() -> None:
+        async with Kube(await configuration_of(cluster, token=account.token)) as kube:
+            content = "application/merge-patch+json" if method == "PATCH" else "application/json"
+            where = path.format(namespace=account.namespace, runs=operated_kind.api_version)
+            await kube.send(method, where, body=body, content=content)
+
+    with pytest.raises(RefusedError, match="cannot") as refusal:
+        asyncio.run(attempted())
+    assert refusal.value.status == 403
