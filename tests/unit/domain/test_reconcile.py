@@ -286,7 +286,7 @@ def test_a_job_of_somebody_else_is_left_alone() -> None:
     assert answer(decision).attempts[0].reason == Reason.NAME_CONFLICT
     assert decision.acts == ()
     again = decide(look(decision.status, jobs=(observe_job(body),)), NOW + RETRY_BACKOFF)
-    assert again.status.attempts[-1].job_name.endswith("-2")
+    assert answer(again).attempts[-1].job_name.endswith("-2")
 
 
 # --- following an attempt -----------------------------------------------------------------------------------------
