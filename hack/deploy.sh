@@ -4,7 +4,7 @@ source "$(dirname "$0")/common.sh"
 deployment=(--namespace finlab-sandbox-system deployment/finlab-sandbox-operator)
 
 say "deploying the operator"
-kubectl apply --server-side --force-conflicts -k manifests/overlays/kind >"$CACHE/deploy.log"
+kubectl apply --server-side --force-conflicts -k manifests/base >"$CACHE/deploy.log"
 kubectl wait --for=condition=Established --timeout=60s --filename crds/strategyruns.finlab-sandbox.dev.yaml >>"$CACHE/deploy.log"
 
 # A tag does not say that its image is another one, nor does a pod's status that its node was
