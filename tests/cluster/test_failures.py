@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from strategyrun.domain.outcomes import FAILURES, Reason
-from support.cluster import CONFIG_MAP, JOB, STRATEGY_RUN, Cluster, RefusedError
-from support.journal import Journal
+from support.cluster import CONFIG_MAP, STRATEGY_RUN, Cluster, RefusedError
 from support.runs import condition, strategy_run, wait_finished
 from support.waiting import wait_until
 
@@ -214,25 +213,6 @@ def test_memory_beyond_the_limit_ends_the_strategy(cluster: Cluster, namespace: 
     assert failure.get("exitCode") in (None, 137)
     assert failure["lastLines"] == ["hungry"]
     assert (status["hint"], len(status["attempts"])) == (FAILURES[Reason.OUT_OF_MEMORY].hint, 1)
-
-
-def test_code_that_cannot_be_read_never_gets_a_pod(cluster: Cluster, namespace: str) -> None:
-    """A syntax error ends as CodeRejected within seconds on a busy cluster, with its line, and no Job ever exists."""
-    jobs = Journal(cluster, JOB, namespace)
-    runs = Journal(cluster, STRATEGY_RUN, namespace)
-    source = """\
-        def strategy(data, params):
-            return data["close"] >
-        """
-    cluster.create(strategy_run(namespace=namespace, source=source))
-    status = runs.wait("run is Finished", lambda run: condition(run, "Finished") == "True", seconds=5)["status"]
-    assert (status["phase"], status["reason"]) == ("Failed", "CodeRejected")
-    assert status["failure"]["class"] == "User"
-    assert status["failure"]["findings"] == [
-        {"line": 2, "rule": "syntax", "hint": "Python cannot read this line: invalid syntax"}
-    ]
-    assert status["attempts"] == []
-    assert jobs.read() == []
 
 
 def test_every_line_that_can_never_work_is_named(cluster: Cluster, namespace: str) -> None:

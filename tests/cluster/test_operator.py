@@ -1,10 +1,10 @@
-"""The operator in the cluster: killed at its work, it loses nothing and does nothing twice."""
+"""The operator in the cluster: quick to say no; killed at its work, it loses nothing and does nothing twice."""
 
 from collections import Counter
 
 from support.cluster import DEPLOYMENT, JOB, POD, STRATEGY_RUN, Cluster, Manifest
 from support.journal import Journal
-from support.runs import strategy_run
+from support.runs import condition, strategy_run
 from support.waiting import wait_until
 
 SYSTEM = "finlab-sandbox-system"
@@ -41,6 +41,25 @@ def test_ten_runs_outlive_an_operator_that_is_killed_twice(cluster: Cluster, nam
         if seen.get("status", {}).get("phase") in FINAL
     )
     assert sorted(name for name, _ in answers) == NAMES
+
+
+def test_code_that_cannot_be_read_never_gets_a_pod(cluster: Cluster, namespace: str) -> None:
+    """A syntax error ends as CodeRejected with its line, soon on a busy cluster too, and no Job ever exists."""
+    jobs = Journal(cluster, JOB, namespace)
+    runs = Journal(cluster, STRATEGY_RUN, namespace)
+    source = """\
+        def strategy(data, params):
+            return data["close"] >
+        """
+    cluster.create(strategy_run(namespace=namespace, source=source))
+    status = runs.wait("run is Finished", lambda run: condition(run, "Finished") == "True", seconds=5)["status"]
+    assert (status["phase"], status["reason"]) == ("Failed", "CodeRejected")
+    assert status["failure"]["class"] == "User"
+    assert status["failure"]["findings"] == [
+        {"line": 2, "rule": "syntax", "hint": "Python cannot read this line: invalid syntax"}
+    ]
+    assert status["attempts"] == []
+    assert jobs.read() == []
 
 
 def _wait_for_phases(cluster: Cluster, namespace: str, least: int, phases: tuple[str, ...]) -> None:

@@ -42,7 +42,7 @@ def condition(run: Manifest, kind: str) -> str:
     return conditions.get(kind, "Unknown")
 
 
-def wait_finished(cluster: Cluster, namespace: str, name: str = "run", *, seconds: float = 180) -> Manifest:
+def wait_finished(cluster: Cluster, namespace: str, name: str = "run", *, seconds: float = 300) -> Manifest:
     """Wait for a run's answer and return the run."""
     return wait_until(
         f"StrategyRun {namespace}/{name} is Finished",
