@@ -210,7 +210,9 @@ def test_refuses_closed_objects() -> None:
             "$schema",
         ]
     )
-    | st.text(min_size=1).filter(lambda keyword: keyword not in STRUCTURAL_KEYWORDS | {"title", "const", "$ref", "anyOf"})
+    | st.text(min_size=1).filter(
+        lambda keyword: keyword not in STRUCTURAL_KEYWORDS | {"title", "const", "$ref", "anyOf"}
+    )
 )
 def test_refuses_any_unknown_keyword(keyword: str) -> None:
     """A keyword that nobody has thought of stops the generation."""
