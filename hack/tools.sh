@@ -9,14 +9,14 @@ at_least() { # VERSION MINIMUM
 	[ "$(printf '%s\n' "$2" "$1" | sort -V | head -n1)" = "$2" ]
 }
 
-have=$(kind version 2>/dev/null | sed 's/^kind v\([0-9.]*\).*/\1/')
+have=$(kind version 2>/dev/null | sed 's/^kind v\([0-9.]*\).*/\1/' || true)
 if ! at_least "${have:-0}" "$kind"; then
 	has go || die "please install kind $kind or later (or Go, to have it built here)"
 	say "building kind $kind"
 	CGO_ENABLED=0 GOFLAGS=-trimpath GOBIN=$CACHE/bin go install -ldflags '-s -w' "sigs.k8s.io/kind@v$kind"
 fi
 
-have=$(kubectl version --client 2>/dev/null | sed -n 's/^Client Version: v\([0-9.]*\).*/\1/p')
+have=$(kubectl version --client 2>/dev/null | sed -n 's/^Client Version: v\([0-9.]*\).*/\1/p' || true)
 if ! at_least "${have:-0}" "$kubectl"; then
 	[ "$(uname)" = Linux ] || die "please install kubectl $kubectl or later"
 	say "taking kubectl from the node image"
