@@ -1,5 +1,6 @@
 """Metrics come from the evaluator, of the positions that left the sandbox, whatever a strategy says or writes."""
 
+import json
 from collections.abc import Callable
 from hashlib import sha256
 from importlib.util import find_spec
@@ -111,6 +112,25 @@ def test_positions_written_by_hand_are_scored_as_they_are(outcome: Callable[...,
     report = steps.evaluate().document
     assert status["metrics"] == pytest.approx(report["metrics"], rel=1e-9)
     assert status["provenance"]["positionsSHA256"] == sha256(steps.positions.read_bytes()).hexdigest()
+
+
+def test_hostile_output_reaches_no_terminal(outcome: Callable[..., dict[str, Any]]) -> None:
+    """Escapes, control and bidirectional characters are gone from what is kept of 50 MB, and it is short."""
+    source = """\
+        def strategy(data, params):
+            for _ in range(50):
+                print("x" * 1_000_000)
+            print("\\x1b[2J\\x1b]0;owned\\x07red\\x1b[31m \\u202egnihsihp\\u202c \\u0007\\u2028bell\\x00")
+            raise ValueError("\\x1b[8m\\u2066hidden\\r" + "long " * 100_000)
+        """
+    status = outcome(source)
+    failure = status["failure"]
+    texts = [*failure["lastLines"], failure["message"], status["message"], status["conditions"][-1]["message"]]
+    assert [text for text in texts if not text.isprintable()] == []
+    assert max(map(len, failure["lastLines"])) <= 200
+    assert len(json.dumps(status)) <= 16 * 1024
+    assert failure["message"].startswith("ValueError: hidden")
+    assert "red gnihsihp bell" in failure["lastLines"]
 
 
 @pytest.mark.parametrize(

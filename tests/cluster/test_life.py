@@ -4,12 +4,15 @@ from collections.abc import Callable
 
 import pytest
 
+from strategyrun.adapters.settings import load_settings
 from strategyrun.domain.strategyrun import RERUN_ANNOTATION
-from support.cluster import CONFIG_MAP, JOB, POD, STRATEGY_RUN, Cluster, Kind, Manifest
+from support.cluster import CHECKOUT, CONFIG_MAP, JOB, POD, STRATEGY_RUN, Cluster, Kind, Manifest
 from support.journal import Journal
 from support.runs import condition, strategy_run, wait_finished
 from support.waiting import wait_until
 
+RESOURCE = "strategyruns.finlab-sandbox.dev"
+SLOTS = load_settings(CHECKOUT / "config" / "sandbox.yaml").sandbox.max_active_runs
 HOLD = """\
 def strategy(data, params):
     return data.close.notna() * params["weight"]
@@ -31,7 +34,7 @@ def _wait_phase(cluster: Cluster, namespace: str, phase: str, name: str = "run")
         f"StrategyRun {name} is {phase}",
         lambda: cluster.get(STRATEGY_RUN, name, namespace),
         lambda run: _phase(run) == phase,
-        seconds=120,
+        seconds=240,
     )
 
 
@@ -62,9 +65,23 @@ def test_edit_starts_a_new_evaluation_and_keeps_the_last_answer(cluster: Cluster
     assert second["metrics"]["volatility"] == pytest.approx(2 * first["metrics"]["volatility"], rel=0.2)
     assert {each["observedGeneration"] for each in second["conditions"]} == {run["metadata"]["generation"]} == {2}
     assert _created(jobs) == [each["attempts"][0]["jobName"] for each in (first, second)]
-    assert wait_until(
-        "only the last inputs are kept", lambda: cluster.list(CONFIG_MAP, namespace), lambda maps: len(maps) == 1
+    wait_until(
+        "no inputs are kept",
+        lambda: [each for each in _belongings(cluster, namespace) if each.startswith("ConfigMap/")],
+        lambda found: not found,
     )
+
+
+def test_edit_ends_the_attempt_that_it_overtakes(cluster: Cluster, namespace: str) -> None:
+    """Edited while it runs, a run drops the Job of its old inputs and answers for the new ones alone."""
+    jobs = Journal(cluster, JOB, namespace)
+    cluster.apply(strategy_run(namespace=namespace, source=SLOW, params={"seconds": 3600}))
+    old = _wait_phase(cluster, namespace, "Running")["status"]["attempts"][0]["jobName"]
+    cluster.apply(strategy_run(namespace=namespace, source=SLOW, params={"seconds": 0}))
+    status = wait_finished(cluster, namespace)["status"]
+    assert (status["phase"], len(status["attempts"]), status["history"]) == ("Succeeded", 1, [])
+    wait_until("the old Job is gone", lambda: cluster.find(JOB, old, namespace), lambda found: found is None)
+    assert _created(jobs) == [old, status["attempts"][0]["jobName"]]
 
 
 def test_annotation_repeats_the_same_inputs(cluster: Cluster, namespace: str) -> None:
@@ -78,7 +95,7 @@ def test_annotation_repeats_the_same_inputs(cluster: Cluster, namespace: str) ->
         "the run is evaluated again",
         lambda: cluster.get(STRATEGY_RUN, "run", namespace)["status"],
         lambda status: len(status["history"]) == 1 and status["phase"] == "Succeeded",
-        seconds=120,
+        seconds=240,
     )
     second = wait_finished(cluster, namespace)["status"]
     assert second["metrics"] == first["metrics"]
@@ -102,15 +119,7 @@ def test_same_inputs_are_evaluated_once(cluster: Cluster, namespace: str) -> Non
         lambda: cluster.get(STRATEGY_RUN, "run", namespace)["status"],
         lambda status: status["observedGeneration"] == 2,
     )
-    cluster.kubectl(
-        "wait",
-        "--namespace",
-        namespace,
-        "--for=condition=Finished",
-        "--timeout=5s",
-        "strategyruns.finlab-sandbox.dev",
-        "run",
-    )
+    cluster.kubectl("wait", "--namespace", namespace, "--for=condition=Finished", "--timeout=5s", f"{RESOURCE}/run")
     changed = {key for key in first.keys() | second.keys() if first.get(key) != second.get(key)}
     assert changed <= {"observedGeneration", "conditions"}
     assert [each["lastTransitionTime"] for each in second["conditions"]] == [
@@ -124,7 +133,7 @@ def _at_once(_cluster: Cluster, _namespace: str) -> None:
 
 
 def _with_a_job(cluster: Cluster, namespace: str) -> None:
-    wait_until("there is a Job", lambda: cluster.list(JOB, namespace), bool, seconds=120)
+    wait_until("there is a Job", lambda: cluster.list(JOB, namespace), bool, seconds=240)
 
 
 def _running(cluster: Cluster, namespace: str) -> None:
@@ -151,21 +160,20 @@ def test_deleted_run_leaves_nothing(cluster: Cluster, namespace: str, moment: Ca
 def test_queued_run_waits_for_a_slot_and_can_be_deleted(cluster: Cluster, namespace: str) -> None:
     """While all slots are taken a run is Queued without a Job; deleted there, it never gets one."""
     jobs = Journal(cluster, JOB, namespace)
-    for number in range(4):
-        cluster.create(strategy_run(f"holder-{number}", namespace, source=SLOW, params={"seconds": 3600}))
-    for number in range(4):
-        _wait_phase(cluster, namespace, "Running", f"holder-{number}")
+    holders = [f"holder-{number}" for number in range(SLOTS)]
+    for holder in holders:
+        cluster.create(strategy_run(holder, namespace, source=SLOW, params={"seconds": 3600}))
+    for holder in holders:
+        _wait_phase(cluster, namespace, "Running", holder)
     cluster.create(strategy_run("waiting", namespace))
     waiting = _wait_phase(cluster, namespace, "Queued", "waiting")
     assert waiting["status"]["reason"] == "WaitingForSlot"
     assert [condition(waiting, kind) for kind in ("Started", "Finished", "Succeeded")] == ["False", "False", "Unknown"]
     cluster.delete(STRATEGY_RUN, "waiting", namespace)
-    for number in range(4):
-        cluster.delete(STRATEGY_RUN, f"holder-{number}", namespace)
+    for holder in holders:
+        cluster.delete(STRATEGY_RUN, holder, namespace)
     wait_until("nothing is left", lambda: _belongings(cluster, namespace), lambda found: not found, seconds=60)
-    assert sorted(name.rpartition("-")[0].rpartition("-")[0] for name in _created(jobs)) == [
-        f"holder-{number}" for number in range(4)
-    ]
+    assert sorted(name.rsplit("-", 2)[0] for name in _created(jobs)) == holders
 
 
 @pytest.mark.parametrize("kind", [JOB, POD], ids=lambda kind: kind.kind)

@@ -1,6 +1,7 @@
 """The objects of a run as the API server stores them, and what the kubelet says of pods that cannot start."""
 
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,18 @@ def test_policy_that_somebody_deleted_is_back_before_the_next_job(cluster: Clust
     assert (deleted, added) == ("DELETED", "ADDED")
     second_job = next(each for change, each in jobs.read() if change == "ADDED")
     assert int(policy["metadata"]["resourceVersion"]) < int(second_job["metadata"]["resourceVersion"])
+
+
+def test_largest_run_fits_everywhere(cluster: Cluster, namespace: str) -> None:
+    """A name of 253 characters, 128 KiB of source and 57 KiB of params pass through every object to the metrics."""
+    name = ".".join(["n" * 63] * 4)[:253]
+    note = "# " + "\u00fc\U0001f4c8" * 100 + "\n"
+    source = HOLD_EVERYTHING + note * ((128 * 1024 - len(HOLD_EVERYTHING)) // len(note.encode()))
+    source += "#" * (128 * 1024 - len(source.encode()))
+    cluster.create(strategy_run(name, namespace, source=source, params={"table": ["\u00fc" * 10] * 900}))
+    status = wait_finished(cluster, namespace, name)["status"]
+    assert (status["phase"], status["reason"]) == ("Succeeded", "Evaluated"), status
+    assert status["provenance"]["codeSHA256"] == sha256(source.encode()).hexdigest()
 
 
 _HUGE = Resources(cpu="100m", memory="4000Gi")
