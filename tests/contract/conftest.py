@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from strategyrun.domain.crd import crd
-from strategyrun.domain.strategyrun import PLURAL
-from support.bench import Bench
+from support.bench import Bench, workbench
 from support.cluster import Cluster, Kind
 from support.definitions import installed
 
@@ -28,5 +27,5 @@ def operated_kind(cluster: Cluster) -> Iterator[Kind]:
 @pytest.fixture
 def bench(cluster: Cluster, operated_kind: Kind, namespace: str) -> Iterator[Bench]:
     """Give the test a namespace to work in, and the next one an operator without work."""
-    yield Bench(cluster, operated_kind, namespace)
-    cluster.request("DELETE", f"/apis/{operated_kind.api_version}/namespaces/{namespace}/{PLURAL}")
+    with workbench(cluster, operated_kind, namespace) as lent:
+        yield lent

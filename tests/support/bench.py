@@ -1,10 +1,11 @@
 """A namespace in which a test applies runs and looks at what the operator made of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from strategyrun.domain import naming
-from strategyrun.domain.strategyrun import RERUN_ANNOTATION
+from strategyrun.domain.strategyrun import PLURAL, RERUN_ANNOTATION
 from support import kubelet
 from support.cluster import CONFIG_MAP, JOB, POD, Cluster, Kind, Manifest
 from support.operator import Call
@@ -71,6 +72,13 @@ class Bench:
         """Wait until no Job, no pod and no snapshot is left; the garbage collector takes its time."""
         for kind in (JOB, POD, CONFIG_MAP):
             self.wait_names(kind, lambda names: not names, seconds=120)
+
+
+@contextmanager
+def workbench(cluster: Cluster, kind: Kind, namespace: str) -> Iterator[Bench]:
+    """Lend a namespace, and leave the next operator of this kind without work."""
+    yield Bench(cluster, kind, namespace)
+    cluster.request("DELETE", f"/apis/{kind.api_version}/namespaces/{namespace}/{PLURAL}")
 
 
 def owned(run: Manifest, kind: Kind, name: str, **fields: Any) -> Manifest:
