@@ -269,7 +269,7 @@ class Controller:
                 if body is None or body["metadata"]["uid"] != uid:
                     sight.gone.add(uid)
                 self._queue.add(key)
-            case FindPod(_, job_uid):
+            case FindPod(job_uid):
                 pods = self._kube.list(PODS, namespace=run.namespace, selector=naming.selector(run))
                 if job_uid not in {self._cache.put_pod(body)[1].job_uid async for body in pods}:
                     sight.podless.add(job_uid)

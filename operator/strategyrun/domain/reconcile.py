@@ -105,7 +105,6 @@ class ConfirmJob:
 class FindPod:
     """Read the pods of an ended Job from the API server itself, for the same reason."""
 
-    job_name: str
     job_uid: str
 
 
@@ -206,7 +205,7 @@ class Reconciler:
                 )
                 return Decision(status, tidy)
             case Unseen():
-                return Decision(status, (*tidy, FindPod(job.name, job.uid)))
+                return Decision(status, (*tidy, FindPod(job.uid)))
             case Success(report, scored):
                 closed = close_attempt(witness(status, job, scored), now, Reason.EVALUATED)
                 return Decision(succeed(closed, run, now, report, scored), _tidy(seen))

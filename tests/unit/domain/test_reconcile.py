@@ -402,7 +402,7 @@ def test_the_pod_of_an_ended_job_is_looked_for_before_it_is_given_up() -> None:
     """Its last event may still be on its way: absence in a cache proves nothing."""
     job = make_job(conditions={"Failed": "BackoffLimitExceeded"})
     seen = look(started(), jobs=(job,))
-    assert decide(seen, after(60)) == Decision(started(), (FindPod(job.name, JOB_UID),))
+    assert decide(seen, after(60)) == Decision(started(), (FindPod(JOB_UID),))
     decision = decide(replace(seen, podless=frozenset({JOB_UID})), after(60))
     assert answer(decision).reason == Reason.RETRYING
     assert answer(decision).attempts[0].reason == Reason.JOB_VANISHED

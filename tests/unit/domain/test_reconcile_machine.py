@@ -544,7 +544,7 @@ class Operator:
             case ConfirmJob(name, uid):
                 if self._read_job(name) != uid:
                     self.gone.add(uid)
-            case FindPod(_, uid):
+            case FindPod(uid):
                 pods = [pod for pod in cluster.pods.values() if pod.job.uid == uid]
                 for pod in pods:
                     self._see_pod(observe_pod(pod.document()))
