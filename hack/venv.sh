@@ -2,7 +2,7 @@
 # The project's Python, .venv: what requirements-dev.lock says, and the project itself, editable.
 source "$(dirname "$0")/common.sh"
 stamp=.venv/finlab-sandbox
-wanted=$(cat requirements-dev.lock pyproject.toml hack/venv.sh | digest)
+wanted=$(cat requirements-dev.lock tests/data/requirements.lock pyproject.toml hack/venv.sh | digest)
 [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && exit
 
 find_python() {
@@ -23,5 +23,6 @@ fi
 say "installing the locked dependencies into .venv (about a minute the first time)"
 pip=(.venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check)
 "${pip[@]}" --require-hashes --requirement requirements-dev.lock
+"${pip[@]}" --require-hashes --no-deps --requirement tests/data/requirements.lock
 "${pip[@]}" --no-deps --no-build-isolation --editable .
 echo "$wanted" >"$stamp"
