@@ -11,11 +11,16 @@ import csv
 import gzip
 import hashlib
 import io
-import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from finlab_sandbox.load.directory import write
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SHA256 = "5abadf99b2d394f920120a27de6f0df129859d71d4cfb0bf661bcc99446ab1fd"
 FIELDS = {
@@ -40,23 +45,22 @@ def build(table: Path, directory: Path) -> None:
     at_date = {date: index for index, date in enumerate(dates)}
     at_symbol = {symbol: index for index, symbol in enumerate(symbols)}
 
-    directory.mkdir(parents=True, exist_ok=True)
-    np.save(directory / "dates.npy", np.array(dates, dtype="datetime64[D]"))
-    for field, column in FIELDS.items():
+    def matrix(column: str) -> NDArray[np.float64]:
         values = np.full((len(dates), len(symbols)), np.nan)
         for row in rows:
             values[at_date[row["Date"]], at_symbol[row["Ticker"]]] = float(row[column])
-        np.save(directory / f"{field}.npy", values)
-    manifest = {
-        "schema": 1,
-        "symbols": symbols,
-        "fields": list(FIELDS),
-        "sha256": found,
-        "rows": len(rows),
-        "license": "Public domain",
-        "source": "Quandl WIKI Prices, in bokeh-sampledata 2026.1",
-    }
-    (directory / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        return values
+
+    write(
+        directory,
+        dates=np.array(dates, dtype="datetime64[D]"),
+        symbols=symbols,
+        fields=((field, matrix(column)) for field, column in FIELDS.items()),
+        sha256=found,
+        rows=len(rows),
+        license="Public domain",
+        source="Quandl WIKI Prices, in bokeh-sampledata 2026.1",
+    )
 
 
 if __name__ == "__main__":

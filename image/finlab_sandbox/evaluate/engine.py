@@ -64,9 +64,12 @@ def simulate(prices: NDArray[np.float64], orders: Orders, costs: Costs) -> Accou
     left = np.cumprod(np.concatenate(([1.0], np.maximum(reached, 0.0))) * kept)
 
     in_force = np.searchsorted(rows, np.arange(rows[0], n_days), side="right") - 1
-    since = 1.0 + _dot(weights[in_force], prices[rows[0] :] / prices[rows][in_force] - 1.0)
     equity = np.ones(n_days)
-    equity[rows[0] :] = left[in_force] * since
+    equity[rows[0] :] = left[in_force]
+    between = np.flatnonzero(rows[in_force] != np.arange(rows[0], n_days))  # days without an order, from the first one
+    asked = in_force[between]
+    between += rows[0]
+    equity[between] *= 1.0 + _dot(weights[asked], prices[between] / prices[rows[asked]] - 1.0)
 
     ruined = np.flatnonzero(equity <= 0.0)
     if len(ruined):
@@ -75,6 +78,25 @@ def simulate(prices: NDArray[np.float64], orders: Orders, costs: Costs) -> Accou
     held[rows[0] + 1 :] = (weights != 0.0).any(axis=1)[in_force[:-1]]
     value = np.concatenate(([1.0], left[:-1] * reached))
     return Account(equity, held, Fills(rows, weights, found, kept, value), None)
+
+
+def gross_carried(prices: NDArray[np.float64], account: Account) -> NDArray[np.float64]:
+    """Sum of |weight| (n) that the account carried into each day, of its equity at the close before.
+
+    `prices` are those that the account was simulated on.
+    """
+    n_days = len(prices)
+    gross: NDArray[np.float64] = np.zeros(n_days)
+    rows, weights = account.fills.rows, account.fills.weights
+    if len(rows) == 0:
+        return gross
+    prices = np.where(np.isnan(prices), 1.0, prices)
+    end = n_days - 1 if account.ruined_row is None else account.ruined_row
+    in_force = np.searchsorted(rows, np.arange(rows[0], end), side="right") - 1
+    grown = weights[in_force] * (prices[rows[0] : end] / prices[rows][in_force])
+    cash = 1.0 - weights.sum(axis=1)[in_force]
+    gross[rows[0] + 1 : end + 1] = np.abs(grown).sum(axis=1) / (cash + grown.sum(axis=1))
+    return gross
 
 
 def traded(fills: Fills) -> NDArray[np.float64]:

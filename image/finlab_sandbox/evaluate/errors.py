@@ -1,8 +1,8 @@
-"""The one way to say no to a result."""
+"""The one way to say no to a run."""
 
 
 class ResultError(Exception):
-    """The strategy's result cannot be scored. `reason` is ResultMissing, ResultInvalid or ResultTooLarge."""
+    """The run cannot be scored. `reason` is ResultMissing, ResultInvalid, ResultTooLarge or DataMissing."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)

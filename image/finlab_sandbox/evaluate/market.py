@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from finlab_sandbox.evaluate.errors import ResultError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+class Manifest(NamedTuple):
+    """What a dataset says of itself."""
+
+    symbols: list[str]
+    fields: list[str]
+    sha256: str
 
 
 class Market(NamedTuple):
@@ -18,16 +28,26 @@ class Market(NamedTuple):
     symbols: list[str]
     calendar: NDArray[np.int32]
     prices: NDArray[np.float64]
-    sha256: str
 
 
-def read_market(directory: str, price: str) -> Market:
-    """The dataset's `price`: Close, AdjClose, or Auto (adj_close where the dataset has it, else close)."""
+def read_manifest(directory: str) -> Manifest:
+    """The manifest of the dataset."""
     with open(os.path.join(directory, "manifest.json"), encoding="utf-8") as file:
         manifest = json.load(file)
-    auto = "adj_close" if "adj_close" in manifest["fields"] else "close"
+    return Manifest(manifest["symbols"], manifest["fields"], manifest["sha256"])
+
+
+def read_market(directory: str, manifest: Manifest, price: str) -> Market:
+    """The dataset's `price`: Close, AdjClose, or Auto (adj_close where the dataset has it, else close).
+
+    Raises ResultError with reason DataMissing where the dataset has no such field.
+    """
+    auto = "adj_close" if "adj_close" in manifest.fields else "close"
     field = {"Auto": auto, "AdjClose": "adj_close", "Close": "close"}[price]
+    if field not in manifest.fields:
+        there = " ".join(manifest.fields)
+        raise ResultError("DataMissing", f"evaluation.price {price} needs {field}; the dataset has {there}")
     dates = np.load(os.path.join(directory, "dates.npy"), allow_pickle=False)
     prices = np.load(os.path.join(directory, f"{field}.npy"), allow_pickle=False)
-    prices[~(prices > 0.0)] = np.nan
-    return Market(manifest["symbols"], dates.astype("datetime64[D]").astype(np.int32), prices, manifest["sha256"])
+    prices[~((prices > 0.0) & (prices < np.inf))] = np.nan
+    return Market(manifest.symbols, dates.astype("datetime64[D]").astype(np.int32), prices)

@@ -4,40 +4,53 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+SCHEMA = 2
 MAX_BYTES = 3900
-MAX_WARNINGS = 12
+MAX_WARNINGS = 10
 MAX_WARNING_CHARS = 160
+MAX_MESSAGE_CHARS = 400
+SUCCESSES = ("Evaluated", "Unscored")
 
 
-def encode(
-    *,
-    nonce: str,
-    reason: str,
-    message: str,
-    metrics: Mapping[str, float],
-    warnings: Sequence[str],
-    hashes: Mapping[str, str],
-    evaluator: str,
-    seconds: float,
-) -> bytes:
+class Summary(NamedTuple):
+    """The equity curve in few numbers: multiples of the initial capital, at even distances from day to day."""
+
+    first: str
+    last: str
+    values: Sequence[float]
+
+
+class Verdict(NamedTuple):
+    """What was found. `reason` is Evaluated, Unscored, or why the result was rejected; `message` says more."""
+
+    reason: str
+    message: str = ""
+    metrics: Mapping[str, float] = {}
+    warnings: Sequence[str] = ()
+    equity: Summary | None = None
+
+
+def encode(*, nonce: str, verdict: Verdict, hashes: Mapping[str, str], evaluator: str, seconds: float) -> bytes:
     """ASCII JSON of at most MAX_BYTES. Raises ValueError for a number that JSON has no word for."""
-    kept = list(warnings)
-    if len(kept) > MAX_WARNINGS:
-        kept[MAX_WARNINGS - 1 :] = [f"{len(kept) - MAX_WARNINGS + 1} more warnings"]
+    warnings = list(verdict.warnings)
+    if len(warnings) > MAX_WARNINGS:
+        warnings[MAX_WARNINGS - 1 :] = [f"{len(warnings) - MAX_WARNINGS + 1} more warnings"]
+    equity = verdict.equity
     document = {
-        "schema": 1,
+        "schema": SCHEMA,
         "nonce": nonce,
-        "verdict": "Evaluated" if reason == "Evaluated" else "Rejected",
-        "reason": reason,
-        "message": message,
-        "metrics": dict(metrics),
-        "warnings": [warning[:MAX_WARNING_CHARS] for warning in kept],
+        "verdict": verdict.reason if verdict.reason in SUCCESSES else "Rejected",
+        "reason": verdict.reason,
+        "message": _cut(verdict.message, MAX_MESSAGE_CHARS),
+        "metrics": dict(verdict.metrics),
+        "warnings": [_cut(warning, MAX_WARNING_CHARS) for warning in warnings],
         "hashes": dict(hashes),
+        "equity": equity and {"from": equity.first, "to": equity.last, "values": list(equity.values)},
         "evaluator": evaluator,
         "seconds": round(seconds, 4),
     }
@@ -55,3 +68,11 @@ def write(path: str, content: bytes) -> None:
             raise OSError(f"{path} took only a part of the report")
     finally:
         os.close(descriptor)
+
+
+def _cut(text: str, limit: int) -> str:
+    """The text, or as much of its beginning as JSON says in `limit` ASCII characters."""
+    text = text[:limit]
+    while len(json.dumps(text)) - 2 > limit:
+        text = text[:-1]
+    return text

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from finlab_sandbox.evaluate import metrics
-from finlab_sandbox.evaluate.engine import Costs, simulate, traded
+from finlab_sandbox.evaluate.benchmark import benchmark_returns
+from finlab_sandbox.evaluate.engine import Account, Costs, simulate, traded
 from finlab_sandbox.evaluate.orders import delayed, fill_forward, orders_from
-from finlab_sandbox.evaluate.trades import closed_trade_profits
+from finlab_sandbox.evaluate.trades import RoundTrips, round_trips
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
     from finlab_sandbox.evaluate.market import Market
     from finlab_sandbox.evaluate.positions import Positions
@@ -34,6 +37,7 @@ class Rules(NamedTuple):
     allow_leverage: bool
     periods: int
     risk_free: float
+    benchmark: str
 
     @property
     def costs(self) -> Costs:
@@ -43,14 +47,22 @@ class Rules(NamedTuple):
 
 
 class Score(NamedTuple):
-    """Finite numbers by name, and what the reader has to know about them."""
+    """Finite numbers by name, what the reader has to know about them, and the account that they were taken from."""
 
     metrics: dict[str, float | int]
     warnings: list[str]
+    prices: NDArray[np.float64]  # n x m, forward-filled, of the symbols of the positions
+    account: Account
+    trips: RoundTrips
+    benchmark: NDArray[np.float64]  # n, simple returns, NaN on a day without one
 
 
 def score(positions: Positions, market: Market, rules: Rules) -> Score:
-    """The verdict on positions that were read from `market`'s calendar and symbols."""
+    """Scores positions that were read from `market`'s calendar and symbols.
+
+    Raises ResultError with reason DataMissing where the market does not have the benchmark.
+    """
+    benchmark = benchmark_returns(market, rules.benchmark)
     prices = fill_forward(market.prices[:, positions.symbols])
     orders, warnings = orders_from(positions, prices, on_change=rules.on_change, allow_leverage=rules.allow_leverage)
     account = simulate(prices, orders, rules.costs)
@@ -61,7 +73,7 @@ def score(positions: Positions, market: Market, rules: Rules) -> Score:
         warnings.append(f"equity: nothing was left on {day}; it stays 0 from there on")
 
     returns = metrics.daily_returns(account.equity)
-    profits = closed_trade_profits(prices, account.fills, rules.costs)
+    trips = round_trips(prices, account.fills, rules.costs)
     n, rf, days = rules.periods, rules.risk_free, len(prices)
     growth = float(account.equity[-1])
     formulas: dict[str, Callable[[], float]] = {
@@ -72,11 +84,13 @@ def score(positions: Positions, market: Market, rules: Rules) -> Score:
         "sortino": partial(metrics.sortino, returns, n, rf),
         "calmar": partial(metrics.calmar, account.equity, n),
         "maxDrawdown": partial(metrics.max_drawdown, account.equity),
+        "alpha": partial(metrics.alpha, returns, benchmark, n, rf),
+        "beta": partial(metrics.beta, returns, benchmark),
         "turnover": lambda: float(np.abs(traded(account.fills)).sum()) * n / days,
         "exposure": lambda: float(account.held.mean()),
-        "trades": lambda: len(profits),
+        "trades": lambda: len(trips.profits),
         "winRateDays": partial(metrics.win_rate_days, returns),
-        "winRateTrades": partial(metrics.win_rate_trades, profits),
+        "winRateTrades": partial(metrics.win_rate_trades, trips.profits),
         "days": lambda: days,
         "finalEquity": lambda: rules.initial_capital * growth,
         "sharpeLag2": partial(metrics.sharpe, metrics.daily_returns(later.equity), n, rf),
@@ -95,4 +109,4 @@ def score(positions: Positions, market: Market, rules: Rules) -> Score:
                 values[name] = value
             else:
                 warnings.append(f"{name}: not finite")
-    return Score(values, warnings)
+    return Score(values, warnings, prices, account, trips, benchmark)

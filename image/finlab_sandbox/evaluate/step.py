@@ -1,81 +1,61 @@
-"""One evaluation: reads the inputs and the positions, writes the report."""
+"""One evaluation: reads the inputs and the positions, writes the report, prints the report document."""
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 import os
 import time
-from typing import Any, NamedTuple
+from contextlib import suppress
+from typing import NamedTuple
 
 from finlab_sandbox import __version__
-from finlab_sandbox.evaluate import report
-from finlab_sandbox.evaluate.errors import ResultError
-from finlab_sandbox.evaluate.market import read_market
-from finlab_sandbox.evaluate.positions import parse, read_bytes
-from finlab_sandbox.evaluate.score import Rules, Score, score
+from finlab_sandbox.evaluate import printing, report
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class Paths(NamedTuple):
-    """Where the pod mounts what this step reads and writes."""
+    """Where the pod mounts what this step reads and writes, and the descriptor that it prints to."""
 
     inputs: str = "/inputs"
     positions: str = "/out/positions.bin"
     report: str = "/dev/termination-log"
+    output: int = 1
 
 
 def evaluate(paths: Paths, nonce: str) -> None:
-    """Reaches a verdict and writes it. Any other exception means that this step itself could not work."""
+    """Reaches a verdict, writes it, prints the report document.
+
+    A document that cannot be printed is lost and leaves the verdict as it is. Any other exception means that this step
+    itself could not work.
+    """
     started = time.perf_counter()
-    gc.disable()
-    code, inputs, evaluation = (
+    code, inputs, content = (
         _read(os.path.join(paths.inputs, name)) for name in ("strategy.py", "input.json", "evaluation.json")
     )
-    document = json.loads(evaluation)
-    if document["schema"] != SCHEMA:
-        raise ValueError(f"evaluation.json has schema {document['schema']}; this evaluator reads {SCHEMA}")
-    market = read_market(document["dataset"]["path"], document["price"])
-    hashes = {"code": _sha256(code), "input": _sha256(inputs), "evaluation": _sha256(evaluation)}
-    hashes["dataset"] = market.sha256
+    evaluation = json.loads(content)
+    if evaluation["schema"] != SCHEMA:
+        raise ValueError(f"evaluation.json has schema {evaluation['schema']}; this evaluator reads {SCHEMA}")
+    hashes = {"code": _sha256(code), "input": _sha256(inputs), "evaluation": _sha256(content)}
 
-    reason, message, verdict = "Evaluated", "", Score({}, [])
+    if evaluation["kind"] == "Positions":
+        from finlab_sandbox.evaluate.verdict import reach  # noqa: PLC0415 - numpy, which other kinds need not wait for
+
+        verdict, printed = reach(paths.positions, evaluation, hashes)
+    elif evaluation["kind"] in {"Result", "Script"}:
+        verdict, printed = report.Verdict("Unscored"), b""
+    else:
+        raise ValueError(f"evaluation.json has kind {evaluation['kind']}")
+
+    seconds = time.perf_counter() - started
+    encoded = report.encode(nonce=nonce, verdict=verdict, hashes=hashes, evaluator=__version__, seconds=seconds)
+    report.write(paths.report, encoded)
     try:
-        content = read_bytes(paths.positions)
-        hashes["positions"] = _sha256(content)
-        verdict = score(parse(content, market.calendar, len(market.symbols)), market, rules_of(document))
-    except ResultError as error:
-        reason, message = error.reason, str(error)
-
-    report.write(
-        paths.report,
-        report.encode(
-            nonce=nonce,
-            reason=reason,
-            message=message,
-            metrics=verdict.metrics,
-            warnings=verdict.warnings,
-            hashes=hashes,
-            evaluator=__version__,
-            seconds=time.perf_counter() - started,
-        ),
-    )
-
-
-def rules_of(document: dict[str, Any]) -> Rules:
-    """The rules in evaluation.json, which the operator wrote with every field set."""
-    return Rules(
-        initial_capital=float(document["initialCapital"]),
-        fees_bps=float(document["feesBps"]),
-        sell_tax_bps=float(document["sellTaxBps"]),
-        slippage_bps=float(document["slippageBps"]),
-        on_change={"EveryRow": False, "OnChange": True}[document["rebalance"]],
-        allow_leverage=bool(document["allowLeverage"]),
-        periods=int(document["periodsPerYear"]),
-        risk_free=float(document["riskFreeRate"]),
-    )
+        printing.write(paths.output, printed)
+    except OSError as error:
+        with suppress(OSError):  # nor is anybody owed the reason
+            os.write(2, f"the report document could not be printed: {error}\n".encode())
 
 
 def _read(path: str) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -14,41 +14,57 @@ if TYPE_CHECKING:
     from finlab_sandbox.evaluate.engine import Costs, Fills
 
 
-def closed_trade_profits(prices: NDArray[np.float64], fills: Fills, costs: Costs) -> NDArray[np.float64]:
-    """Profit after costs of each closed round trip, as a fraction of the initial capital.
+class RoundTrips(NamedTuple):
+    """The closed round trips, one an element, in the order of closing (of one close: in the order of symbols)."""
 
-    `prices` are the forward-filled prices that the fills were made on. A turn from long to short closes one trip and
-    opens another, and its costs are shared in proportion to the value closed and opened. What is open at the end is
-    no trade.
+    symbols: NDArray[np.int64]  # column of the prices
+    sides: NDArray[np.int64]  # 1 long, -1 short
+    opened: NDArray[np.int64]  # calendar row
+    closed: NDArray[np.int64]  # calendar row
+    profits: NDArray[np.float64]  # after costs, as a fraction of the initial capital
+
+    def last(self, count: int) -> RoundTrips:
+        """Those that were closed last."""
+        kept = slice(max(len(self.profits) - count, 0), None)
+        return RoundTrips(
+            self.symbols[kept], self.sides[kept], self.opened[kept], self.closed[kept], self.profits[kept]
+        )
+
+
+def round_trips(prices: NDArray[np.float64], fills: Fills, costs: Costs) -> RoundTrips:
+    """The round trips that `fills` opened and closed; `prices` are the forward-filled ones that they were made on.
+
+    A turn from long to short closes one trip and opens another, and its costs are shared in proportion to the value
+    closed and opened. What is open at the end, or when the account is ruined, is no round trip.
     """
     rows, weights, found, kept, value = fills
-    if len(rows) == 0:
-        return np.empty(0)
-    side = np.sign(weights)
-    side_before = np.vstack((np.zeros(weights.shape[1]), side[:-1]))
-    turned = side != side_before
-    opens = turned & (side != 0)
-    closes = turned & (side_before != 0)
+    if not weights.any():
+        nothing = np.empty(0, dtype=np.int64)
+        return RoundTrips(nothing, nothing, nothing, nothing, np.empty(0))
+    side = np.sign(weights).astype(np.int8)
+    held = side != 0
+    turned = side.copy()
+    turned[1:] -= side[:-1]
+    opens, closes = held & (turned != 0), np.zeros_like(held)
+    closes[1:] = held[:-1] & (turned[1:] != 0)
 
     change = traded(fills)
-    cost = value[:, None] * np.abs(change) * np.where(change > 0.0, costs.buy, costs.sell)
-    share_closed = np.where(closes, np.abs(found) / np.where(closes, np.abs(change), 1.0), 0.0)
-    closing_cost = cost * share_closed
+    cost = value[:, None] * change * np.where(change > 0.0, costs.buy, -costs.sell)
+    closing, symbol = np.nonzero(closes)
+    closing_cost = cost[closing, symbol] * np.abs(found[closing, symbol] / change[closing, symbol])
+    cost[closing, symbol] -= closing_cost
 
-    gains = np.zeros_like(weights)
+    gains = -cost
     at_order = prices[rows]
-    left = (value * kept)[:-1, None]
-    invested = weights[:-1] != 0.0
-    gains[:-1] = np.where(invested, left * weights[:-1] * (at_order[1:] / at_order[:-1] - 1.0), 0.0)
-    gains -= cost - closing_cost
+    invested = np.where(held[:-1], weights[:-1] * (at_order[1:] / at_order[:-1] - 1.0), 0.0)
+    gains[:-1] += (value * kept)[:-1, None] * invested
 
     opened_before = np.concatenate(([0], np.cumsum(opens.sum(axis=0))[:-1]))
     trip = np.cumsum(opens, axis=0) + opened_before - 1  # k x s, which round trip the symbol is in after the order
-    trip_before = np.vstack((np.zeros(weights.shape[1], dtype=trip.dtype), trip[:-1]))
-    n_trips = int(opens.sum())
-    held = side != 0
-    profits: NDArray[np.float64] = np.zeros(n_trips)
-    np.add.at(profits, trip[held], gains[held])
-    np.subtract.at(profits, trip_before[closes], closing_cost[closes])
-    closed: NDArray[np.float64] = profits[np.sort(trip_before[closes])]
-    return closed
+    profits = np.bincount(trip[held], gains[held], minlength=int(opens.sum()))
+    closed = trip[closing - 1, symbol]
+    profits[closed] -= closing_cost
+
+    opening_symbol, opening = np.nonzero(opens.T)  # the trips, in the order of their numbers
+    sides = side[opening, opening_symbol].astype(np.int64)
+    return RoundTrips(symbol, sides[closed], rows[opening[closed]], rows[closing], profits[closed])

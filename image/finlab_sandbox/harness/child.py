@@ -1,4 +1,7 @@
-"""The child's life: import, read, run. The steps are apart, so that a child can import before it knows what to run."""
+"""The child's life: import, read, close the walls, run, and check what was handed over.
+
+The steps are apart, so that a child can import before it knows what to run.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from finlab_sandbox.harness import reasons
+from finlab_sandbox.harness import reasons, selfcheck, wall
 from finlab_sandbox.harness.reasons import RunError
 
 if TYPE_CHECKING:
@@ -19,30 +22,53 @@ if TYPE_CHECKING:
 
     from finlab_sandbox.harness.paths import Paths
 
+WALLS = b"W"
 STARTED = b"S"
+HANDED_OVER = b"H"
 MESSAGE_CHARS = 1000
 
 
-def live(paths: Paths, status: int) -> int:
-    """Says on `status` when the strategy starts and how it failed; returns the exit code."""
+def live(paths: Paths, status: int, deadline: float, *, walls_must_hold: bool) -> int:
+    """Says on `status` which walls hold, when the strategy starts, how it ended, and what a check found.
+
+    Returns the exit code. `deadline` is the time.monotonic() of the run's limit. Where the walls must hold, no line of
+    the strategy runs behind one that does not.
+    """
     try:
         _prepare_process()
+        os.makedirs(paths.result, exist_ok=True)
+        os.environ["RESULT_DIR"] = paths.result
+        abi = wall.begin(paths)
         steps = _import()
-        task, market = steps.read(paths)
+        run = steps.read(paths)
+        wall.complete()
+        _check_walls(status, abi, must_hold=walls_must_hold)
     except RunError as error:
         return _say(status, error.reason, str(error))
     except Exception as error:
         return _say(status, reasons.IMAGE_INVALID, f"{type(error).__name__}: {error}")
     os.write(status, STARTED)
-    end = steps.run(task, market, paths)
+    end = run.perform()
     with suppress(BaseException):
         sys.stdout.flush()
     if end is None:
+        os.write(status, HANDED_OVER)
+        if (found := run.look_ahead(deadline)) is not None:
+            os.write(status, json.dumps({"lookAhead": found}).encode())
         return 0
     _say(status, end.reason, end.message)
     with suppress(OSError):
         os.write(2, end.traceback.encode("utf-8", "backslashreplace"))
     return int(end.exit_code)
+
+
+def _check_walls(status: int, abi: int | None, *, must_hold: bool) -> None:
+    """Says which walls hold. Raises RunError for one that must and does not."""
+    walls = selfcheck.look(abi)
+    os.write(status, WALLS + json.dumps(walls).encode() + b"\n")
+    if must_hold and (gaps := selfcheck.gaps(walls)):
+        found = ", ".join(f"{name} is {json.dumps(walls[name])}" for name in gaps)
+        raise RunError(reasons.IMAGE_INVALID, f"the sandbox does not hold: {found}; nothing of the strategy was run")
 
 
 def _import() -> ModuleType:

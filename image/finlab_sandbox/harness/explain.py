@@ -11,6 +11,7 @@ from finlab_sandbox.harness import reasons
 from finlab_sandbox.harness.market import MissingFieldError
 from finlab_sandbox.harness.reasons import RunError
 from finlab_sandbox.harness.text import clean
+from finlab_sandbox.harness.vendor import VendorAuthError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 FILE = "strategy.py"
 FRAMES = 3  # of each end of a long traceback
 MESSAGE_CHARS = 400
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FORBIDDEN = "; the sandbox has no network, and starts no programs and no other processes"
 
 
 class Explanation(NamedTuple):
@@ -40,7 +42,9 @@ def explain(error: BaseException, code: str) -> Explanation:
     where = f" ({FILE} line {frames[-1][0]})" if frames else ""
     if isinstance(error, SystemExit):
         return _explain_exit(error, where)
-    what = f"{type(error).__name__}: {_text(error)}".removesuffix(": ")
+    if isinstance(error, VendorAuthError):
+        return Explanation(reasons.VENDOR_AUTH_REQUIRED, f"{error}{where}", "", 1)
+    what = f"{type(error).__name__}: {_text(error)}".removesuffix(": ") + _hint(error)
     lines = [
         f'  File "{FILE}", line {line}, in {name}\n    {linecache.getline(code, line).strip()}' for line, name in frames
     ]
@@ -58,6 +62,11 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, MissingFieldError):
         return reasons.DATA_MISSING
     return reasons.STRATEGY_ERROR
+
+
+def _hint(error: BaseException) -> str:
+    """What a seccomp filter's EPERM leaves unsaid."""
+    return FORBIDDEN if isinstance(error, PermissionError) and error.errno == errno.EPERM else ""
 
 
 def _explain_exit(error: SystemExit, where: str) -> Explanation:

@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from finlab_sandbox.harness.result import Positions
+    from numpy.typing import NDArray
 
 MAGIC = b"FLBPOS1\n"
 HEADER = struct.Struct("<8sII")
 MAX_BYTES = 64 * 1024 * 1024
+
+
+class Positions(NamedTuple):
+    """The hand-over: int32 days since 1970-01-01 (n), int32 symbol indices (m), float64 weights (n x m)."""
+
+    dates: NDArray[np.int32]
+    symbols: NDArray[np.int32]
+    weights: NDArray[np.float64]
 
 
 def size_of(n_dates: int, n_symbols: int) -> int:

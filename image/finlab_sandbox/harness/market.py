@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pandas as pd
@@ -48,6 +48,11 @@ class Market:
     def fields(self) -> list[str]:
         """The names of the frames."""
         return list(self._fields)
+
+    @classmethod
+    def of(cls, market: Market) -> Self:
+        """Another one with the same values, untouched by whatever is done to that one."""
+        return cls(market._dates, list(market._symbols), market._fields)
 
     def __getitem__(self, field: str) -> pd.DataFrame:
         if field not in self._fields:

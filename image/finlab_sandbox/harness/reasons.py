@@ -11,6 +11,7 @@ RESULT_MISSING = "ResultMissing"
 RESULT_INVALID = "ResultInvalid"
 RESULT_TOO_LARGE = "ResultTooLarge"
 DATA_MISSING = "DataMissing"
+VENDOR_AUTH_REQUIRED = "VendorAuthRequired"
 IMAGE_INVALID = "ImageInvalid"
 
 # What the child may say of itself. Everything else is seen from outside.
@@ -23,6 +24,7 @@ REPORTED = frozenset(
         RESULT_INVALID,
         RESULT_TOO_LARGE,
         DATA_MISSING,
+        VENDOR_AUTH_REQUIRED,
     }
 )
 

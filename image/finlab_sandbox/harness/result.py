@@ -1,19 +1,20 @@
 """What a strategy may return, and the words for what it may not.
 
-A DataFrame of target weights, date x symbol, or a Series of dates for one symbol. Labels decide, so rows and columns
-may come in any order and in any number: they are sorted, and what is left out is not ordered. bool counts as equal
-weight among the True of a row. A row of NaN holds; the evaluator gives the other rules.
+A DataFrame of target weights, date x symbol, or a Series of dates for one symbol; a subclass counts as what it
+extends. Labels decide, so rows and columns may come in any order and in any number: they are sorted, and what is left
+out is not ordered. bool counts as equal weight among the True of a row. A row of NaN holds; the evaluator gives the
+other rules.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from finlab_sandbox.harness import reasons
-from finlab_sandbox.harness.handover import MAX_BYTES, size_of
+from finlab_sandbox.harness.handover import MAX_BYTES, Positions, size_of
 from finlab_sandbox.harness.reasons import RunError
 
 if TYPE_CHECKING:
@@ -23,23 +24,20 @@ SHOWN = 3
 SHOWN_SYMBOLS = 20
 
 
-class Positions(NamedTuple):
-    """The hand-over: int32 days since 1970-01-01 (n), int32 symbol indices (m), float64 weights (n x m)."""
+def to_positions(
+    result: object, dates: pd.DatetimeIndex, symbols: list[str], subject: str = "strategy returned"
+) -> Positions:
+    """Positions from what a strategy gave. Raises RunError: ResultInvalid or ResultTooLarge.
 
-    dates: NDArray[np.int32]
-    symbols: NDArray[np.int32]
-    weights: NDArray[np.float64]
-
-
-def to_positions(result: object, dates: pd.DatetimeIndex, symbols: list[str]) -> Positions:
-    """Positions from what a strategy returned. Raises RunError: ResultInvalid or ResultTooLarge."""
-    frame = _as_frame(result, symbols)
+    `subject` begins the sentence about a result that is no frame.
+    """
+    frame = _as_frame(result, symbols, subject)
     if (size := size_of(*frame.shape)) > MAX_BYTES:
         shape = f"{frame.shape[0]} x {frame.shape[1]}"
         raise RunError(reasons.RESULT_TOO_LARGE, f"positions of {shape} make {size} bytes, more than {MAX_BYTES}")
     if frame.empty:
         raise _invalid(f"the positions are empty: {frame.shape[0]} rows x {frame.shape[1]} columns")
-    columns = _symbol_indices(frame.columns, symbols)
+    columns = _symbol_indices(frame, symbols)
     days = _checked_dates(frame.index, dates)
     weights = _weights(frame)
     row_order, column_order = np.argsort(days), np.argsort(columns)
@@ -57,31 +55,42 @@ def _invalid(message: str) -> RunError:
     return RunError(reasons.RESULT_INVALID, message)
 
 
-def _as_frame(result: object, symbols: list[str]) -> pd.DataFrame:
-    """The frame in the result."""
+def _as_frame(result: object, symbols: list[str], subject: str) -> pd.DataFrame:
+    """The frame in the result, as pandas' own class: others give the operators another meaning."""
     if isinstance(result, pd.DataFrame):
-        return result
+        return pd.DataFrame(result)
     if isinstance(result, pd.Series):
-        if result.name in symbols:
-            return result.to_frame()
-        if len(symbols) == 1:
-            return result.to_frame(symbols[0])
-        raise _invalid(
-            f"strategy returned a Series named {result.name!r}; name it after one of the symbols {_listed(symbols)}, "
-            "or return a DataFrame with a column for each symbol"
-        )
+        return _as_column(result, symbols, subject)
     if result is None:
-        raise _invalid("strategy returned None; return a DataFrame of weights (is a `return` missing?)")
+        missing = " (is a `return` missing?)" if "returned" in subject else ""
+        raise _invalid(f"{subject} None; it must be a DataFrame of weights{missing}")
     shape = f" of shape {result.shape}" if isinstance(result, np.ndarray) else ""
-    raise _invalid(f"strategy returned {type(result).__name__}{shape}; return a DataFrame of weights, date x symbol")
+    raise _invalid(f"{subject} {type(result).__name__}{shape}; it must be a DataFrame of weights, date x symbol")
 
 
-def _symbol_indices(columns: pd.Index, symbols: list[str]) -> NDArray[np.int64]:
+def _as_column(series: pd.Series, symbols: list[str], subject: str) -> pd.DataFrame:
+    """The frame of one symbol."""
+    if len(series) and all(label in symbols for label in series.index[:SHOWN_SYMBOLS]):
+        raise _invalid(f"{subject} a Series of symbols without a date; it must be a DataFrame of weights for each date")
+    if series.name in symbols:
+        return series.to_frame()
+    if len(symbols) == 1:
+        return series.to_frame(symbols[0])
+    raise _invalid(
+        f"{subject} a Series named {series.name!r}; name it after one of the symbols {_listed(symbols)}, "
+        "or make it a DataFrame with a column for each symbol"
+    )
+
+
+def _symbol_indices(frame: pd.DataFrame, symbols: list[str]) -> NDArray[np.int64]:
     """Where each column stands among the dataset's symbols."""
+    columns = frame.columns
     labels = list(columns)
     if unknown := [label for label in labels if label not in symbols]:
+        turned = any(label in symbols for label in frame.index[:SHOWN_SYMBOLS])
+        hint = "; its rows are: turn it with .T" if turned else ""
         raise _invalid(
-            f"columns {_listed(unknown)} are no symbols of the dataset; it has {_listed(symbols, SHOWN_SYMBOLS)}"
+            f"columns {_listed(unknown)} are no symbols of the dataset; it has {_listed(symbols, SHOWN_SYMBOLS)}{hint}"
         )
     if not columns.is_unique:
         raise _invalid(f"column {columns[columns.duplicated()][0]!r} is there more than once")

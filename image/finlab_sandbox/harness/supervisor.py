@@ -1,6 +1,6 @@
 """PID 1 of the untrusted step: forks the child, keeps the time limit, passes output on, says how it ended.
 
-It imports nothing heavy and parses nothing that the strategy made but one small JSON line.
+It imports nothing heavy and parses nothing that the strategy made but small JSON documents.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import signal
 import stat
 import struct
 import time
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
-from finlab_sandbox.harness import reasons, text
-from finlab_sandbox.harness.ending import Ending, document_of
+from finlab_sandbox.harness import found, reasons, selfreport, text
+from finlab_sandbox.harness.ending import POSITIONS, RESULT, Ending, document_of
 
 if TYPE_CHECKING:
     from finlab_sandbox.harness.paths import Paths
@@ -28,38 +29,71 @@ CHUNK = 64 * 1024
 DRAIN_READS = 32  # twice what a pipe can hold; who writes on after the end is not listened to
 TRACE_GRACE = 0.2  # seconds between asking a strategy out of time where it is and killing it
 CUT = f"\n[finlab-sandbox] output is cut here, after {LOG_CAP} bytes\n".encode()
+WALLS = b"W"
 STARTED = b"S"
+HANDED_OVER = b"H"
 PR_SET_DUMPABLE = 4
 EXIT_CODES = {reasons.COMPLETED: 0, reasons.IMAGE_INVALID: 2}
 
 
-def supervise(paths: Paths) -> int:
-    """Runs the strategy to its end, writes the document, returns the exit code."""
+class Order(NamedTuple):
+    """What of input.json the supervisor goes by. The child reads the rest, and is the one to refuse it."""
+
+    limit: float  # seconds
+    kind: str
+    samples: int
+
+
+def supervise(paths: Paths, *, walls_must_hold: bool | None = None) -> int:
+    """Runs the strategy to its end, writes the document, returns the exit code.
+
+    The walls must hold in a pod, which is where this is the first process, unless the caller says otherwise.
+    """
+    if walls_must_hold is None:
+        walls_must_hold = os.getpid() == 1
     try:
-        with open(paths.input, encoding="utf-8") as file:
-            limit = float(json.load(file)["timeoutSeconds"])
-    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        order = _read(paths.input)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         end = Ending(said=json.dumps({"message": f"input.json: {type(error).__name__}: {error}"}).encode())
     else:
-        end = _Child(paths, limit).watch()
+        end = _with_result(_Child(paths, order, walls_must_hold).watch(), paths.result)
     document = document_of(end)
     _write(paths.document, text.encode(document))
     return EXIT_CODES.get(document["reason"], 1)
 
 
+def _read(path: str) -> Order:
+    with open(path, encoding="utf-8") as file:
+        document = json.load(file)
+    kind = str(document.get("kind"))
+    samples = int(document.get("lookAhead", {}).get("samples", 0)) if kind == POSITIONS else 0
+    return Order(float(document["timeoutSeconds"]), kind, samples)
+
+
+def _with_result(end: Ending, directory: str) -> Ending:
+    """With what the strategy wrote of itself."""
+    if end.kind != RESULT:
+        return end
+    try:
+        return replace(end, result=selfreport.read_file(directory))
+    except selfreport.InvalidReportError as error:
+        return replace(end, result_unread=str(error))
+
+
 class _Child:
     """The forked child as seen from outside, from the fork to its end."""
 
-    def __init__(self, paths: Paths, limit: float) -> None:
+    def __init__(self, paths: Paths, order: Order, walls_must_hold: bool) -> None:
         self._paths = paths
-        self._limit = limit
+        self._order = order
         self._output, output = os.pipe()
         self._status, status = os.pipe()
         self._alone = os.getpid() == 1
         self._began = time.monotonic()
+        self._deadline = self._began + order.limit
         self._pid = os.fork()
         if self._pid == 0:
-            _become_child(paths, output, status)
+            _become_child(paths, output, status, self._deadline, walls_must_hold)
         if not self._alone:
             os.setpgid(self._pid, self._pid)
         os.close(output)
@@ -69,6 +103,8 @@ class _Child:
         # alone.
         ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
         self._started_at: float | None = None
+        self._handed_over_at: float | None = None
+        self._walls = b""
         self._said = b""
         self._tail = b""
         self._logged = 0
@@ -83,10 +119,9 @@ class _Child:
         for descriptor in (self._output, self._status, wake):
             os.set_blocking(descriptor, False)
             poller.register(descriptor, select.POLLIN)
-        deadline = self._began + self._limit
         self._reap()
         while self._end is None:
-            for descriptor, _ in poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            for descriptor, _ in poller.poll(max(0.0, self._deadline - time.monotonic()) * 1000):
                 if descriptor == wake:
                     self._stopped |= signal.SIGTERM in os.read(wake, 64)
                     self._reap()
@@ -94,34 +129,39 @@ class _Child:
                     poller.unregister(descriptor)
             if self._stopped:
                 self._kill_all()
-            elif time.monotonic() >= deadline:
+            elif time.monotonic() >= self._deadline:
                 if self._timed_out:
                     self._kill_all()
                 else:
                     self._timed_out = True
                     os.kill(self._pid, signal.SIGUSR1)
-                deadline = time.monotonic() + TRACE_GRACE
+                self._deadline = time.monotonic() + TRACE_GRACE
         ended = time.monotonic()
         self._kill_all()
         for descriptor in (self._output, self._status):
             for _ in range(DRAIN_READS):
                 if not self._take(descriptor):
                     break
-        started = self._started_at is not None
-        imported = self._started_at if self._started_at is not None else ended
+        started_at = ended if self._started_at is None else self._started_at
+        handed_over_at = self._handed_over_at if self._handed_over_at and self._order.samples else ended
         code, number = self._end
         return Ending(
+            kind=self._order.kind,
+            samples=self._order.samples,
             exit_code=code,
             signal=number,
-            started=started,
+            started=self._started_at is not None,
+            finished=self._handed_over_at is not None,
             timed_out=self._timed_out,
             stopped=self._stopped,
+            walls=self._walls,
             said=self._said,
             handed_over=looks_like_positions(self._paths.positions),
             output=self._tail,
-            limit=self._limit,
-            imports=imported - self._began,
-            strategy=ended - imported,
+            limit=self._order.limit,
+            imports=started_at - self._began,
+            strategy=handed_over_at - started_at,
+            look_ahead=ended - handed_over_at,
         )
 
     def _take(self, descriptor: int) -> bool:
@@ -132,12 +172,27 @@ class _Child:
             return False
         if descriptor == self._output:
             self._log(content)
-        elif self._started_at is None and content.startswith(STARTED):
-            self._started_at = time.monotonic()
-            self._said = content[len(STARTED) :]
         else:
-            self._said = (self._said + content)[:SAID_BYTES]
+            self._hear(content)
         return bool(content)
+
+    def _hear(self, content: bytes) -> None:
+        """Takes in what the child says, and when it says that it has started and that it has handed over.
+
+        What walls hold is said before the start, by a child that is still our own code, and never after it.
+        """
+        self._said = (self._said + content)[:SAID_BYTES]
+        if self._started_at is None and self._said.startswith(WALLS) and b"\n" in self._said:
+            walls, _, self._said = self._said.partition(b"\n")
+            self._walls = walls[len(WALLS) :]
+        if self._started_at is None and self._said.startswith(STARTED):
+            self._started_at = time.monotonic()
+            self._said = self._said[len(STARTED) :]
+        if self._started_at is not None and self._handed_over_at is None and self._said.startswith(HANDED_OVER):
+            self._handed_over_at = time.monotonic()
+            seconds = self._handed_over_at - self._started_at
+            self._deadline = min(self._deadline, found.until(self._handed_over_at, seconds))
+            self._said = self._said[len(HANDED_OVER) :]
 
     def _log(self, content: bytes) -> None:
         """Passes output on up to the cap, and keeps its tail."""
@@ -189,7 +244,7 @@ def looks_like_positions(path: str) -> bool:
     return magic == b"FLBPOS1\n" and status.st_size == size
 
 
-def _become_child(paths: Paths, output: int, status: int) -> None:
+def _become_child(paths: Paths, output: int, status: int, deadline: float, walls_must_hold: bool) -> None:
     """Never returns: the child's life, from the fork to its exit."""
     code = 1
     try:
@@ -200,7 +255,7 @@ def _become_child(paths: Paths, output: int, status: int) -> None:
         os.closerange(3, status)
         from finlab_sandbox.harness.child import live  # noqa: PLC0415 - nothing heavy before the fork
 
-        code = live(paths, status)
+        code = live(paths, status, deadline, walls_must_hold=walls_must_hold)
     finally:
         os._exit(code)
 

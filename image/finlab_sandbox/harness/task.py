@@ -14,16 +14,20 @@ from finlab_sandbox.harness.reasons import RunError
 if TYPE_CHECKING:
     from finlab_sandbox.harness.paths import Paths
 
-SCHEMA = 1
+SCHEMA = 2
+POSITIONS, RESULT, SCRIPT = "Positions", "Result", "Script"
+KINDS = (POSITIONS, RESULT, SCRIPT)
 
 
 @dataclass(frozen=True)
 class Task:
-    """One strategy with its parameters and the directory of its dataset."""
+    """One strategy with its kind and parameters, the directory of its dataset, and on how many futures to check it."""
 
     source: bytes
+    kind: str
     params: dict[str, Any]
     dataset: str
+    samples: int
 
 
 def read_task(paths: Paths) -> Task:
@@ -31,6 +35,8 @@ def read_task(paths: Paths) -> Task:
     document = json.loads(Path(paths.input).read_bytes())
     if document["schema"] != SCHEMA:
         raise RunError(reasons.IMAGE_INVALID, f"input.json has schema {document['schema']}, not {SCHEMA}")
+    if document["kind"] not in KINDS:
+        raise RunError(reasons.IMAGE_INVALID, f"input.json has kind {document['kind']!r}, none of {', '.join(KINDS)}")
     source = Path(paths.code).read_bytes()
     found = hashlib.sha256(source).hexdigest()
     if found != document["codeSHA256"]:
@@ -38,4 +44,5 @@ def read_task(paths: Paths) -> Task:
     dataset = document["dataset"]
     if not (Path(dataset["path"]) / "manifest.json").is_file():
         raise RunError(reasons.DATA_MISSING, f"there is no dataset at {dataset['path']}")
-    return Task(source, document["params"], dataset["path"])
+    samples = int(document["lookAhead"]["samples"])
+    return Task(source, document["kind"], document["params"], dataset["path"], samples)

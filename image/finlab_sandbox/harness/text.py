@@ -11,6 +11,8 @@ MAX_BYTES = 3900
 MAX_MESSAGE_CHARS = 500
 MAX_LINES = 20
 MAX_LINE_CHARS = 200
+MAX_WARNINGS = 8
+MAX_WARNING_CHARS = 160
 
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -~])")
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -37,11 +39,16 @@ def last_lines(output: bytes) -> list[str]:
 
 
 def encode(document: dict[str, Any]) -> bytes:
-    """ASCII JSON of at most MAX_BYTES: what does not fit is cut from the oldest lines, then from the message."""
-    fitted = dict(document, lastLines=list(document["lastLines"]))
+    """ASCII JSON of at most MAX_BYTES.
+
+    What does not fit is cut from the oldest lines, then from the last warnings, then from the message.
+    """
+    fitted = dict(document, lastLines=list(document["lastLines"]), warnings=list(document["warnings"]))
     while len(content := json.dumps(fitted, separators=(",", ":")).encode("ascii")) > MAX_BYTES:
         if fitted["lastLines"]:
             del fitted["lastLines"][0]
+        elif fitted["warnings"]:
+            del fitted["warnings"][-1]
         else:
             fitted["message"] = fitted["message"][: len(fitted["message"]) // 2]
     return content

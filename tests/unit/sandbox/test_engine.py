@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from finlab_sandbox.evaluate.engine import Account, Costs, simulate, traded
+from finlab_sandbox.evaluate.engine import Account, Costs, gross_carried, simulate, traded
 from finlab_sandbox.evaluate.orders import Orders
-from finlab_sandbox.evaluate.trades import closed_trade_profits
+from finlab_sandbox.evaluate.trades import round_trips
 from support.account import keep_books
 
 FREE = Costs(0.0, 0.0)
@@ -77,6 +77,7 @@ def test_a_short_position_can_ruin_the_account() -> None:
     np.testing.assert_array_equal(account.equity, [1.0, 0.0, 0.0, 0.0])
     np.testing.assert_array_equal(account.held, [False, True, False, False])
     assert account.ruined_row == 1
+    np.testing.assert_array_equal(gross_carried(np.array([[1.0], [3.0], [0.5], [0.5]]), account), [0.0, 1.0, 0.0, 0.0])
     np.testing.assert_array_equal(account.fills.rows, [0])
 
 
@@ -127,15 +128,19 @@ def test_it_agrees_with_the_plain_engine(
     np.testing.assert_allclose(account.equity, expected.equity, rtol=1e-9)
     np.testing.assert_array_equal(account.held, expected.held)
     assert np.abs(traded(account.fills)).sum() == pytest.approx(expected.traded, rel=1e-9, abs=1e-9)
-    profits = closed_trade_profits(prices, account.fills, costs)
-    np.testing.assert_allclose(np.sort(profits), np.sort(expected.trips), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(gross_carried(prices, account), expected.gross, rtol=1e-9, atol=1e-9)
+    trips = round_trips(prices, account.fills, costs)
+    assert list(zip(trips.symbols, trips.sides, trips.opened, trips.closed, strict=True)) == [
+        trip[:4] for trip in expected.trips
+    ]
+    np.testing.assert_allclose(trips.profits, [trip.profit for trip in expected.trips], rtol=1e-9, atol=1e-9)
 
 
 def test_a_round_trip_lasts_until_nothing_is_held() -> None:
     """Bought in two steps and sold in two: one trip, with the gain of both parts."""
     prices = np.array([[1.0], [2.0], [4.0], [4.0]])
     account = simulate(prices, orders_of({0: [0.5], 1: [1.0], 2: [0.5], 3: [0.0]}, 1), FREE)
-    profits = closed_trade_profits(prices, account.fills, FREE)
+    profits = round_trips(prices, account.fills, FREE).profits
     np.testing.assert_allclose(profits, [account.equity[-1] - 1.0])
 
 
@@ -143,11 +148,33 @@ def test_what_is_open_at_the_end_is_no_trade() -> None:
     """Buy and hold has no closed trade."""
     prices = np.array([[1.0], [2.0]])
     account = simulate(prices, orders_of({0: [1.0]}, 1), FREE)
-    assert len(closed_trade_profits(prices, account.fills, FREE)) == 0
+    assert len(round_trips(prices, account.fills, FREE).profits) == 0
 
 
 def test_a_turn_from_long_to_short_is_two_trips() -> None:
     """The long trip gained, the short one lost: 1 * 2, then 2 short of a share that rises by a half."""
     prices = np.array([[1.0], [2.0], [3.0]])
     account = simulate(prices, orders_of({0: [1.0], 1: [-1.0], 2: [0.0]}, 1), FREE)
-    np.testing.assert_allclose(closed_trade_profits(prices, account.fills, FREE), [1.0, -1.0])
+    np.testing.assert_allclose(round_trips(prices, account.fills, FREE).profits, [1.0, -1.0])
+
+
+def test_round_trips_know_their_days_and_sides() -> None:
+    """In the order of closing: B short from row 1 to 2, A long from row 0 to 3."""
+    prices = np.array([[1.0, 4.0], [1.0, 4.0], [2.0, 2.0], [2.0, 2.0]])
+    orders = orders_of({0: [0.5, 0.0], 1: [0.5, -0.5], 2: [0.5, 0.0], 3: [0.0, 0.0]}, 2)
+    trips = round_trips(prices, simulate(prices, orders, FREE).fills, FREE)
+    np.testing.assert_array_equal(trips.symbols, [1, 0])
+    np.testing.assert_array_equal(trips.sides, [-1, 1])
+    np.testing.assert_array_equal(trips.opened, [1, 0])
+    np.testing.assert_array_equal(trips.closed, [2, 3])
+    np.testing.assert_allclose(trips.profits, [0.25, 0.5])
+    np.testing.assert_array_equal(trips.last(1).symbols, [0])
+    np.testing.assert_array_equal(trips.last(9).symbols, [1, 0])
+
+
+def test_gross_exposure_moves_with_prices() -> None:
+    """Half long and half short: 0.5 * 2 + 0.5 of an equity of 1.5 after the long one doubled."""
+    prices = np.array([[1.0, 1.0], [2.0, 1.0], [2.0, 1.0]])
+    account = simulate(prices, orders_of({0: [0.5, -0.5]}, 2), FREE)
+    np.testing.assert_allclose(gross_carried(prices, account), [0.0, 1.0, 1.0])
+    np.testing.assert_allclose(account.equity, [1.0, 1.5, 1.5])

@@ -6,7 +6,6 @@ import select
 import signal
 import struct
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -172,8 +171,10 @@ def test_a_long_message_arrives(steps: Steps) -> None:
 
 def test_no_function_is_said(steps: Steps) -> None:
     """The contract is named."""
-    document = failed(steps.run("def strateggy(data, params): ...\n"), "StrategyError")
-    assert document["message"] == "strategy.py defines no function strategy(data, params)"
+    document = failed(steps.run("def strateggy(data, params): ...\n"), "ResultMissing")
+    assert document["message"] == (
+        "strategy.py left neither a function strategy(data, params) nor a frame `positions` or `position`"
+    )
 
 
 def test_a_missing_field_names_what_there_is(steps: Steps) -> None:
@@ -225,38 +226,24 @@ def test_who_ends_when_asked_where_it_is_was_still_out_of_time(steps: Steps) -> 
     assert document["exitCode"] == 0
 
 
-def test_processes_of_a_strategy_end_with_it(steps: Steps, tmp_path: Path) -> None:
-    """A child left behind is killed, and the run does not wait for it."""
-    before = time.monotonic()
-    ended = steps.run(
-        f"""\
-        import os, time
-        def strategy(data, params):
-            child = os.fork()
-            if child == 0:
-                time.sleep(3600)
-            open({str(tmp_path / "child")!r}, "w").write(str(child))
-            return data.close.notna()
-        """
-    )
-    assert ended.exit_code == 0
-    assert time.monotonic() - before < 60
-    child = int((tmp_path / "child").read_text())
-    wait_until(f"process {child} is gone", lambda: is_running(child), lambda running: not running, seconds=10)
-
-
-def is_running(pid: int) -> bool:
-    """Whether the process exists and is no zombie."""
-    try:
-        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return False
-
-
-def test_an_interrupt_does_not_end_the_harness(steps: Steps) -> None:
+def test_an_interrupt_does_not_end_the_harness(steps: Steps, tmp_path: Path) -> None:
     """The one signal that Python itself would let end the first process of a pod."""
-    interrupt = "import os, signal\nos.kill(os.getppid(), signal.SIGINT)\n"
-    ended = steps.run(interrupt + HOLD)
+    steps.write(
+        """\
+        import os
+        def strategy(data, params):
+            print("here")
+            while not os.path.exists(params["go"]): pass
+            return data.close.notna()
+        """,
+        params={"go": str(tmp_path / "go")},
+    )
+    process = steps.start()
+    assert process.stdout is not None
+    assert os.read(process.stdout.fileno(), 100) == b"here\n"
+    process.send_signal(signal.SIGINT)
+    (tmp_path / "go").touch()
+    ended = steps.end(process)
     assert ended.exit_code == 0, ended.errors
     assert ended.document["reason"] == "Completed"
 
@@ -329,7 +316,7 @@ def test_a_positions_file_of_another_shape_is_no_result(steps: Steps) -> None:
 def test_a_result_that_is_no_frame_is_invalid(steps: Steps) -> None:
     """The message is the user's to act on."""
     document = failed(steps.run("def strategy(data, params):\n    data.close\n"), "ResultInvalid")
-    assert document["message"].startswith("strategy returned None; return a DataFrame of weights")
+    assert document["message"].startswith("strategy returned None; it must be a DataFrame of weights")
 
 
 def test_a_flood_of_output_is_cut_and_its_end_is_kept(steps: Steps) -> None:
@@ -408,7 +395,8 @@ def test_a_forged_document_is_overwritten(steps: Steps) -> None:
     ("document", "message"),
     [
         ({"codeSHA256": "0" * 64}, "strategy.py has sha256 "),
-        ({"schema": 2}, "input.json has schema 2, not 1"),
+        ({"schema": 1}, "input.json has schema 1, not 2"),
+        ({"kind": "Guess"}, "input.json has kind 'Guess', none of Positions, Result, Script"),
         ({"timeoutSeconds": "soon"}, "input.json: ValueError"),
     ],
 )

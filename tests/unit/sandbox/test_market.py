@@ -44,6 +44,15 @@ def test_changing_a_frame_changes_nothing_else(data: Market) -> None:
     assert data.close.index.name == "date"
 
 
+def test_a_copy_is_untouched_by_what_was_done_to_the_first(data: Market) -> None:
+    """Names that were set on it, and values."""
+    before = data.close
+    vars(data).update(close=0, notes=["mine"])
+    copy = Market.of(data)
+    pd.testing.assert_frame_equal(copy.close, before)
+    assert not hasattr(copy, "notes")
+
+
 def test_a_missing_field_is_both_kinds_of_error(data: Market) -> None:
     """hasattr, getattr with a default, and `except KeyError` work as anywhere."""
     assert not hasattr(data, "pe")

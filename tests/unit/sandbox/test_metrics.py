@@ -1,12 +1,11 @@
-"""Metrics against published values and against empyrical."""
+"""Metrics against published values, and where they have no value."""
 
 import warnings
 from functools import partial
 
-import empyrical
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -33,51 +32,6 @@ def test_published_values() -> None:
     assert metrics.sortino(MIXED, 252, 0.0) == pytest.approx(2.605531251673693, rel=TOLERANCE)
     assert metrics.max_drawdown(equity) == pytest.approx(-0.1, rel=TOLERANCE)
     assert metrics.calmar(equity, 252) == pytest.approx(19.135925373194233, rel=TOLERANCE)
-
-
-@given(
-    returns=arrays(np.float64, st.integers(2, 60), elements=st.floats(-0.3, 0.4)),
-    periods=st.sampled_from([12, 52, 252, 365]),
-    risk_free=st.sampled_from([0.0, 0.02, -0.005]),
-)
-def test_they_are_those_of_empyrical(returns: NDArray[np.float64], periods: int, risk_free: float) -> None:
-    """Every metric that empyrical has, on any series with variance, a loss and a drawdown."""
-    daily = metrics.daily_rate(risk_free, periods)
-    assume(returns.std() > 1e-6)
-    assume((returns - daily).min() < -1e-6)
-    assume(returns.min() < -1e-6)
-    check_against_empyrical(returns, periods, risk_free)
-
-
-def test_they_are_those_of_empyrical_on_real_prices(us_stocks_directory: str) -> None:
-    """Thirteen years of each share."""
-    prices = np.load(f"{us_stocks_directory}/adj_close.npy")
-    for column in prices.T:
-        known = column[~np.isnan(column)]
-        check_against_empyrical(known[1:] / known[:-1] - 1, 252, 0.02)
-
-
-def check_against_empyrical(returns: NDArray[np.float64], periods: int, risk_free: float) -> None:
-    """Compare all of them to nine digits."""
-    equity = equity_of(returns)
-    daily = metrics.daily_rate(risk_free, periods)
-    found = {
-        "cagr": metrics.cagr(equity, periods),
-        "volatility": metrics.volatility(returns, periods),
-        "sharpe": metrics.sharpe(returns, periods, risk_free),
-        "sortino": metrics.sortino(returns, periods, risk_free),
-        "maxDrawdown": metrics.max_drawdown(equity),
-        "calmar": metrics.calmar(equity, periods),
-    }
-    expected = {
-        "cagr": empyrical.cagr(returns, annualization=periods),
-        "volatility": empyrical.annual_volatility(returns, annualization=periods),
-        "sharpe": empyrical.sharpe_ratio(returns, risk_free=daily, annualization=periods),
-        "sortino": empyrical.sortino_ratio(returns, required_return=daily, annualization=periods),
-        "maxDrawdown": empyrical.max_drawdown(returns),
-        "calmar": empyrical.calmar_ratio(returns, annualization=periods),
-    }
-    assert found == pytest.approx(expected, rel=TOLERANCE, abs=TOLERANCE)
 
 
 @given(returns=arrays(np.float64, st.integers(1, 30), elements=st.floats(-0.99, 3.0)))
@@ -126,6 +80,39 @@ def test_one_day_is_too_short() -> None:
         ):
             with pytest.raises(UndefinedError, match="fewer than 2 days"):
                 undefined()
+
+
+def test_beta_and_alpha_by_hand() -> None:
+    """Twice the benchmark and a tenth of a percent a day on top; the day without a benchmark does not count."""
+    benchmark = np.array([np.nan, 0.01, -0.02, 0.03])
+    returns = np.array([0.9, *(2 * benchmark[1:] + 0.001)])
+    assert metrics.beta(returns, benchmark) == pytest.approx(2.0)
+    assert metrics.alpha(returns, benchmark, 252, 0.0) == pytest.approx(1.001**252 - 1)
+    rate = metrics.daily_rate(0.02, 252)
+    assert metrics.alpha(returns, benchmark, 252, 0.02) == pytest.approx((1.001 + rate) ** 252 - 1)
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "why"),
+    [
+        ([np.nan, 0.0, 0.0], "zero variance"),
+        ([np.nan, 0.01, 0.01], "zero variance"),
+        ([np.nan, np.nan, 0.01], "fewer than 2 days with a return of the benchmark"),
+        ([np.nan, np.nan, np.nan], "fewer than 2 days with a return of the benchmark"),
+    ],
+)
+def test_a_benchmark_that_does_not_move_explains_nothing(benchmark: list[float], why: str) -> None:
+    """Neither alpha nor beta is a number then; others give 0 or inf."""
+    returns = np.array([0.0, 0.01, 0.02])
+    for undefined in (partial(metrics.beta, returns), partial(metrics.alpha, returns, periods=252, risk_free=0.0)):
+        with pytest.raises(UndefinedError, match=why):
+            undefined(benchmark=np.array(benchmark))
+
+
+def test_an_alpha_that_loses_more_than_everything_is_none() -> None:
+    """A mean of -1.99 a day, when beta has had its share, has no compound."""
+    with pytest.raises(UndefinedError, match="cannot be compounded"):
+        metrics.alpha(np.array([-0.99, -0.98]), np.array([10.0, 10.1]), 252, 0.0)
 
 
 def test_win_rates() -> None:

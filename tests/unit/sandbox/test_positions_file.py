@@ -3,7 +3,10 @@
 import os
 import socket
 import struct
+import subprocess
+import sys
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -14,25 +17,13 @@ from hypothesis.extra.numpy import arrays
 from finlab_sandbox.evaluate.errors import ResultError
 from finlab_sandbox.evaluate.positions import MAX_BYTES, MAX_WEIGHT, Positions, parse, read_bytes, size_of
 from finlab_sandbox.harness import handover
-from finlab_sandbox.harness.result import Positions as HandedOver
+from finlab_sandbox.harness.handover import Positions as HandedOver
 from finlab_sandbox.harness.supervisor import looks_like_positions
+from support.positions_format import Mutator, Reading, bits, content_of, read_plainly
+from support.sandbox import IMAGE
 
 CALENDAR = np.arange(10_000, 10_020, 2, dtype=np.int32)  # ten even days
 N_SYMBOLS = 4
-
-
-def content_of(
-    dates: tuple[int, ...] = (10_000, 10_004),
-    symbols: tuple[int, ...] = (0, 2),
-    weights: tuple[float, ...] = (0.5, 0.5, 1.0, 0.0),
-    magic: bytes = b"FLBPOS1\n",
-) -> bytes:
-    """A file's bytes, written by hand from the format's description."""
-    return (
-        magic
-        + struct.pack("<II", len(dates), len(symbols))
-        + struct.pack(f"<{len(dates)}i{len(symbols)}i{len(weights)}d", *dates, *symbols, *weights)
-    )
 
 
 def read(path: Path) -> Positions:
@@ -45,6 +36,17 @@ def refused(path: Path) -> ResultError:
     with pytest.raises(ResultError) as caught:
         read(path)
     return caught.value
+
+
+def outcome(path: Path) -> Reading | None:
+    """What is read from a file, or None if it is refused for its content."""
+    try:
+        found = read(path)
+    except ResultError as refusal:
+        if refusal.reason != "ResultInvalid":
+            raise
+        return None
+    return Reading(found.rows.tolist(), found.symbols.tolist(), [bits(weight) for weight in found.weights.flat])
 
 
 @given(data=st.data())
@@ -97,7 +99,8 @@ def test_links_and_special_files_are_refused(tmp_path: Path) -> None:
     assert "not a regular file" in str(refused(tmp_path / "fifo"))
     (tmp_path / "directory").mkdir()
     assert "not a regular file" in str(refused(tmp_path / "directory"))
-    assert "not a regular file" in str(refused(Path("/dev/zero")))
+    for device in ("/dev/zero", "/dev/null", "/dev/full", "/dev/urandom"):
+        assert "not a regular file" in str(refused(Path(device)))
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "socket"))
         assert refused(tmp_path / "socket").reason == "ResultInvalid"
@@ -155,30 +158,104 @@ def test_a_file_that_is_not_as_described_is_invalid(tmp_path: Path, content: byt
     assert message in str(refusal)
 
 
-@given(
-    content=st.binary(max_size=200)
-    | st.builds(
-        lambda content, at, byte: content[:at] + bytes([byte]) + content[at + 1 :],
-        st.just(content_of()),
-        st.integers(0, len(content_of()) - 1),
-        st.integers(0, 255),
-    )
-)
-def test_any_bytes_are_read_rightly_or_refused(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No bytes crash the reader, and what it accepts keeps every promise that the engine relies on."""
+def test_twenty_thousand_files_are_read_rightly_or_refused(tmp_path: Path) -> None:
+    """Legal, nearly legal and wrong ones: each is refused or read, to the last bit, as a second reader reads it.
+
+    `tests/fuzz/positions.py` does the same for millions, guided by coverage.
+    """
+    random = Random(4)
+    mutator = Mutator(random, CALENDAR.tolist(), N_SYMBOLS)
+    path = tmp_path / "positions.bin"
+    accepted = 0
+    content = mutator.fresh()
+    for number in range(20_000):
+        if number % 20 == 0:
+            content = mutator.fresh()
+        elif number % 4 == 0:
+            content = mutator.change(mutator.fresh())
+        else:
+            content = mutator.change(content)
+        path.write_bytes(content)
+        expected = read_plainly(content, CALENDAR.tolist(), N_SYMBOLS)
+        assert outcome(path) == expected, content
+        accepted += expected is not None
+    assert 1000 < accepted < 19_000
+
+
+@pytest.mark.parametrize("mode", [[], ["--whole"]])
+def test_the_fuzzer_tries_what_it_is_told_to(tmp_path: Path, mode: list[str]) -> None:
+    """Both of its modes run, find legal and illegal files, and find nothing wrong."""
+    pytest.importorskip("atheris")
+    tests = Path(__file__).parents[2]
+    command = [sys.executable, str(tests / "fuzz" / "positions.py"), "--runs=2000", f"--findings={tmp_path}", *mode]
+    environment = os.environ | {"PYTHONPATH": f"{IMAGE}:{tests}"}
+    ended = subprocess.run(command, env=environment, capture_output=True, check=False, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert "2000 inputs in" in ended.stdout
+    assert "'Evaluated'" in ended.stdout
+    assert "'ResultInvalid'" in ended.stdout
+    assert os.listdir(tmp_path) == []
+
+
+@given(content=st.binary(max_size=200))
+def test_any_bytes_are_refused(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Bytes of chance never make a file of the format, and never crash the reader."""
     path = tmp_path_factory.mktemp("out") / "positions.bin"
     path.write_bytes(content)
-    try:
-        found = read(path)
-    except ResultError:
-        return
-    assert looks_like_positions(str(path))
-    assert size_of(len(found.rows), len(found.symbols)) == len(content) <= MAX_BYTES
-    assert (np.diff(found.rows) > 0).all()
-    assert (np.diff(found.symbols) > 0).all()
-    assert found.rows[0] >= 0
-    assert found.rows[-1] < len(CALENDAR)
-    assert found.symbols[0] >= 0
-    assert found.symbols[-1] < N_SYMBOLS
-    assert found.weights.shape == (len(found.rows), len(found.symbols))
-    assert (np.isnan(found.weights) | (np.abs(found.weights) <= MAX_WEIGHT)).all()
+    assert refused(path).reason == "ResultInvalid"
+
+
+def test_a_sparse_file_of_the_promised_size_is_refused(tmp_path: Path) -> None:
+    """10 GB that take no room on disk, announced by a header that fits them."""
+    rows = 10 * 2**30 // 8
+    path = tmp_path / "positions.bin"
+    with path.open("wb") as file:
+        file.write(b"FLBPOS1\n" + struct.pack("<II", rows, 1))
+        file.truncate(size_of(rows, 1))
+    assert path.stat().st_blocks * 512 < 2**20
+    assert refused(path).reason == "ResultTooLarge"
+
+
+def test_the_largest_file_is_read_by_its_size(tmp_path: Path) -> None:
+    """A sparse file just below the limit is read whole, and refused for what is in it; one byte more is too large."""
+    columns = 4
+    rows = (MAX_BYTES - 16 - 4 * columns) // (4 + 8 * columns)
+    path = tmp_path / "positions.bin"
+    with path.open("wb") as file:
+        file.write(b"FLBPOS1\n" + struct.pack("<II", rows, columns))
+        file.truncate(size_of(rows, columns))
+    assert "do not fit" in str(refused(path))
+    os.truncate(path, MAX_BYTES)
+    assert refused(path).reason == "ResultInvalid"
+    os.truncate(path, MAX_BYTES + 1)
+    assert refused(path).reason == "ResultTooLarge"
+
+
+def test_a_file_that_changes_all_the_while_is_read_rightly_or_refused(tmp_path: Path) -> None:
+    """Another process grows it, cuts it and renames others over it, until a thousand readings were refused."""
+    path, other = tmp_path / "positions.bin", tmp_path / "other"
+    one, two = content_of(), content_of(weights=(0.25, 0.25, 0.25, 0.25))
+    path.write_bytes(one)
+    script = f"""
+import os
+one, two, path, other = {one!r}, {two!r}, {str(path)!r}, {str(other)!r}
+while True:
+    for content in (one, two):
+        for size in (len(content) - 8, len(content) + 8, len(content)):
+            with open(path, "r+b") as file:
+                file.truncate(size)
+        with open(other, "wb") as file:
+            file.write(content)
+        os.rename(other, path)
+"""
+    written = (one, two, one[:-8] + bytes(8), two[:-8] + bytes(8))
+    legal = [None, *(read_plainly(content, CALENDAR.tolist(), N_SYMBOLS) for content in written)]
+    with subprocess.Popen([sys.executable, "-c", script]) as writer:
+        try:
+            refusals = 0
+            while refusals < 1000:
+                found = outcome(path)
+                assert found in legal
+                refusals += found is None
+        finally:
+            writer.kill()

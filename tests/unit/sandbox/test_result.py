@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from finlab_sandbox.harness import result as result_module
+from finlab_sandbox.harness.handover import Positions
 from finlab_sandbox.harness.reasons import RunError
-from finlab_sandbox.harness.result import Positions, to_positions
+from finlab_sandbox.harness.result import to_positions
 
 DATES = pd.DatetimeIndex(["2020-01-01", "2020-01-02", "2020-01-03", "2020-01-06"])
 SYMBOLS = ["AAPL", "IBM", "MSFT"]
@@ -101,7 +102,9 @@ def test_dates_may_be_python_objects(index: list[object]) -> None:
 @pytest.mark.parametrize(
     ("result", "words"),
     [
-        pytest.param(None, "strategy returned None", id="none"),
+        pytest.param(None, "strategy returned None; it must be a DataFrame of weights (is a `return` miss", id="none"),
+        pytest.param((1, 2), "strategy returned tuple; it must be a DataFrame of weights, date x symbol", id="tuple"),
+        pytest.param(pd.Series([0.5, 0.5], SYMBOLS[:2]), "a Series of symbols without a date", id="series-of-symbols"),
         pytest.param(np.zeros((4, 3)), "strategy returned ndarray of shape (4, 3)", id="array"),
         pytest.param({"AAPL": 1}, "strategy returned dict", id="dict"),
         pytest.param(pd.Series([1.0], DATES[:1], name="TSLA"), "a Series named 'TSLA'", id="series-of-unknown"),
@@ -112,7 +115,10 @@ def test_dates_may_be_python_objects(index: list[object]) -> None:
         pytest.param(frame([[1.0]] * 4).T, "no symbols of the dataset; it has 'AAPL', 'IBM', 'MSFT'", id="transposed"),
         pytest.param(frame([[1.0, 1.0]], ["AAPL", "AAPL"]), "'AAPL' is there more than once", id="symbol-twice"),
         pytest.param(frame([[1.0]], index=[0]), "the index must be dates of the data; it is a", id="number-index"),
+        pytest.param(frame([[1.0]] * 4).T, "its rows are: turn it with .T", id="transposed-hint"),
         pytest.param(frame([[1.0]], index=["2020-01-01"]), "which begins with '2020-01-01'", id="text-index"),
+        pytest.param(frame([[1.0]], index=["2020-Q1"]), "which begins with '2020-Q1'", id="quarters"),
+        pytest.param(frame([[1.0]], index=pd.period_range("2020-01", periods=1, freq="M")), "period[M]", id="periods"),
         pytest.param(frame([[1.0]], index=DATES[:1].tz_localize("UTC")), "the time zone UTC", id="tz-aware"),
         pytest.param(frame([[1.0]] * 2, index=DATES[[1, 1]]), "2020-01-02 is there more than once", id="date-twice"),
         pytest.param(
@@ -135,6 +141,33 @@ def test_dates_may_be_python_objects(index: list[object]) -> None:
 def test_what_cannot_be_traded_is_named(result: object, words: str) -> None:
     """The refusal says what was found, so that a user or a model can mend it."""
     assert words in refusal(result)
+
+
+def test_the_name_of_what_a_script_left_begins_the_sentence() -> None:
+    """For a reader who wrote no function."""
+    for result, words in (
+        (None, "`position` is None; it must be a DataFrame of weights"),
+        (np.zeros(3), "`position` is ndarray of shape (3,); it must be a DataFrame of weights, date x symbol"),
+        (pd.Series([1.0], DATES[:1]), "`position` is a Series named None; name it after one of the symbols"),
+    ):
+        with pytest.raises(RunError) as caught:
+            to_positions(result, DATES, SYMBOLS, "`position` is")
+        assert str(caught.value).startswith(words)
+        assert "`return`" not in str(caught.value)
+
+
+def test_a_subclass_counts_as_what_it_extends() -> None:
+    """Whatever meaning it gives to operators and to selection, as finlab's frames do."""
+
+    class Frame(pd.DataFrame):
+        @property
+        def _constructor(self) -> type["Frame"]:
+            return Frame
+
+        def __getitem__(self, key: object) -> Any:
+            raise AssertionError(key)
+
+    np.testing.assert_array_equal(accepted(Frame(frame([[True, True]]))).weights, [[0.5, 0.5]])
 
 
 def test_a_multiindex_has_no_symbols() -> None:

@@ -1,18 +1,31 @@
 """The sample strategies that need no more than pandas, through both steps. All of them run in the cluster tests."""
 
+import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
-from finlab_sandbox.harness.market import Market, read_market
+from finlab_sandbox.harness.market import read_market
+from finlab_sandbox.harness.perturb import Futures
 from support.sandbox import IMAGE, Steps
 
-SAMPLES = IMAGE.parent / "manifests" / "samples"
+CHECKOUT = IMAGE.parent
+SAMPLES = CHECKOUT / "manifests" / "samples"
+PAGES = CHECKOUT / "docs" / "strategies"
+GOLDEN: dict[str, dict[str, float]] = json.loads((CHECKOUT / "tests/cluster/golden/samples.json").read_text())
+NAMES = [
+    *("factor-graph", "macd-volume", "momentum", "pairs", "rsi-reversion", "turtle", "volatility-target"),
+    "walk-forward-ridge",
+]
+PANDAS_ALONE = ["momentum", "pairs", "turtle", "volatility-target"]
+PERCENT = (
+    *("totalReturn", "totalReturnBeforeCosts", "cagr", "volatility", "maxDrawdown", "alpha", "exposure"),
+    *("winRateDays", "winRateTrades"),
+)
 
 
 def spec_of(name: str) -> dict[str, Any]:
@@ -21,24 +34,26 @@ def spec_of(name: str) -> dict[str, Any]:
     return spec
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("turtle", {"totalReturn": 1.8104, "sharpe": 0.8905, "maxDrawdown": -0.1447, "trades": 189}),
-        ("momentum", {"totalReturn": 7.5004, "sharpe": 0.7358, "maxDrawdown": -0.5901, "trades": 43}),
-        ("moving-average", {"totalReturn": 1.5938, "sharpe": 0.4410, "maxDrawdown": -0.5535, "trades": 33}),
-    ],
-)
-def test_a_sample_scores_as_documented(name: str, expected: dict[str, float], steps: Steps) -> None:
-    """The numbers are those that were found in the image."""
+def test_each_sample_has_golden_values_and_a_page() -> None:
+    """Nothing is left of a sample that is gone, and no sample is without its numbers or its page."""
+    assert sorted(path.stem for path in SAMPLES.iterdir()) == NAMES
+    assert sorted(GOLDEN) == NAMES
+    assert sorted(path.stem for path in PAGES.glob("*.md") if path.stem != "README") == NAMES
+
+
+@pytest.mark.parametrize("name", PANDAS_ALONE)
+def test_a_sample_scores_as_in_the_image(name: str, steps: Steps) -> None:
+    """Every metric is the one on record, and five other futures change no position before them."""
     spec = spec_of(name)
-    ended = steps.run(spec["source"]["inline"], params=spec["params"])
+    ended = steps.run(spec["source"]["inline"], params=spec["params"], lookAhead={"samples": 5})
     assert ended.exit_code == 0, ended.document
+    found = ended.document["lookAhead"]
+    assert (found["checked"], found["changed"], found["note"]) == (5, 0, "")
     metrics = steps.evaluate(**spec.get("evaluation", {})).document["metrics"]
-    assert {key: metrics[key] for key in expected} == pytest.approx(expected, abs=5e-5)
+    assert metrics == pytest.approx(GOLDEN[name], rel=1e-9, abs=1e-12)
 
 
-@pytest.mark.parametrize("name", ["turtle", "momentum", "moving-average"])
+@pytest.mark.parametrize("name", PANDAS_ALONE)
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
 def test_a_sample_does_not_look_ahead(name: str, share: float, us_stocks_directory: Path) -> None:
     """Another future after a day changes no position up to that day, and some after it."""
@@ -48,16 +63,6 @@ def test_a_sample_does_not_look_ahead(name: str, share: float, us_stocks_directo
     data = read_market(str(us_stocks_directory))
     cut = int(share * len(data.dates))
     known = module.strategy(data, spec["params"])
-    other = module.strategy(with_another_future(data, cut), spec["params"])
+    other = module.strategy(Futures(data).after(cut), spec["params"])
     pd.testing.assert_frame_equal(other.loc[: data.dates[cut]], known.loc[: data.dates[cut]])
     assert not other.equals(known)
-
-
-def with_another_future(data: Market, cut: int) -> Market:
-    """The same market up to row `cut`; after it the path is reflected, with moves 1.7 times as large."""
-    returns = data.adj_close.pct_change(fill_method=None)
-    reflected = returns.copy()
-    reflected.iloc[cut + 1 :] = np.clip(-1.7 * returns.iloc[cut + 1 :], -0.9, 2.0)
-    path = ((1 + reflected) / (1 + returns)).fillna(1.0).cumprod()
-    fields = {field: (data[field] if field == "volume" else data[field] * path).to_numpy() for field in data.fields}
-    return Market(data.dates, data.symbols, fields)

@@ -1,5 +1,6 @@
 """The builtin dataset."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -35,3 +36,11 @@ def test_another_table_is_refused(tmp_path: Path) -> None:
     other.write_bytes(b"something else")
     with pytest.raises(ValueError, match="sha256"):
         us_stocks.build(other, tmp_path / "us-stocks")
+
+
+def test_the_directory_is_the_same_bit_for_bit_wherever_it_is_built(us_stocks_directory: Path) -> None:
+    """Scores of different builds of the image can be compared."""
+    digest = hashlib.sha256()
+    for file in sorted(us_stocks_directory.iterdir()):
+        digest.update(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n".encode())
+    assert digest.hexdigest() == "824192b2b5560d60126f4f87fa607bd26746d3a135625fcfe8c4b3346eb71322"

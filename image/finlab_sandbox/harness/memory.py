@@ -1,0 +1,44 @@
+"""How much memory this process took, and how much its container may take. Bytes; None where it cannot be read."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+V2 = ("memory.max", "memory.current", "inactive_file")
+V1 = ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file")
+
+
+def resident() -> int | None:
+    """What this process holds now."""
+    return _of_process("VmRSS")
+
+
+def most_resident() -> int | None:
+    """The most that this process ever held."""
+    return _of_process("VmHWM")
+
+
+def room(cgroup: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """What the container may still take before the kernel ends it: its limit less what cannot be given back."""
+    for limit_file, usage_file, reclaimable in (V2, V1):
+        try:
+            limit = (cgroup / limit_file).read_text().strip()
+            usage = int((cgroup / usage_file).read_text())
+            stat = (cgroup / usage_file).with_name("memory.stat").read_text()
+        except (OSError, ValueError):
+            continue
+        if not limit.isdigit():
+            return None
+        found = re.search(rf"^{reclaimable} (\d+)$", stat, re.MULTILINE)
+        return int(limit) - usage + (int(found[1]) if found else 0)
+    return None
+
+
+def _of_process(key: str) -> int | None:
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    found = re.search(rf"^{key}:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(found[1]) * 1024 if found else None

@@ -1,0 +1,173 @@
+"""The look-ahead check around a run: what it finds, and that nothing it meets can lose the result."""
+
+import re
+import signal
+from datetime import date
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from finlab_sandbox.harness.ending import NON_DETERMINISTIC
+from support.sandbox import Ended, Steps
+
+# The number of times that the code has run in this process: environment variables outlive a module.
+COUNTED = """\
+import os
+RUN = os.environ["RUN"] = str(int(os.environ.get("RUN", "0")) + 1)
+position = data.close.notna()
+"""
+
+
+def checked(steps: Steps, source: str, samples: int = 5, **document: Any) -> Ended:
+    """Run a source with the check, to completion."""
+    ended = steps.run(source, lookAhead={"samples": samples}, **document)
+    assert (ended.exit_code, ended.document["reason"]) == (0, "Completed"), ended.document
+    assert steps.positions.exists()
+    return ended
+
+
+def found(ended: Ended) -> dict[str, Any]:
+    """What the check says."""
+    said: dict[str, Any] = ended.document["lookAhead"]
+    return said
+
+
+def test_an_honest_strategy_is_clean(steps: Steps) -> None:
+    """On all futures; the time of the check is apart from the strategy's."""
+    ended = checked(steps, "position = data.close > data.close.rolling(20).mean()\n")
+    assert found(ended) == {"samples": 5, "checked": 5, "changed": 0, "firstDate": None, "symbol": None, "note": ""}
+    assert ended.document["warnings"] == []
+    assert ended.document["seconds"]["lookAhead"] > 0
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "position = data.close.shift(-1) > data.close\n",
+        "def strategy(data, params):\n    return (data.close - data.close.mean()) / data.close.std() * 0.1\n",
+        "FUTURE = data.close.shift(-5)\ndef strategy(data, params):\n    return FUTURE > data.close\n",
+        "if __name__ == '__main__':\n    position = data.close > data.close.mean()\n",
+    ],
+)
+def test_a_look_into_the_future_is_found(steps: Steps, source: str) -> None:
+    """Wherever in the module it is taken; with the first date and symbol that show it."""
+    said = found(checked(steps, source))
+    assert said["changed"] > 0
+    assert date(2000, 3, 1) <= date.fromisoformat(said["firstDate"]) <= date(2013, 3, 1)
+    assert said["symbol"] in ("AAPL", "FB", "GOOG", "IBM", "MSFT")
+
+
+def test_nothing_is_kept_from_one_run_to_the_next(steps: Steps) -> None:
+    """Neither seeds, nor params, nor what was put on the data, nor a module's own names."""
+    source = """\
+        import random
+        import numpy as np
+
+        def strategy(data, params):
+            params["runs"] += 1
+            data.runs = getattr(data, "runs", 0) + 1
+            globals()["RUNS"] = globals().get("RUNS", 0) + 1
+            weight = params["runs"] + data.runs + RUNS + random.random() + np.random.rand()
+            return data.close.notna() * weight / 100
+        """
+    ended = checked(steps, source, params={"runs": 0})
+    assert found(ended)["changed"] == 0
+    assert ended.document["warnings"] == []
+
+
+def test_two_equal_runs_that_differ_are_said(steps: Steps) -> None:
+    """A warning, in its words."""
+    ended = checked(steps, "import os\nposition = data.close.notna() * (os.urandom(1)[0] / 256 + 1e-9)\n" * 2)
+    assert ended.document["warnings"] == [NON_DETERMINISTIC]
+
+
+def test_what_the_check_prints_is_nobodys_to_read(steps: Steps) -> None:
+    """Python's output, descriptors and warnings: all appear once."""
+    source = COUNTED + dedent(
+        """\
+        import sys, warnings
+        print("printed")
+        sys.stderr.write("an error\\n")
+        os.write(1, b"written\\n")
+        warnings.warn("careful")
+        """
+    )
+    output = checked(steps, source).output.decode()
+    for line in ("printed", "an error", "written", "careful"):
+        assert len(re.findall(rf"{line}$", output, re.MULTILINE)) == 1, output
+
+
+def test_a_strategy_without_output_is_checked_all_the_same(steps: Steps) -> None:
+    """Where the descriptors are closed, and where Python's streams are no streams."""
+    for gone in (
+        "os.close(1); os.close(2)",
+        "import sys; sys.stdout = sys.stderr = None",
+        "import sys; del sys.stdout",
+    ):
+        assert found(checked(steps, f"{COUNTED}if RUN == '1':\n    {gone}\n"))["checked"] == 5, gone
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        "1 / 0",
+        "import sys; sys.exit()",
+        "import sys; sys.exit(3)",
+        "raise KeyboardInterrupt",
+        "position = None",
+        "position = position.iloc[:100]",
+        "position = data.close.iloc[:, :1].notna()",
+        "del position",
+    ],
+)
+def test_a_strategy_that_fails_on_another_future_is_complete(steps: Steps, then: str) -> None:
+    """The note says why."""
+    said = found(checked(steps, COUNTED + f"if RUN != '1':\n    {then}\n"))
+    assert said["note"] or said["changed"] or said["checked"] == 5
+
+
+@pytest.mark.parametrize(
+    ("then", "note"),
+    [
+        ("os.kill(os.getpid(), 11)", "the check was ended by SIGSEGV"),
+        ("os.kill(os.getpid(), 9)", "the check was ended at the memory limit (SIGKILL)"),
+        ("os._exit(3)", "the strategy ended the check with exit code 3"),
+        ("os._exit(0)", "the strategy ended the check with exit code 0"),
+    ],
+)
+def test_a_process_that_ends_in_the_check_is_complete(steps: Steps, then: str, note: str) -> None:
+    """Its positions were safe before."""
+    ended = checked(steps, COUNTED + f"if RUN == '3':\n    {then}\n")
+    assert found(ended) == {"samples": 5, "checked": 0, "changed": 0, "firstDate": None, "symbol": None, "note": note}
+    assert (ended.document["exitCode"], ended.document["signal"]) == (0, None)
+
+
+def test_a_check_that_does_not_end_is_ended(steps: Steps) -> None:
+    """At the run's limit, and the strategy was within it."""
+    ended = checked(steps, COUNTED + "while RUN == '3':\n    pass\n", timeout=6)
+    assert found(ended)["note"] == "the check was ended: it took too long"
+
+
+def test_a_forbidden_call_in_the_check_is_a_violation(steps: Steps) -> None:
+    """Positions that are safe are no licence for it."""
+    source = COUNTED + f"if RUN == '3':\n    os.kill(os.getpid(), {int(signal.SIGSYS)})\n"
+    ended = steps.run(source, lookAhead={"samples": 5})
+    assert (ended.exit_code, ended.document["reason"]) == (1, "SyscallViolation")
+
+
+def test_positions_that_the_check_destroys_are_missing(steps: Steps) -> None:
+    """Who deletes his own result has none."""
+    source = COUNTED + f"if RUN == '2':\n    os.unlink({str(steps.positions)!r})\n"
+    ended = steps.run(source, lookAhead={"samples": 1})
+    assert (ended.exit_code, ended.document["reason"]) == (1, "ResultMissing")
+
+
+@pytest.mark.parametrize("kind", ["Result", "Script"])
+def test_only_positions_are_checked(steps: Steps, kind: str) -> None:
+    """There is nothing to compare in other kinds."""
+    ended = steps.run("print('RESULT {\"a\": 1}')\n", kind=kind, lookAhead={"samples": 5})
+    assert ended.exit_code == 0
+    assert ended.document["lookAhead"] is None
+    assert ended.document["seconds"]["lookAhead"] == 0.0
+    assert ended.output == b'RESULT {"a": 1}\n'

@@ -1,0 +1,48 @@
+"""How much memory is left to a container, from the files of either version of cgroups."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from finlab_sandbox.harness.memory import most_resident, resident, room
+
+MIB = 1 << 20
+
+
+def cgroup(root: Path, version: int, limit: str, usage: int, reclaimable: int) -> Path:
+    """Lay the files out."""
+    folder = root if version == 2 else root / "memory"
+    folder.mkdir(exist_ok=True)
+    names = ("memory.max", "memory.current") if version == 2 else ("memory.limit_in_bytes", "memory.usage_in_bytes")
+    for name, content in zip(names, (limit, str(usage)), strict=True):
+        (folder / name).write_text(f"{content}\n")
+    key = "inactive_file" if version == 2 else "total_inactive_file"
+    (folder / "memory.stat").write_text(f"anon 5\n{key} {reclaimable}\nactive_file 7\n")
+    return root
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_room_is_the_limit_less_what_cannot_be_given_back(tmp_path: Path, version: int) -> None:
+    """Pages of files that nobody uses can."""
+    assert room(cgroup(tmp_path, version, str(100 * MIB), 70 * MIB, 20 * MIB)) == 50 * MIB
+
+
+def test_without_a_limit_there_is_no_bound(tmp_path: Path) -> None:
+    """And none where nothing can be read."""
+    assert room(tmp_path) is None
+    assert room(cgroup(tmp_path, 2, "max", 70 * MIB, 0)) is None
+
+
+def test_the_process_knows_what_it_holds() -> None:
+    """The peak is never less, and grows with what was held once."""
+    before = resident()
+    peak = most_resident()
+    assert before is not None
+    assert peak is not None
+    assert peak >= before > MIB
+    held = np.ones(peak // 8 + 8 * MIB)
+    del held
+    after = most_resident()
+    assert after is not None
+    assert after >= peak + 32 * MIB
