@@ -1,0 +1,523 @@
+"""The ValidatingAdmissionPolicies that hold every Job and pod with our labels to the shape that `job` builds.
+
+What a container may be is read off the Job that the operator's own code builds, so that it is said once.
+What config/sandbox.yaml says is read by the API server from a ConfigMap that holds that very file.
+Only fields that Kubernetes 1.32 knows are looked at.
+"""
+
+import json
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from strategyrun.domain import naming
+from strategyrun.domain.hardening import STRATEGY_UID, pod_isolation
+from strategyrun.domain.inputs import Inputs
+from strategyrun.domain.job import DATASET_PATH_VARIABLE, NONCE_VARIABLE, PINNED_ANNOTATIONS, job
+from strategyrun.domain.sandbox import Resources, Sandbox, SeccompProfile, Timeouts
+from strategyrun.domain.strategyrun import GROUP, KIND, PLURAL, VERSION, StrategyRun, StrategyRunSpec
+
+OPERATOR_NAMESPACE = "finlab-sandbox-system"
+OPERATOR_ACCOUNT = f"system:serviceaccount:{OPERATOR_NAMESPACE}:finlab-sandbox-operator"
+JOB_CONTROLLERS = ("system:serviceaccount:kube-system:job-controller", "system:kube-controller-manager")
+"""The job controller's account, and its name where controllers share one."""
+
+CONFIG_NAME = "finlab-sandbox-policy"
+CONFIG_KEY = "sandbox.yaml"
+SWITCH_LABEL = f"{GROUP}/admission"
+SWITCHED_OFF = "off"
+"""A namespace labelled so is left alone; who may label namespaces administers the cluster."""
+
+_OUR_LABELS = (naming.MANAGED_BY_LABEL, naming.COMPONENT_LABEL, naming.RUN_UID_LABEL, naming.RUN_NAME_LABEL)
+_COMPONENTS = ("strategy", "report")
+_POD_NAME = "^[a-z0-9][a-z0-9-]*-[0-9a-f]{12}-[0-9]+-[a-z0-9]{5}$"
+_FREE_VARIABLES = (NONCE_VARIABLE, DATASET_PATH_VARIABLE)
+
+
+class Clause(NamedTuple):
+    """What must be true, and what is said where it is not."""
+
+    expression: str
+    message: str
+    found: str = ""
+    """A CEL expression of what offends, to stand before the message."""
+
+    def document(self) -> dict[str, str]:
+        """Return the validation."""
+        said = {"messageExpression": f"{self.found} + {_cel(': ' + self.message)}"} if self.found else {}
+        return {"expression": self.expression, "message": self.message, **said, "reason": "Forbidden"}
+
+
+def policies() -> list[dict[str, Any]]:
+    """Build every policy and its binding: all namespaces are held to them but those that are switched off."""
+    return [
+        *_policy(
+            "finlab-sandbox-jobs",
+            _rule("batch", "v1", "jobs", operations=("CREATE", "UPDATE")),
+            conditions={
+                "ours": _either_or(_ours("metadata"), _ours("spec.template.?metadata")),
+                "made-or-changed": _made_or("object.spec != oldObject.spec", _labels_differ()),
+            },
+            variables=_variables("object.spec.template.spec"),
+            clauses=[_by((OPERATOR_ACCOUNT,), "makes or changes Jobs of runs"), _template_labels(), *_shape()],
+            configured=True,
+        ),
+        *_policy(
+            "finlab-sandbox-pods",
+            _rule("", "v1", "pods", "pods/ephemeralcontainers", "pods/resize", operations=("CREATE", "UPDATE")),
+            conditions={
+                "ours": _either_or(_ours("metadata")),
+                "made-or-changed": _made_or("object.spec != oldObject.spec", _labels_differ(), _pins_differ()),
+            },
+            variables=_variables("object.spec"),
+            clauses=[
+                _by(JOB_CONTROLLERS, "makes pods of runs", "request.operation != 'CREATE'"),
+                Clause(
+                    f"request.operation == 'CREATE' || !({_labels_differ()} || {_pins_differ()})",
+                    "labels and hashes of a run's pod stay what they were when it was made: walls find it by them",
+                ),
+                *_shape(made="request.operation == 'CREATE'"),
+            ],
+            configured=True,
+        ),
+        *_policy(
+            "finlab-sandbox-configmaps",
+            _rule("", "v1", "configmaps", operations=("CREATE", "UPDATE")),
+            conditions={
+                "ours": _either_or(_ours("metadata")),
+                "made-or-changed": _made_or(
+                    "object.?data != oldObject.?data", "object.?binaryData != oldObject.?binaryData", _labels_differ()
+                ),
+            },
+            clauses=[_by((OPERATOR_ACCOUNT,), "makes or changes snapshots and reports of runs")],
+        ),
+        *_policy(
+            "finlab-sandbox-status",
+            _rule(GROUP, VERSION, f"{PLURAL}/status", operations=("UPDATE",)),
+            clauses=[_by((OPERATOR_ACCOUNT,), "writes the status of runs: it is the verdict")],
+        ),
+        *_policy(
+            "finlab-sandbox-shells",
+            _rule("", "v1", "pods/exec", "pods/attach", "pods/portforward", operations=("CONNECT",)),
+            clauses=[
+                Clause(
+                    f"!request.name.matches({_cel(_POD_NAME)})",
+                    "nobody enters the pod of a run: who is inside could write its verdict",
+                )
+            ],
+        ),
+    ]
+
+
+def _policy(
+    name: str,
+    rule: dict[str, Any],
+    *,
+    clauses: list[Clause],
+    conditions: dict[str, str] | None = None,
+    variables: dict[str, str] | None = None,
+    configured: bool = False,
+) -> list[dict[str, Any]]:
+    """Build a policy and its binding."""
+    version = "admissionregistration.k8s.io/v1"
+    config = {"name": CONFIG_NAME, "namespace": OPERATOR_NAMESPACE, "parameterNotFoundAction": "Deny"}
+    switch = {"key": SWITCH_LABEL, "operator": "NotIn", "values": [SWITCHED_OFF]}
+    return [
+        {
+            "apiVersion": version,
+            "kind": "ValidatingAdmissionPolicy",
+            "metadata": {"name": name},
+            "spec": {
+                "failurePolicy": "Fail",
+                **({"paramKind": {"apiVersion": "v1", "kind": "ConfigMap"}} if configured else {}),
+                "matchConstraints": {"matchPolicy": "Equivalent", "resourceRules": [rule]},
+                **_named("matchConditions", conditions or {}),
+                **_named("variables", variables or {}),
+                "validations": [clause.document() for clause in clauses],
+            },
+        },
+        {
+            "apiVersion": version,
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": {"name": name},
+            "spec": {
+                "policyName": name,
+                **({"paramRef": config} if configured else {}),
+                "validationActions": ["Deny"],
+                "matchResources": {"namespaceSelector": {"matchExpressions": [switch]}},
+            },
+        },
+    ]
+
+
+def _named(field: str, expressions: dict[str, str]) -> dict[str, Any]:
+    listed = [{"name": name, "expression": expression} for name, expression in expressions.items()]
+    return {field: listed} if listed else {}
+
+
+def _rule(group: str, version: str, *resources: str, operations: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "apiGroups": [group],
+        "apiVersions": [version],
+        "operations": list(operations),
+        "resources": list(resources),
+    }
+
+
+def _ours(path: str) -> str:
+    labels = f"{{}}.{path}.?labels"
+    return (
+        f"{labels}[?{_cel(naming.RUN_UID_LABEL)}].hasValue()"
+        f" || ({labels}[?{_cel(naming.MANAGED_BY_LABEL)}].orValue('') == {_cel(naming.MANAGED_BY)}"
+        f" && {labels}[?{_cel(naming.COMPONENT_LABEL)}].orValue('') in {_cel(_COMPONENTS)})"
+    )
+
+
+def _either_or(*ours: str) -> str:
+    """Say that an object is ours by one of the marks, or was before the request."""
+    now = " || ".join(each.replace("{}", "object") for each in ours)
+    before = " || ".join(each.replace("{}", "oldObject") for each in ours)
+    return f"{now} || (oldObject != null && ({before}))"
+
+
+def _made_or(*changes: str) -> str:
+    return " || ".join(("request.operation == 'CREATE'", *changes))
+
+
+def _labels_differ() -> str:
+    return f"{_cel(_OUR_LABELS)}.exists(key, object.metadata.?labels[?key] != oldObject.metadata.?labels[?key])"
+
+
+def _pins_differ() -> str:
+    keys = _cel(tuple(PINNED_ANNOTATIONS.values()))
+    return f"{keys}.exists(key, object.metadata.?annotations[?key] != oldObject.metadata.?annotations[?key])"
+
+
+def _by(accounts: tuple[str, ...], does: str, *otherwise: str) -> Clause:
+    allowed = f"request.userInfo.username in {_cel(accounts)}"
+    return Clause(" || ".join((*otherwise, allowed)), f"only {accounts[0]} {does}", "request.userInfo.username")
+
+
+def _template_labels() -> Clause:
+    return Clause(
+        f"{_cel(_OUR_LABELS)}.all(key, object.metadata.?labels[?key].hasValue()"
+        " && object.metadata.?labels[?key] == object.spec.template.?metadata.?labels[?key])",
+        "a Job and its pods must carry the same labels of the run: walls find pods by them",
+    )
+
+
+def _variables(pod: str) -> dict[str, str]:
+    """Name the pod, what its containers must be, and what the configuration says."""
+    containers = _containers()
+    return {
+        "pod": pod,
+        "containers": "variables.pod.?initContainers.orValue([]) + variables.pod.containers",
+        "users": _cel({each["name"]: each["securityContext"]["runAsUser"] for each in containers}),
+        "commands": _cel({each["name"]: each["command"] for each in containers}),
+        "words": _cel({each["name"]: _words_of(each) for each in containers}),
+        "environments": _cel({each["name"]: _environment_of(each) for each in containers}),
+        "mounts": _cel({each["name"]: _mounts_of(each) for each in containers}),
+        "image": _scalar("image"),
+        "cpu": f"quantity({_nested('limits', 'cpu')})",
+        "memory": f"quantity({_nested('limits', 'memory')})",
+        "sizes": f"{{{', '.join(f'{_cel(name)}: {_scalar(name)}' for name in ('tmp', 'out', 'data'))}}}",
+        "deadline": " + ".join(f"int({_nested('timeouts', clock)})" for clock in _CLOCKS),
+    }
+
+
+_CLOCKS = ("startSeconds", "loadSeconds", "strategySeconds", "evaluateSeconds")
+
+
+def _containers() -> list[dict[str, Any]]:
+    pod = _example()["spec"]["template"]["spec"]
+    return [*pod["initContainers"], *pod["containers"]]
+
+
+def _words_of(container: dict[str, Any]) -> str:
+    return f"{container['terminationMessagePath']} {container['terminationMessagePolicy']}"
+
+
+def _environment_of(container: dict[str, Any]) -> dict[str, str]:
+    variables = container["env"]
+    return {each["name"]: "" if each["name"] in _FREE_VARIABLES else each["value"] for each in variables}
+
+
+def _mounts_of(container: dict[str, Any]) -> dict[str, str]:
+    return {
+        mount["mountPath"]: mount["name"] + (" read-only" if mount.get("readOnly") else "")
+        for mount in container["volumeMounts"]
+    }
+
+
+def _example() -> dict[str, Any]:
+    """Build a Job with every container that there is; its names, sizes and clocks stand for no run's."""
+    nothing = Resources(cpu="1", memory="1Gi")
+    run = StrategyRun(
+        api_version=f"{GROUP}/{VERSION}",
+        name="any",
+        namespace="any",
+        uid="any",
+        generation=1,
+        resource_version="1",
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        deleting=False,
+        rerun=None,
+        spec=StrategyRunSpec.model_validate(
+            {
+                "source": {"inline": "any"},
+                "datasets": [{"name": "any", "configMapRef": {"name": "any", "key": "any"}}],
+            }
+        ),
+        status=None,
+    )
+    sandbox = Sandbox(
+        image="any",
+        seccomp_profile="any",
+        limits=nothing,
+        requests=nothing,
+        tmp="1Gi",
+        out="1Gi",
+        data="1Gi",
+        timeouts=Timeouts(strategy_seconds=1, start_seconds=10, load_seconds=5, evaluate_seconds=5),
+        max_active_runs=1,
+    )
+    return job(
+        run,
+        inputs_hash="any",
+        inputs=Inputs(code=b"", input=b"", evaluation=b""),
+        attempt=1,
+        nonce="any",
+        sandbox=sandbox,
+        seccomp=SeccompProfile.of(b""),
+    )
+
+
+_ALWAYS = "true"
+
+
+def _shape(made: str = _ALWAYS) -> list[Clause]:
+    """State the hardened shape of a pod; `made` says when it is a new one."""
+    return [*_pod_clauses(made), *_container_clauses(), *_volume_clauses()]
+
+
+def _pod_clauses(made: str) -> list[Clause]:
+    context = "variables.pod.?securityContext"
+    isolation = pod_isolation("")
+    resolver = _cel(isolation["dnsConfig"]["nameservers"])
+    owner = KIND if made == _ALWAYS else "Job"
+    priority = "variables.pod.?priorityClassName"  # of a pod, it may be the cluster's default
+    return [
+        Clause(
+            "object.metadata.?ownerReferences.orValue([])"
+            f".exists(owner, owner.?controller.orValue(false) && owner.kind == {_cel(owner)})",
+            f"a {owner} must own it, so that it goes with the run",
+        ),
+        Clause(
+            "variables.pod.?initContainers.orValue([]).map(c, c.name) in [['strategy'], ['dataset', 'strategy']]"
+            " && variables.pod.containers.map(c, c.name) == ['evaluate']"
+            " && variables.containers.all(c, !has(c.restartPolicy))",
+            "the containers must be the steps of a run alone (dataset, strategy, then evaluate): "
+            "anything else runs beside the evaluator",
+            "variables.containers.map(c, c.name).join(', ')",
+        ),
+        Clause(
+            "variables.pod.?ephemeralContainers.orValue([]).size() == 0",
+            "ephemeralContainers must be absent: who is inside could write the verdict",
+        ),
+        Clause(
+            f"{context}.?runAsNonRoot.orValue(false) && {context}.?runAsUser.orValue(0) == {STRATEGY_UID}"
+            f" && {context}.?runAsGroup.orValue(0) == {STRATEGY_UID}",
+            f"the pod must runAsNonRoot as user and group {STRATEGY_UID}",
+        ),
+        Clause(
+            f"!{context}.?fsGroup.hasValue() && {context}.?supplementalGroups.orValue([]).size() == 0"
+            f" && {context}.?sysctls.orValue([]).size() == 0",
+            "fsGroup, supplementalGroups and sysctls must be absent: steps share neither a group nor a kernel setting",
+        ),
+        Clause(
+            f"{context}.?seccompProfile.?type.orValue('') == 'Localhost' && "
+            f"{context}.?seccompProfile.?localhostProfile.orValue('').matches('^finlab-sandbox/[0-9a-f]+[.]json$')",
+            "the pod's seccompProfile must be Localhost, below finlab-sandbox/: it is the wall to the kernel",
+        ),
+        Clause(
+            f"variables.containers.all(c, !has(c.securityContext.seccompProfile) && {_unset('seLinuxOptions')}"
+            f" && {_unset('appArmorProfile')} && {_unset('windowsOptions')}) && !{context}.?seLinuxOptions.hasValue()"
+            f" && !{context}.?appArmorProfile.hasValue() && !{context}.?windowsOptions.hasValue()",
+            "no container may have a seccomp, AppArmor or SELinux profile of its own: it would replace the pod's",
+        ),
+        Clause(
+            "variables.pod.?automountServiceAccountToken.orValue(true) == false",
+            "automountServiceAccountToken must be false: strategies get no credentials",
+        ),
+        Clause(
+            "variables.pod.?serviceAccountName.orValue('default') in ['', 'default']",
+            "serviceAccountName must be default: strategies are nobody",
+        ),
+        Clause(
+            "variables.pod.?enableServiceLinks.orValue(true) == false",
+            "enableServiceLinks must be false: strategies need not know what runs beside them",
+        ),
+        Clause(
+            "!variables.pod.?hostNetwork.orValue(false) && !variables.pod.?hostPID.orValue(false)"
+            " && !variables.pod.?hostIPC.orValue(false) && !variables.pod.?shareProcessNamespace.orValue(false)",
+            "hostNetwork, hostPID, hostIPC and shareProcessNamespace must be false",
+        ),
+        Clause(
+            "variables.pod.?dnsPolicy.orValue('') == 'None'"
+            f" && variables.pod.?dnsConfig.?nameservers.orValue([]) == {resolver}"
+            " && variables.pod.?hostAliases.orValue([]).size() == 0",
+            "dnsPolicy must be None with a resolver that nobody answers at, and no hostAliases: names leak data",
+        ),
+        Clause(
+            "variables.pod.?restartPolicy.orValue('') == 'Never'",
+            "restartPolicy must be Never: a step that ran again could differ",
+        ),
+        Clause(
+            "variables.pod.?activeDeadlineSeconds.orValue(0) > 0"
+            " && variables.pod.activeDeadlineSeconds <= variables.deadline",
+            "activeDeadlineSeconds must be set and not above the sum of the sandbox's timeouts",
+        ),
+        Clause(
+            f"!({made}) || !has(variables.pod.nodeName)",
+            "nodeName must be absent: the scheduler, with its taints, decides",
+        ),
+        Clause(
+            "variables.pod.?runtimeClassName.orValue('') == ''",
+            "runtimeClassName must be absent: the sandbox configuration has none",
+        ),
+        Clause(
+            f"{priority}.orValue('') == ''" if made == _ALWAYS else f"!{priority}.orValue('').startsWith('system-')",
+            "priorityClassName must be absent: a strategy displaces nobody",
+        ),
+        Clause(
+            "variables.pod.?resourceClaims.orValue([]).size() == 0",
+            "resourceClaims must be absent: strategies get no devices",
+        ),
+    ]
+
+
+def _unset(field: str) -> str:
+    return f"!has(c.securityContext.{field})"
+
+
+def _container_clauses() -> list[Clause]:
+    context = "c.?securityContext"
+    limits = "c.?resources.?limits"
+    return [
+        _each("c.image == variables.image", "the image must be the one of the sandbox configuration"),
+        _each(
+            "c.?command.orValue([]) == variables.commands[c.name] && !has(c.args) && !has(c.workingDir)",
+            "command must be the step's own, without args and workingDir",
+        ),
+        _each(
+            f"{context}.?runAsNonRoot.orValue(false) && {context}.?runAsUser.orValue(0) == variables.users[c.name]"
+            f" && {context}.?runAsGroup.orValue(0) == variables.users[c.name]",
+            "must runAsNonRoot as the step's own user and group: steps cannot touch each other",
+        ),
+        _each(
+            f"!{context}.?privileged.orValue(false) && {context}.?procMount.orValue('Default') == 'Default'",
+            "privileged must be false, and procMount the default",
+        ),
+        _each(
+            f"{context}.?allowPrivilegeEscalation.orValue(true) == false",
+            "allowPrivilegeEscalation must be false: there is nothing to gain",
+        ),
+        _each(
+            f"{context}.?readOnlyRootFilesystem.orValue(false)",
+            "readOnlyRootFilesystem must be true: programs stay what they are",
+        ),
+        _each(
+            f"{context}.?capabilities.?drop.orValue([]) == ['ALL']"
+            f" && {context}.?capabilities.?add.orValue([]).size() == 0",
+            "capabilities must drop ALL and add none",
+        ),
+        _each(
+            f"{limits}[?'cpu'].hasValue() && {limits}[?'memory'].hasValue()"
+            " && quantity(c.resources.limits['cpu']).compareTo(variables.cpu) <= 0"
+            " && quantity(c.resources.limits['memory']).compareTo(variables.memory) <= 0"
+            " && c.resources.limits.all(name, name in ['cpu', 'memory', 'ephemeral-storage'])"
+            " && c.?resources.?claims.orValue([]).size() == 0",
+            "limits of cpu and memory must be set, not above the sandbox configuration's, and of nothing else",
+        ),
+        _each("c.?ports.orValue([]).size() == 0", "ports and hostPorts must be absent: there is no network"),
+        _each(
+            "!has(c.lifecycle) && !has(c.livenessProbe) && !has(c.readinessProbe) && !has(c.startupProbe)",
+            "lifecycle hooks and probes must be absent: they run commands of another's",
+        ),
+        _each(
+            "!has(c.envFrom) && c.?env.orValue([]).all(e, !has(e.valueFrom) && e.name in variables.environments[c.name]"
+            f" && (e.name in {_cel(_FREE_VARIABLES)}"
+            " || e.?value.orValue('') == variables.environments[c.name][e.name]))",
+            "env must be the step's own: neither another variable nor a value from a Secret or ConfigMap",
+        ),
+        _each(
+            "!c.?stdin.orValue(false) && !c.?tty.orValue(false)",
+            "stdin and tty must be false: nobody talks to a strategy",
+        ),
+        _each(
+            "c.?terminationMessagePath.orValue('') + ' ' + c.?terminationMessagePolicy.orValue('')"
+            " == variables.words[c.name]",
+            "terminationMessagePath and terminationMessagePolicy must be the step's own: the verdict leaves by them",
+        ),
+        _each(
+            "!has(c.volumeDevices) && c.?volumeMounts.orValue([]).all(m,"
+            " m.mountPath in variables.mounts[c.name]"
+            " && m.name + (m.?readOnly.orValue(false) ? ' read-only' : '') == variables.mounts[c.name][m.mountPath]"
+            " && !has(m.subPath) && !has(m.subPathExpr) && !has(m.mountPropagation))",
+            "volumeMounts must be the step's own: the evaluator's are read-only, and none shows the data's source",
+        ),
+    ]
+
+
+def _each(condition: str, message: str) -> Clause:
+    return Clause(
+        f"variables.containers.all(c, {condition})",
+        message,
+        f"'container ' + variables.containers.filter(c, !({condition})).map(c, c.name).join(', ')",
+    )
+
+
+def _volume_clauses() -> list[Clause]:
+    volumes = "variables.pod.?volumes.orValue([])"
+    kinds = (
+        "v.name in ['code', 'inputs'] ? has(v.configMap) : v.name in ['tmp', 'out', 'data'] ? has(v.emptyDir)"
+        " : v.name == 'source' && (has(v.configMap) || has(v.image)"
+        " || (has(v.persistentVolumeClaim) && v.persistentVolumeClaim.?readOnly.orValue(false)))"
+    )
+    sizes = (
+        "!has(v.emptyDir) || (v.name in variables.sizes && v.emptyDir.?sizeLimit.hasValue()"
+        " && quantity(v.emptyDir.sizeLimit).compareTo(quantity(variables.sizes[v.name])) <= 0"
+        " && v.emptyDir.?medium.orValue('') == (v.name == 'data' ? '' : 'Memory'))"
+    )
+    return [
+        Clause(
+            f"{volumes}.all(v, {kinds})",
+            "volumes must be those of a run: ConfigMaps, emptyDirs, and a source that is a ConfigMap, an image "
+            "or a read-only claim; never hostPath, secret or projected",
+            f"'volume ' + {volumes}.filter(v, !({kinds})).map(v, v.name).join(', ')",
+        ),
+        Clause(
+            f"{volumes}.all(v, {sizes})",
+            "sizeLimit must be set and not above the sandbox configuration's, tmp and out in memory",
+            f"'volume ' + {volumes}.filter(v, !({sizes})).map(v, v.name).join(', ')",
+        ),
+    ]
+
+
+def _scalar(key: str) -> str:
+    """Read a value of the configuration's top level."""
+    return _bare(f"params.data[{_cel(CONFIG_KEY)}].find(r'(?m)^{key}:[^#\\n]*').substring({len(key) + 1})")
+
+
+def _nested(section: str, key: str) -> str:
+    """Read a value of a section of the configuration, in block or flow style."""
+    text = f"params.data[{_cel(CONFIG_KEY)}].find(r'(?m)^{section}:[^\\n]*(\\n[ #][^\\n]*)*')"
+    return _bare(f"{text}.find(r'[\\n{{,] *{key}:[^,}}#\\n]*').split(':')[1]")
+
+
+def _bare(text: str) -> str:
+    return f"""{text}.replace('"', '').replace("'", '').trim()"""
+
+
+def _cel(value: object) -> str:
+    """Write a value as a CEL literal; JSON is one."""
+    return json.dumps(value)

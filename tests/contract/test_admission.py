@@ -1,0 +1,800 @@
+"""What carries our labels has the hardened shape and the right maker, or the API server refuses it."""
+
+import copy
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from secrets import token_hex
+from typing import Any, NamedTuple
+
+import kubernetes
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+
+from strategyrun.domain import naming
+from strategyrun.domain.inputs import build_inputs, inputs_hash
+from strategyrun.domain.job import job, report, snapshot
+from strategyrun.domain.policies import (
+    CONFIG_KEY,
+    CONFIG_NAME,
+    JOB_CONTROLLERS,
+    OPERATOR_ACCOUNT,
+    SWITCH_LABEL,
+    SWITCHED_OFF,
+    policies,
+)
+from strategyrun.domain.sandbox import Sandbox
+from strategyrun.domain.strategyrun import GROUP, StrategyRun
+from strategyrun.domain.vetting import Kind as SourceKind
+from support.builders import CODE, NONCE, SECCOMP, make_run, specs
+from support.cluster import CHECKOUT, CONFIG_MAP, JOB, NAMESPACE, POD, Cluster, Kind, Manifest, RefusedError
+from support.namespaces import temporary_namespace
+from support.runs import strategy_run
+from support.waiting import wait_until
+
+CONFIGURATION = re.sub(r"cpu: \d+m", "cpu: 1k", (CHECKOUT / "config" / CONFIG_KEY).read_text(encoding="utf-8"))
+"""What is shipped, as it is written, but for a CPU that no node has: pods are made, and none runs."""
+
+SANDBOX = Sandbox.model_validate(yaml.safe_load(CONFIGURATION))
+POLICY = Kind("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy")
+BINDING = Kind("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding")
+JOB_CONTROLLER = JOB_CONTROLLERS[0]
+
+DATASETS: dict[str, Manifest] = {
+    "builtin": {"builtin": "us-stocks"},
+    "config-map": {"configMapRef": {"name": "prices", "key": "a.csv"}},
+    "claim": {"persistentVolumeClaim": {"claimName": "prices", "path": "a.csv"}},
+    "image": {"image": {"reference": "prices:1"}},
+}
+
+
+def acting(cluster: Cluster, user: str) -> Cluster:
+    """Connect as somebody else; what that account may do is what RBAC grants it."""
+    api = kubernetes.config.new_client_from_config(str(cluster.kubeconfig))  # type: ignore[no-untyped-call]
+    api.set_default_header("Impersonate-User", user)
+    return Cluster(cluster.kubeconfig, api)
+
+
+class Place(NamedTuple):
+    """A namespace under the policies, one beside it that is switched off, and who acts there."""
+
+    namespace: str
+    exempt: str
+    suffix: str
+    admin: Cluster
+    operator: Cluster
+    tenant: Cluster
+    controller: Cluster
+    runs: Kind
+
+    def job(self, dataset: str = "config-map", **spec: Any) -> Manifest:
+        """Build the operator's Job of a run in this namespace."""
+        spec = {"datasets": [{"name": "prices", **DATASETS[dataset]}]} | spec
+        return job_of(make_run(namespace=self.namespace, **spec))
+
+    def pod(self, dataset: str = "config-map") -> Manifest:
+        """Build the pod that the job controller makes of it."""
+        return pod_of(self.job(dataset))
+
+
+def job_of(run: StrategyRun, sandbox: Sandbox = SANDBOX) -> Manifest:
+    """Build the Job that the operator would POST for a run."""
+    return job(
+        run,
+        inputs_hash=inputs_hash(run),
+        inputs=build_inputs(run, CODE.encode(), SourceKind.POSITIONS, sandbox),
+        attempt=1,
+        nonce=NONCE,
+        sandbox=sandbox,
+        seccomp=SECCOMP,
+    )
+
+
+def pod_of(made: Manifest) -> Manifest:
+    """Build the pod of a Job."""
+    template = copy.deepcopy(made["spec"]["template"])
+    meta = made["metadata"]
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": meta["name"], "uid": "0", "controller": True}
+    template["metadata"] |= {
+        "name": f"{meta['name']}-x7k2p",
+        "namespace": meta["namespace"],
+        "ownerReferences": [owner],
+    }
+    return {"apiVersion": "v1", "kind": "Pod", **template}
+
+
+def rendered(namespaces: list[str], suffix: str, group: str) -> list[Manifest]:
+    """Give the policies names and a switch of their own, for these namespaces alone, with another operator."""
+    documents = policies()
+    names = {document["metadata"]["name"] for document in documents}
+    text = yaml.safe_dump_all(documents)
+    text = text.replace(OPERATOR_ACCOUNT, f"system:serviceaccount:{namespaces[0]}:operator")
+    text = text.replace(SWITCH_LABEL, f"{SWITCH_LABEL}-{suffix}")
+    only = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": namespaces}
+    documents = list(yaml.safe_load_all(text))
+    for document in documents:
+        spec = document["spec"]
+        document["metadata"]["name"] += f"-{suffix}"
+        if document["kind"] == POLICY.kind:
+            for rule in spec["matchConstraints"]["resourceRules"]:
+                rule["apiGroups"] = [group if each == GROUP else each for each in rule["apiGroups"]]
+        else:
+            assert spec["policyName"] in names
+            spec["policyName"] += f"-{suffix}"
+            spec["matchResources"]["namespaceSelector"]["matchExpressions"].append(only)
+            if "paramRef" in spec:
+                spec["paramRef"]["namespace"] = namespaces[0]
+    return documents
+
+
+@pytest.fixture(scope="module")
+def place(cluster: Cluster, operated_kind: Kind) -> Iterator[Place]:
+    """Hold a namespace to these policies and to no deployed ones; RBAC lets operator and tenant do all in it."""
+    with ExitStack() as stack:
+        namespace = stack.enter_context(temporary_namespace(cluster, "test_admission"))
+        exempt = stack.enter_context(temporary_namespace(cluster, "test_admission_exempt"))
+        suffix = token_hex(4)
+        deployed, tested = {SWITCH_LABEL: SWITCHED_OFF}, {f"{SWITCH_LABEL}-{suffix}": SWITCHED_OFF}
+        for name, labels in ((namespace, deployed), (exempt, deployed | tested)):
+            cluster.merge(NAMESPACE, name, None, {"metadata": {"labels": labels}})
+        accounts = ("operator", "tenant")
+        cluster.create(
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": CONFIG_NAME, "namespace": namespace},
+                "data": {CONFIG_KEY: CONFIGURATION},
+            }
+        )
+        for name in accounts:
+            meta = {"name": name, "namespace": namespace}
+            cluster.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
+        cluster.create(
+            {
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "kind": "RoleBinding",
+                "metadata": {"name": "all", "namespace": namespace},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+                "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace} for name in accounts],
+            }
+        )
+        group = operated_kind.api_version.split("/")[0]
+        for document in rendered([namespace, exempt], suffix, group):
+            cluster.create(document)
+            stack.callback(cluster.delete, Kind.of(document), document["metadata"]["name"])
+        account = f"system:serviceaccount:{namespace}:"
+        ready = Place(
+            namespace,
+            exempt,
+            suffix,
+            cluster,
+            acting(cluster, f"{account}operator"),
+            acting(cluster, f"{account}tenant"),
+            acting(cluster, JOB_CONTROLLER),
+            operated_kind,
+        )
+        wait_enforced(ready)
+        yield ready
+
+
+def wait_enforced(place: Place) -> None:
+    """Wait until the API server refuses by each of the policies, and takes what is good."""
+    run = strategy_run("probe", place.namespace, kind=place.runs)
+    place.admin.create(run)
+    maps = snapshot(make_run(namespace=place.namespace), _inputs(make_run(namespace=place.namespace)))
+    path = f"/api/v1/namespaces/{place.namespace}/pods/{place.pod()['metadata']['name']}/exec"
+    probes: dict[str, Callable[[], object]] = {
+        "jobs": lambda: place.tenant.create(place.job(), dry_run=True),
+        "pods": lambda: place.tenant.create(place.pod(), dry_run=True),
+        "configmaps": lambda: place.tenant.create(maps, dry_run=True),
+        "status": lambda: place.tenant.merge(place.runs, "probe", place.namespace, STATUS, subresource="status"),
+        "shells": lambda: place.tenant.request("POST", path, {"command": "id", "stdout": "true"}),
+    }
+    for name, probe in probes.items():
+        policy = f"finlab-sandbox-{name}-{place.suffix}"
+        wait_until(f"{policy} is enforced", lambda probe=probe: refusal(probe), lambda said, p=policy: f"'{p}'" in said)  # type: ignore[misc]
+    wait_let_in(place)
+
+
+def wait_let_in(place: Place) -> None:
+    """Wait until a good Job and a good pod pass."""
+    wait_until("Jobs are let in", lambda: refusal(lambda: place.operator.create(place.job(), dry_run=True)), _nothing)
+    wait_until("pods are let in", lambda: refusal(lambda: place.controller.create(place.pod(), dry_run=True)), _nothing)
+
+
+STATUS = {"status": {"phase": "Queued", "reason": "Queued", "observedGeneration": 1, "inputsHash": "0" * 64}}
+
+
+def _nothing(said: str) -> bool:
+    return not said
+
+
+def _inputs(run: StrategyRun) -> Any:
+    return build_inputs(run, CODE.encode(), SourceKind.POSITIONS, SANDBOX)
+
+
+def refusal(attempt: Callable[[], object]) -> str:
+    """Return the API server's no; empty where it said yes."""
+    try:
+        attempt()
+    except RefusedError as error:
+        return str(error)
+    return ""
+
+
+def messages(policy: str) -> list[str]:
+    """Return what a policy says where it refuses."""
+    (found,) = [
+        each for each in policies() if each["kind"] == POLICY.kind and each["metadata"]["name"].endswith(policy)
+    ]
+    return [validation["message"] for validation in found["spec"]["validations"]]
+
+
+Mutation = Callable[[Manifest], object]
+
+
+class Bad(NamedTuple):
+    """One change to a good pod, and the words of its refusal."""
+
+    change: Mutation
+    said: str
+    on: tuple[str, ...] = ("Job", "Pod")
+
+
+def strategy(pod: Manifest) -> Manifest:
+    """Find the untrusted container."""
+    container: Manifest = pod["initContainers"][-1]
+    return container
+
+
+def evaluate(pod: Manifest) -> Manifest:
+    """Find the trusted container."""
+    container: Manifest = pod["containers"][0]
+    return container
+
+
+def volume(pod: Manifest, name: str) -> Manifest:
+    """Find a volume."""
+    found: Manifest
+    (found,) = [each for each in pod["volumes"] if each["name"] == name]
+    return found
+
+
+def source(**kind: Any) -> Mutation:
+    """Take the data from elsewhere."""
+
+    def change(pod: Manifest) -> None:
+        found = volume(pod, "source")
+        found.clear()
+        found |= {"name": "source", **kind}
+
+    return change
+
+
+def of_pod(**fields: Any) -> Mutation:
+    """Set fields of the pod."""
+    return lambda pod: pod.update(fields)
+
+
+def of_context(**fields: Any) -> Mutation:
+    """Set fields of the pod's security context."""
+    return lambda pod: pod["securityContext"].update(fields)
+
+
+def of_strategy(**fields: Any) -> Mutation:
+    """Set fields of the untrusted container."""
+    return lambda pod: strategy(pod).update(fields)
+
+
+def of_evaluate(**fields: Any) -> Mutation:
+    """Set fields of the trusted container."""
+    return lambda pod: evaluate(pod).update(fields)
+
+
+def of_security(**fields: Any) -> Mutation:
+    """Set fields of the untrusted container's security context."""
+    return lambda pod: strategy(pod)["securityContext"].update(fields)
+
+
+def of_limits(**fields: Any) -> Mutation:
+    """Set limits of the untrusted container, with its requests below them."""
+    return lambda pod: strategy(pod).update(resources={"limits": fields})
+
+
+def more(which: str, **fields: Any) -> Mutation:
+    """Put a container like the evaluator beside the others."""
+    return lambda pod: pod[which].insert(0, evaluate(pod) | {"name": "more"} | fields)
+
+
+def variable(**fields: Any) -> Mutation:
+    """Add an environment variable to the evaluator."""
+    return lambda pod: evaluate(pod)["env"].append(fields)
+
+
+def mount(at: str, **fields: Any) -> Mutation:
+    """Change a mount of the evaluator."""
+    return lambda pod: next(each for each in evaluate(pod)["volumeMounts"] if each["mountPath"] == at).update(fields)
+
+
+def without(*path: str) -> Mutation:
+    """Take a field away."""
+
+    def change(pod: Manifest) -> None:
+        for key in path[:-1]:
+            pod = pod[key]
+        del pod[path[-1]]
+
+    return change
+
+
+COMMAND = {"exec": {"command": ["id"]}}
+SECRET = {"secretKeyRef": {"name": "any", "key": "any"}}
+BAD = {
+    "sidecar": Bad(more("containers"), "must be the steps of a run alone"),
+    "another-init-container": Bad(more("initContainers"), "must be the steps of a run alone"),
+    "strategy-beside-the-evaluator": Bad(of_strategy(restartPolicy="Always"), "must be the steps of a run alone"),
+    "evaluator-first": Bad(lambda pod: pod["initContainers"].reverse(), "must be the steps of a run alone"),
+    "may-be-root": Bad(of_context(runAsNonRoot=False), "the pod must runAsNonRoot"),
+    "pod-user": Bad(of_context(runAsUser=2000), "the pod must runAsNonRoot"),
+    "pod-group": Bad(of_context(runAsGroup=0), "the pod must runAsNonRoot"),
+    "group-of-files": Bad(of_context(fsGroup=0), "fsGroup, supplementalGroups and sysctls must be absent"),
+    "more-groups": Bad(of_context(supplementalGroups=[0]), "fsGroup, supplementalGroups and sysctls must be absent"),
+    "sysctl": Bad(
+        of_context(sysctls=[{"name": "kernel.shm_rmid_forced", "value": "0"}]),
+        "fsGroup, supplementalGroups and sysctls must be absent",
+    ),
+    "no-seccomp": Bad(of_context(seccompProfile={"type": "Unconfined"}), "seccompProfile must be Localhost"),
+    "default-seccomp": Bad(of_context(seccompProfile={"type": "RuntimeDefault"}), "seccompProfile must be Localhost"),
+    "other-seccomp": Bad(
+        of_context(seccompProfile={"type": "Localhost", "localhostProfile": "finlab-sandbox/other/a.json"}),
+        "below finlab-sandbox/",
+    ),
+    "unset-seccomp": Bad(without("securityContext", "seccompProfile"), "seccompProfile must be Localhost"),
+    "container-without-seccomp": Bad(
+        of_security(seccompProfile={"type": "Unconfined"}), "no container may have a seccomp"
+    ),
+    "container-without-apparmor": Bad(
+        of_security(appArmorProfile={"type": "Unconfined"}), "no container may have a seccomp"
+    ),
+    "pod-with-selinux-role": Bad(of_context(seLinuxOptions={"role": "any"}), "no container may have a seccomp"),
+    "token": Bad(of_pod(automountServiceAccountToken=True), "automountServiceAccountToken must be false"),
+    "token-by-default": Bad(without("automountServiceAccountToken"), "automountServiceAccountToken must be false"),
+    "account": Bad(of_pod(serviceAccountName="operator"), "serviceAccountName must be default"),
+    "service-links": Bad(of_pod(enableServiceLinks=True), "enableServiceLinks must be false"),
+    "host-network": Bad(of_pod(hostNetwork=True), "hostNetwork, hostPID, hostIPC and shareProcessNamespace"),
+    "host-pid": Bad(of_pod(hostPID=True), "hostNetwork, hostPID, hostIPC and shareProcessNamespace"),
+    "host-ipc": Bad(of_pod(hostIPC=True), "hostNetwork, hostPID, hostIPC and shareProcessNamespace"),
+    "shared-processes": Bad(of_pod(shareProcessNamespace=True), "hostNetwork, hostPID, hostIPC and"),
+    "dns": Bad(of_pod(dnsPolicy="Default"), "dnsPolicy must be None"),
+    "resolver": Bad(of_pod(dnsConfig={"nameservers": ["192.0.2.1"]}), "dnsPolicy must be None"),
+    "host-aliases": Bad(of_pod(hostAliases=[{"ip": "192.0.2.1", "hostnames": ["a"]}]), "dnsPolicy must be None"),
+    "restart": Bad(of_pod(restartPolicy="OnFailure"), "restartPolicy must be Never"),
+    "no-deadline": Bad(without("activeDeadlineSeconds"), "activeDeadlineSeconds must be set"),
+    "late-deadline": Bad(of_pod(activeDeadlineSeconds=571), "activeDeadlineSeconds must be set"),
+    "node": Bad(of_pod(nodeName="any"), "nodeName must be absent"),
+    "runtime-class": Bad(of_pod(runtimeClassName="any"), "runtimeClassName must be absent", ("Job",)),
+    "priority": Bad(of_pod(priorityClassName="any"), "priorityClassName must be absent", ("Job",)),
+    "system-priority": Bad(of_pod(priorityClassName="system-node-critical"), "priorityClassName must be absent"),
+    "device": Bad(of_pod(resourceClaims=[{"name": "a", "resourceClaimName": "a"}]), "resourceClaims must be absent"),
+    "image": Bad(of_strategy(image="other:1"), "container strategy: the image must be the one"),
+    "evaluator-image": Bad(of_evaluate(image="other:1"), "container evaluate: the image must be the one"),
+    "command": Bad(of_evaluate(command=["python3", "-c", "pass"]), "command must be the step's own"),
+    "no-command": Bad(lambda pod: evaluate(pod).pop("command"), "command must be the step's own"),
+    "arguments": Bad(of_evaluate(args=["--any"]), "without args and workingDir"),
+    "folder": Bad(of_evaluate(workingDir="/out"), "without args and workingDir"),
+    "container-may-be-root": Bad(of_security(runAsNonRoot=False), "container strategy: must runAsNonRoot"),
+    "evaluators-user": Bad(of_security(runAsUser=2000), "container strategy: must runAsNonRoot"),
+    "evaluators-group": Bad(of_security(runAsGroup=2000), "container strategy: must runAsNonRoot"),
+    "privileged": Bad(of_security(privileged=True, allowPrivilegeEscalation=True), "privileged must be false"),
+    "escalation": Bad(of_security(allowPrivilegeEscalation=True), "allowPrivilegeEscalation must be false"),
+    "writable-root": Bad(of_security(readOnlyRootFilesystem=False), "readOnlyRootFilesystem must be true"),
+    "capability": Bad(of_security(capabilities={"drop": ["ALL"], "add": ["NET_RAW"]}), "must drop ALL and add none"),
+    "capabilities-kept": Bad(of_security(capabilities={"drop": ["NET_RAW"]}), "must drop ALL and add none"),
+    "no-limits": Bad(of_strategy(resources={}), "limits of cpu and memory must be set"),
+    "no-memory-limit": Bad(of_limits(cpu="1"), "limits of cpu and memory must be set"),
+    "too-much-cpu": Bad(of_limits(cpu="1001", memory="1Gi"), "not above the sandbox configuration's"),
+    "too-much-memory": Bad(of_limits(cpu="1", memory="2049Mi"), "not above the sandbox configuration's"),
+    "gpu": Bad(of_limits(cpu="1", memory="1Gi", **{"example.com/gpu": "1"}), "and of nothing else"),
+    "port": Bad(of_evaluate(ports=[{"containerPort": 80}]), "ports and hostPorts must be absent"),
+    "host-port": Bad(of_evaluate(ports=[{"containerPort": 80, "hostPort": 80}]), "ports and hostPorts must be absent"),
+    "hook": Bad(of_evaluate(lifecycle={"preStop": COMMAND}), "lifecycle hooks and probes must be absent"),
+    "liveness": Bad(of_evaluate(livenessProbe=COMMAND), "lifecycle hooks and probes must be absent"),
+    "readiness": Bad(of_evaluate(readinessProbe=COMMAND), "lifecycle hooks and probes must be absent"),
+    "startup": Bad(of_evaluate(startupProbe=COMMAND), "lifecycle hooks and probes must be absent"),
+    "preload": Bad(variable(name="LD_PRELOAD", value="/out/a.so"), "env must be the step's own"),
+    "changed-variable": Bad(variable(name="HOME", value="/out"), "env must be the step's own"),
+    "secret-variable": Bad(variable(name="FINLAB_NONCE", valueFrom=SECRET), "env must be the step's own"),
+    "secret-variables": Bad(of_evaluate(envFrom=[{"secretRef": {"name": "any"}}]), "env must be the step's own"),
+    "stdin": Bad(of_evaluate(stdin=True), "stdin and tty must be false"),
+    "terminal": Bad(of_evaluate(tty=True), "stdin and tty must be false"),
+    "verdict-from-the-strategy": Bad(of_evaluate(terminationMessagePath="/out/a"), "the verdict leaves by them"),
+    "verdict-from-the-log": Bad(
+        of_evaluate(terminationMessagePolicy="FallbackToLogsOnError"), "the verdict leaves by them"
+    ),
+    "evaluator-writes": Bad(mount("/out", readOnly=False), "container evaluate: volumeMounts must be the step's own"),
+    "evaluator-sees-the-source": Bad(mount("/data", name="source"), "volumeMounts must be the step's own"),
+    "mounted-elsewhere": Bad(mount("/inputs", mountPath="/opt"), "volumeMounts must be the step's own"),
+    "mounted-in-part": Bad(mount("/out", subPath="a"), "volumeMounts must be the step's own"),
+    "host-path": Bad(source(hostPath={"path": "/"}), "volume source: volumes must be those of a run"),
+    "secret": Bad(source(secret={"secretName": "any"}), "volume source: volumes must be those of a run"),
+    "projected": Bad(
+        source(projected={"sources": [{"serviceAccountToken": {"path": "token"}}]}),
+        "volume source: volumes must be those of a run",
+    ),
+    "writable-claim": Bad(
+        source(persistentVolumeClaim={"claimName": "any"}), "volume source: volumes must be those of a run"
+    ),
+    "positions-from-elsewhere": Bad(
+        lambda pod: volume(pod, "out").update(emptyDir=None, configMap={"name": "any"}),
+        "volumes must be those of a run",
+    ),
+    "another-volume": Bad(
+        lambda pod: pod["volumes"].append({"name": "any", "emptyDir": {}}), "volume any: volumes must be those of a run"
+    ),
+    "too-much-room": Bad(
+        lambda pod: volume(pod, "tmp")["emptyDir"].update(sizeLimit="1025Mi"), "volume tmp: sizeLimit must be set"
+    ),
+    "room-without-end": Bad(
+        lambda pod: volume(pod, "data")["emptyDir"].pop("sizeLimit"), "volume data: sizeLimit must be set"
+    ),
+    "positions-on-disk": Bad(
+        lambda pod: volume(pod, "out")["emptyDir"].pop("medium"), "volume out: sizeLimit must be set"
+    ),
+}
+
+
+@pytest.mark.parametrize("case", [name for name, bad in BAD.items() if "Job" in bad.on])
+def test_a_job_of_another_shape_is_refused(place: Place, case: str) -> None:
+    """Even the operator's own, with the reason; so a stolen token of the operator starts nothing else."""
+    manifest = place.job()
+    BAD[case].change(manifest["spec"]["template"]["spec"])
+    with pytest.raises(RefusedError, match=re.escape(BAD[case].said)) as refused:
+        place.operator.create(manifest, dry_run=True)
+    assert refused.value.code == 403
+    assert f"finlab-sandbox-jobs-{place.suffix}" in refused.value.message
+
+
+@pytest.mark.parametrize("case", [name for name, bad in BAD.items() if "Pod" in bad.on])
+def test_a_pod_of_another_shape_is_refused(place: Place, case: str) -> None:
+    """Even the job controller's, whatever Job it comes from."""
+    manifest = place.pod()
+    BAD[case].change(manifest["spec"])
+    with pytest.raises(RefusedError, match=re.escape(BAD[case].said)) as refused:
+        place.controller.create(manifest, dry_run=True)
+    assert refused.value.code == 403
+    assert f"finlab-sandbox-pods-{place.suffix}" in refused.value.message
+
+
+ELSEWHERE = {
+    "only system:serviceaccount:": "the tests of makers",
+    "labels and hashes of a run's pod stay": "test_a_pod_cannot_leave_its_walls",
+    "a Job and its pods must carry": "test_a_jobs_pods_cannot_go_without_labels",
+    "must own it": "test_what_no_run_owns_is_refused",
+    "ephemeralContainers must be absent": "test_nobody_debugs_a_pod_of_a_run",
+}
+
+
+@pytest.mark.parametrize("policy", ["jobs", "pods"])
+def test_every_clause_has_its_case(policy: str) -> None:
+    """No word of a policy is without a test that shows it."""
+    shown = [bad.said.partition(": ")[2] or bad.said for bad in BAD.values()] + list(ELSEWHERE)
+    assert [each for each in messages(policy) if not any(said in each for said in shown)] == []
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_the_operators_job_and_its_pod_are_let_in(place: Place, dataset: str) -> None:
+    """Whatever the source of the data."""
+    place.operator.create(place.job(dataset), dry_run=True)
+    place.controller.create(place.pod(dataset), dry_run=True)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(spec=specs)
+def test_the_job_of_any_run_is_let_in(place: Place, spec: Manifest) -> None:
+    """No spec that the schema takes makes a Job that the policies do not."""
+    manifest = job_of(make_run(namespace=place.namespace, **spec))
+    place.operator.create(manifest, dry_run=True)
+    place.controller.create(pod_of(manifest), dry_run=True)
+
+
+def test_a_job_lives_and_goes_under_the_policies(place: Place) -> None:
+    """The job controller makes its pod, the scheduler says why it waits, and the garbage collector removes both."""
+    owner = place.admin.create(strategy_run("lives", place.namespace, kind=place.runs))
+    made = place.operator.create(job_of(StrategyRun.parse(owner)))
+    name = made["metadata"]["name"]
+    pod = _wait_pod(place, name)
+    wait_until(
+        "the scheduler wrote its status",
+        lambda: place.admin.get(POD, pod["metadata"]["name"], place.namespace).get("status", {}).get("conditions"),
+        bool,
+    )
+    place.admin.delete(place.runs, "lives", place.namespace)
+    for kind, each in ((JOB, name), (POD, pod["metadata"]["name"])):
+        wait_until(
+            f"{kind.kind} is gone",
+            lambda kind=kind, each=each: place.admin.find(kind, each, place.namespace),  # type: ignore[misc]
+            lambda found: found is None,
+            seconds=90,
+        )
+
+
+def _wait_pod(place: Place, job_name: str) -> Manifest:
+    found = wait_until(
+        f"the pod of {job_name}",
+        lambda: place.admin.list(POD, place.namespace, labels=f"batch.kubernetes.io/job-name={job_name}"),
+        bool,
+    )
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def living(place: Place) -> tuple[Manifest, Manifest]:
+    """A Job and its pod that no node has room for."""
+    owner = place.admin.create(strategy_run("living", place.namespace, kind=place.runs))
+    made = place.operator.create(job_of(StrategyRun.parse(owner)))
+    return made, _wait_pod(place, made["metadata"]["name"])
+
+
+@pytest.mark.parametrize("who", ["tenant", "admin"])
+def test_only_the_operator_makes_jobs_of_runs(place: Place, who: str) -> None:
+    """With our labels on the Job, or on its pods alone."""
+    for change in (None, "managed", "template"):
+        manifest = place.job()
+        if change == "managed":
+            del manifest["metadata"]["labels"][naming.RUN_UID_LABEL]
+        elif change == "template":
+            manifest["metadata"]["labels"] = {}
+        with pytest.raises(RefusedError, match="makes or changes Jobs of runs"):
+            getattr(place, who).create(manifest, dry_run=True)
+
+
+@pytest.mark.parametrize("who", ["tenant", "admin", "operator"])
+def test_only_the_job_controller_makes_pods_of_runs(place: Place, who: str) -> None:
+    """A pod that says it is a run's, and is not a Job's, is not let in."""
+    with pytest.raises(RefusedError, match="makes pods of runs"):
+        getattr(place, who).create(place.pod(), dry_run=True)
+
+
+@pytest.mark.parametrize("kind", ["Job", "Pod"])
+def test_what_no_run_owns_is_refused(place: Place, kind: str) -> None:
+    """It would stay when the run goes."""
+    client, manifest = (place.operator, place.job()) if kind == "Job" else (place.controller, place.pod())
+    del manifest["metadata"]["ownerReferences"]
+    with pytest.raises(RefusedError, match="must own it"):
+        client.create(manifest, dry_run=True)
+
+
+@pytest.mark.parametrize("label", [naming.RUN_UID_LABEL, naming.MANAGED_BY_LABEL, naming.COMPONENT_LABEL])
+def test_a_jobs_pods_cannot_go_without_labels(place: Place, label: str) -> None:
+    """The deny-all policy finds them by these."""
+    manifest = place.job()
+    manifest["spec"]["template"]["metadata"]["labels"] = {**manifest["metadata"]["labels"]}
+    del manifest["spec"]["template"]["metadata"]["labels"][label]
+    with pytest.raises(RefusedError, match="must carry the same labels"):
+        place.operator.create(manifest, dry_run=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"metadata": {"labels": {naming.MANAGED_BY_LABEL: None}}},
+        {"metadata": {"labels": {naming.RUN_UID_LABEL: "another"}}},
+        {"spec": {"suspend": True}},
+        {"spec": {"activeDeadlineSeconds": 100_000}},
+    ],
+    ids=["label", "run", "suspend", "deadline"],
+)
+def test_nobody_else_changes_a_job(place: Place, living: tuple[Manifest, Manifest], change: Manifest) -> None:
+    """Neither its labels nor its spec."""
+    with pytest.raises(RefusedError, match="makes or changes Jobs of runs"):
+        place.tenant.merge(JOB, living[0]["metadata"]["name"], place.namespace, change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": {naming.MANAGED_BY_LABEL: None}},
+        {"labels": {naming.RUN_UID_LABEL: None}},
+        {"annotations": {f"{GROUP}/code-sha256": "0"}},
+    ],
+    ids=["label", "run", "hash"],
+)
+def test_a_pod_cannot_leave_its_walls(place: Place, living: tuple[Manifest, Manifest], change: Manifest) -> None:
+    """Without its labels the network policy would no longer hold it."""
+    with pytest.raises(RefusedError, match="labels and hashes of a run's pod stay"):
+        place.tenant.merge(POD, living[1]["metadata"]["name"], place.namespace, {"metadata": change})
+
+
+def test_the_image_of_a_pod_cannot_be_exchanged(place: Place, living: tuple[Manifest, Manifest]) -> None:
+    """Kubernetes allows that change, while it waits for instance."""
+    containers = [each | {"image": "other:1"} for each in living[1]["spec"]["containers"]]
+    with pytest.raises(RefusedError, match="the image must be the one"):
+        place.tenant.merge(POD, living[1]["metadata"]["name"], place.namespace, {"spec": {"containers": containers}})
+
+
+def test_limits_of_a_pod_cannot_be_raised(place: Place, living: tuple[Manifest, Manifest]) -> None:
+    """By the subresource that is there for it."""
+    containers = copy.deepcopy(living[1]["spec"]["containers"])
+    for amounts in containers[0]["resources"].values():
+        amounts["cpu"] = "1001"
+    with pytest.raises(RefusedError, match="not above the sandbox configuration's"):
+        place.tenant.merge(
+            POD,
+            living[1]["metadata"]["name"],
+            place.namespace,
+            {"spec": {"containers": containers}},
+            subresource="resize",
+        )
+
+
+@pytest.mark.parametrize("who", ["tenant", "admin"])
+def test_nobody_debugs_a_pod_of_a_run(place: Place, living: tuple[Manifest, Manifest], who: str) -> None:
+    """An ephemeral container would run beside the evaluator."""
+    change = {"spec": {"ephemeralContainers": [{"name": "debug", "image": "any"}]}}
+    name = living[1]["metadata"]["name"]
+    with pytest.raises(RefusedError, match="ephemeralContainers must be absent"):
+        getattr(place, who).merge(POD, name, place.namespace, change, subresource="ephemeralcontainers")
+
+
+def test_what_is_not_ours_of_a_pod_may_change(place: Place, living: tuple[Manifest, Manifest]) -> None:
+    """Controllers and network plugins write labels and annotations of their own."""
+    change = {"metadata": {"labels": {"example.com/any": "a"}, "annotations": {"example.com/any": "a"}}}
+    place.tenant.merge(POD, living[1]["metadata"]["name"], place.namespace, change)
+
+
+@pytest.mark.parametrize("subresource", ["exec", "attach", "portforward"])
+def test_nobody_enters_the_pod_of_a_run(place: Place, living: tuple[Manifest, Manifest], subresource: str) -> None:
+    """Who is inside the evaluator could write the verdict; other pods are none of ours."""
+    for name, expected in ((living[1]["metadata"]["name"], "nobody enters"), ("web-7ccbc8694c-9w2mg", "not found")):
+        path = f"/api/v1/namespaces/{place.namespace}/pods/{name}/{subresource}"
+        with pytest.raises(RefusedError, match=expected):
+            place.tenant.request("POST", path, {"command": "id", "stdout": "true"})
+
+
+@pytest.mark.parametrize("made", ["snapshot", "report"])
+def test_only_the_operator_makes_config_maps_of_runs(place: Place, made: str) -> None:
+    """A tenant's ConfigMap cannot pass for a snapshot or a report, and its own are its own."""
+    run = make_run(namespace=place.namespace)
+    manifest = snapshot(run, _inputs(run)) if made == "snapshot" else report(run, "0", b"any")
+    place.operator.create(manifest, dry_run=True)
+    for client in (place.tenant, place.admin):
+        with pytest.raises(RefusedError, match="makes or changes snapshots and reports of runs"):
+            client.create(manifest, dry_run=True)
+    place.tenant.create(manifest | {"metadata": {"name": "own", "namespace": place.namespace}}, dry_run=True)
+
+
+def test_only_the_operator_changes_config_maps_of_runs(place: Place) -> None:
+    """Taking the label away is a change too; deleting is not held back, and changes no verdict."""
+    owner = StrategyRun.parse(place.admin.create(strategy_run("kept", place.namespace, kind=place.runs)))
+    name = place.operator.create(snapshot(owner, _inputs(owner)))["metadata"]["name"]
+    with pytest.raises(RefusedError, match="makes or changes snapshots and reports of runs"):
+        place.tenant.merge(CONFIG_MAP, name, place.namespace, {"metadata": {"labels": {naming.RUN_UID_LABEL: None}}})
+    place.tenant.delete(CONFIG_MAP, name, place.namespace)
+
+
+def test_only_the_operator_writes_the_status(place: Place) -> None:
+    """RBAC aside: even an administrator of the cluster does not write a verdict."""
+    place.admin.create(strategy_run("judged", place.namespace, kind=place.runs))
+    for client in (place.tenant, place.admin):
+        with pytest.raises(RefusedError, match="writes the status of runs"):
+            client.merge(place.runs, "judged", place.namespace, STATUS, subresource="status")
+    place.operator.merge(place.runs, "judged", place.namespace, STATUS, subresource="status")
+
+
+@pytest.fixture
+def configured(place: Place) -> Iterator[Callable[[str], None]]:
+    """Write the configuration that the policies read, and put it back."""
+
+    def write(text: str) -> None:
+        change = {"data": {CONFIG_KEY: text}}
+        place.admin.merge(CONFIG_MAP, CONFIG_NAME, place.namespace, change)
+
+    yield write
+    write(CONFIGURATION)
+    wait_let_in(place)
+
+
+@pytest.mark.parametrize("flow", [False, None], ids=["block", "flow"])
+def test_the_configuration_may_be_written_in_either_style(
+    place: Place, configured: Callable[[str], None], flow: bool | None
+) -> None:
+    """The next request is held to what it says now, be it quoted, sorted, in one line or in many."""
+    other = SANDBOX.model_copy(update={"image": "registry.example:5000/team/sandbox@sha256:" + "a" * 64, "out": "63Mi"})
+    configured(yaml.safe_dump(other.document(), default_flow_style=flow))
+    manifest = job_of(make_run(namespace=place.namespace), other)
+    wait_until("it holds", lambda: refusal(lambda: place.operator.create(manifest, dry_run=True)), _nothing)
+    assert "the image must be the one" in refusal(lambda: place.operator.create(place.job(), dry_run=True))
+
+
+@pytest.mark.parametrize("policy", ["Background", "Foreground", "Orphan"])
+def test_what_was_made_before_a_change_goes_however_it_is_deleted(
+    place: Place, configured: Callable[[str], None], policy: str
+) -> None:
+    """Controllers take their finalizers and owners off pods and Jobs that today would be refused."""
+    owner = place.admin.create(strategy_run(f"old-{policy.lower()}", place.namespace, kind=place.runs))
+    name = place.operator.create(job_of(StrategyRun.parse(owner)))["metadata"]["name"]
+    pod = _wait_pod(place, name)["metadata"]["name"]
+    configured("")
+    wait_until("it holds", lambda: refusal(lambda: place.operator.create(place.job(), dry_run=True)), bool)
+    path = f"/apis/batch/v1/namespaces/{place.namespace}/jobs/{name}"
+    place.tenant.request("DELETE", path, {"propagationPolicy": policy})
+    wait_until("the Job is gone", lambda: place.admin.find(JOB, name, place.namespace), lambda found: found is None)
+    if policy == "Orphan":
+        place.tenant.delete(POD, pod, place.namespace)
+    wait_until("the pod is gone", lambda: place.admin.find(POD, pod, place.namespace), lambda found: found is None)
+
+
+def test_without_a_configuration_nothing_runs(place: Place, configured: Callable[[str], None]) -> None:
+    """What cannot be read is not guessed."""
+    configured("")
+    wait_until("it holds", lambda: refusal(lambda: place.operator.create(place.job(), dry_run=True)), bool)
+
+
+def test_a_namespace_can_be_switched_off(place: Place) -> None:
+    """By a label that only who administers the cluster can give: to look into a failure, or for tests."""
+    manifest = place.job()
+    manifest["metadata"]["namespace"] = place.exempt
+    manifest["spec"]["template"]["spec"]["dnsPolicy"] = "Default"
+    place.admin.create(manifest, dry_run=True)
+
+
+def test_other_jobs_are_none_of_ours(place: Place) -> None:
+    """Without our labels everything is as before."""
+    manifest = place.job()
+    manifest["metadata"]["labels"] = {}
+    manifest["spec"]["template"]["metadata"]["labels"] = {}
+    place.tenant.create(manifest, dry_run=True)
+
+
+def test_policies_fail_closed_and_type_check(place: Place) -> None:
+    """An error refuses, a missing configuration refuses, and no expression names a field that is not there."""
+    for document in policies():
+        spec = document["spec"]
+        if document["kind"] == POLICY.kind:
+            assert spec["failurePolicy"] == "Fail"
+            continue
+        assert spec["validationActions"] == ["Deny"]
+        assert spec.get("paramRef", {"parameterNotFoundAction": "Deny"})["parameterNotFoundAction"] == "Deny"
+        name = f"{document['metadata']['name']}-{place.suffix}"
+        checked = wait_until(
+            f"{name} is type-checked",
+            lambda name=name: place.admin.get(POLICY, name).get("status", {}),  # type: ignore[misc]
+            lambda status: status.get("observedGeneration"),
+        )
+        assert checked.get("typeChecking", {}).get("expressionWarnings", []) == []
+
+
+def test_the_manifests_name_the_operators_account_and_its_configuration(cluster: Cluster) -> None:
+    """What is deployed together fits together: the policies read the file that the operator reads."""
+    documents = list(yaml.safe_load_all(cluster.kubectl("kustomize", str(CHECKOUT / "manifests" / "base"))))
+    (account,) = [each["metadata"] for each in documents if each["kind"] == "ServiceAccount"]
+    assert f"system:serviceaccount:{account['namespace']}:{account['name']}" == OPERATOR_ACCOUNT
+    configuration = (CHECKOUT / "config" / CONFIG_KEY).read_text(encoding="utf-8")
+    (param,) = [each for each in documents if each["metadata"]["name"] == CONFIG_NAME]
+    assert param["data"] == {CONFIG_KEY: configuration}
+    deployed = {(each["kind"], each["metadata"]["name"]) for each in documents}
+    assert {(each["kind"], each["metadata"]["name"]) for each in policies()} <= deployed
+    for binding in (each for each in documents if "paramRef" in each.get("spec", {})):
+        found = binding["spec"]["paramRef"]
+        assert (found["namespace"], found["name"]) == (param["metadata"]["namespace"], CONFIG_NAME)
+
+
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted", SWITCH_LABEL: SWITCHED_OFF}
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_pods_of_runs_are_admitted_where_pod_security_is_restricted(
+    cluster: Cluster, namespace: str, dataset: str
+) -> None:
+    """The strictest of Kubernetes' own standards, for every source of data."""
+    cluster.merge(NAMESPACE, namespace, None, {"metadata": {"labels": RESTRICTED}})
+    manifest = pod_of(job_of(make_run(namespace=namespace, datasets=[{"name": "prices", **DATASETS[dataset]}])))
+    privileged = copy.deepcopy(manifest)
+    privileged["spec"]["securityContext"]["seccompProfile"] = {"type": "Unconfined"}
+    wait_until(
+        "Pod Security is enforced",
+        lambda: refusal(lambda: cluster.create(privileged, dry_run=True)),
+        lambda said: "violates PodSecurity" in said,
+    )
+    cluster.create(manifest, dry_run=True)
