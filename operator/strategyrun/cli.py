@@ -1,6 +1,9 @@
-"""The command line: `strategyrun operator` in a pod or from a checkout, `strategyrun generate` for developers."""
+"""The command line: `operator` in a pod or from a checkout, `report` for users, `generate` for developers."""
 
 import logging
+import os
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +12,10 @@ import typer
 from strategyrun.adapters.generate import write_generated
 from strategyrun.adapters.kopf_source import run_operator
 from strategyrun.adapters.kube import NoClusterError
+from strategyrun.adapters.reports import NotReadError, fetch
 from strategyrun.adapters.settings import InvalidSettingsError, load_settings
+from strategyrun.reporting.rendering import CannotRenderError, Form, Material, render
+from strategyrun.reporting.text import render_text
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -29,6 +35,35 @@ def operator(
     except (InvalidSettingsError, NoClusterError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
+
+
+@app.command()
+def report(
+    name: Annotated[str, typer.Argument(help="Name of the StrategyRun.")],
+    namespace: Annotated[
+        str | None,
+        typer.Option("--namespace", "-n", help="Its namespace; by default that of the kubeconfig's context."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="File to write: .txt, .png or .html. Else text to the terminal."),
+    ] = None,
+) -> None:
+    """Show a run: its numbers, equity, trades and provenance, or why it failed."""
+    try:
+        form = Form.of(output) if output else None
+        found = fetch(name, namespace)
+        material = Material.read(found.run, found.report, found.absent)
+        if output and form:
+            output.write_bytes(render(material, form))
+            return
+    except (NoClusterError, NotReadError, CannotRenderError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    text = render_text(material, width=shutil.get_terminal_size().columns, colour=colour)
+    encoding = sys.stdout.encoding or "utf-8"
+    typer.echo(text.encode(encoding, errors="replace").decode(encoding), nl=False)
 
 
 @app.command()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from strategyrun.domain.observation import JobObservation, PodObservation, controller_of, observe_job, observe_pod
-from strategyrun.domain.reconcile import Seen, Vetted
+from strategyrun.domain.reconcile import Kept, Seen, Vetted
 from strategyrun.domain.strategyrun import KIND, StrategyRun
 
 Key = str
@@ -39,6 +39,7 @@ class Sight:
     gone: set[str] = field(default_factory=set)
     podless: set[str] = field(default_factory=set)
     vetted: Vetted | None = None
+    kept: Kept | None = None
     refused: str | None = None
 
     @property
@@ -169,5 +170,6 @@ class Cache:
             nonce=nonce,
             gone=frozenset(sight.gone),
             podless=frozenset(sight.podless),
+            kept=sight.kept,
             refused=sight.refused,
         )

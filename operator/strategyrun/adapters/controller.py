@@ -5,6 +5,7 @@ import base64
 import logging
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,6 +29,8 @@ from strategyrun.adapters.vetting import Vetter
 from strategyrun.adapters.workqueue import WorkQueue
 from strategyrun.domain import naming
 from strategyrun.domain.inputs import inputs_hash
+from strategyrun.domain.job import EVALUATE_CONTAINER
+from strategyrun.domain.job import report as build_report
 from strategyrun.domain.model import complaint
 from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.reconcile import (
@@ -35,14 +38,19 @@ from strategyrun.domain.reconcile import (
     ConfirmJob,
     Create,
     DeleteJob,
+    DeleteReport,
     DeleteSnapshot,
     FindPod,
+    KeepReport,
+    Kept,
     Reconciler,
     Vet,
     Vetted,
 )
+from strategyrun.domain.report import LOG_LIMIT_BYTES, InvalidReportError, full_report
 from strategyrun.domain.slots import Slots
-from strategyrun.domain.strategyrun import KIND, StrategyRun, StrategyRunStatus
+from strategyrun.domain.strategyrun import KIND, ReportReference, StrategyRun, StrategyRunStatus
+from strategyrun.domain.verdict import Fault
 
 WORKERS = 16
 SWEEP_SECONDS = 60.0
@@ -274,7 +282,23 @@ class Controller:
                 if job_uid not in {self._cache.put_pod(body)[1].job_uid async for body in pods}:
                     sight.podless.add(job_uid)
                 self._queue.add(key)
+            case KeepReport():
+                sight.kept = await self._keep(run, act)
+                self._queue.add(key)
+            case DeleteReport(name):
+                await self._kube.delete(CONFIG_MAPS, run.namespace, name)
         return True
+
+    async def _keep(self, run: StrategyRun, act: KeepReport) -> Kept:
+        """Keep the full report, or say why it cannot be had: an answer does not wait for it."""
+        try:
+            text = await self._kube.log(run.namespace, act.pod_name, EVALUATE_CONTAINER, limit_bytes=LOG_LIMIT_BYTES)
+            manifest = build_report(run, act.sha256, full_report(text, act.sha256))
+            with suppress(ExistsError):  # named by its content
+                await self._kube.create(manifest)
+        except (*TROUBLE, InvalidReportError) as error:
+            return Kept(act.job_uid, lost=f"the full report could not be kept: {error}")
+        return Kept(act.job_uid, ReportReference(config_map=manifest["metadata"]["name"], sha256=act.sha256))
 
     async def _create(self, run: StrategyRun, manifest: dict[str, Any]) -> bool:
         """POST an object, or take the one that has its name; after a refusal nothing may follow."""
@@ -301,8 +325,17 @@ class Controller:
         try:
             code = await self._source(run)
         except LookupError as missing:
-            return Vetted(wanted, asked_at, missing=str(missing))
-        return Vetted(wanted, asked_at, code=code, flaws=await self._vetter.vet(code))
+            return Vetted(wanted, asked_at, missing=Fault(Reason.SOURCE_MISSING, str(missing)))
+        if missing_data := await self._missing_data(run):
+            return Vetted(wanted, asked_at, missing=Fault(Reason.DATA_MISSING, missing_data))
+        return Vetted(wanted, asked_at, code=code, reading=await self._vetter.vet(code))
+
+    async def _missing_data(self, run: StrategyRun) -> str | None:
+        """Return what of the dataset is not there, where the API server can tell; a pod would wait for it in vain."""
+        reference = run.spec.datasets[0].config_map_ref
+        if reference is None or await self._kube.get(CONFIG_MAPS, run.namespace, reference.name, metadata_only=True):
+            return None
+        return f"there is no ConfigMap {reference.name} in namespace {run.namespace}"
 
     async def _source(self, run: StrategyRun) -> bytes:
         """Return the source; raises LookupError saying what is missing."""

@@ -7,6 +7,7 @@ import yaml
 
 from strategyrun.domain.crd import crd
 from strategyrun.domain.outcomes import FAILURES
+from strategyrun.domain.policies import policies
 from strategyrun.domain.strategyrun import FailureClass
 
 _HEADER = "# Generated from operator/strategyrun/domain by `make generate`; edit the models there.\n"
@@ -18,6 +19,7 @@ def generated_files() -> dict[Path, str]:
     return {
         Path("crds", f"{definition['metadata']['name']}.yaml"): _HEADER + _yaml(definition),
         Path("docs", "outcomes.md"): _outcomes(),
+        Path("manifests", "policies", "policies.yaml"): _HEADER + "---\n".join(map(_yaml, policies())),
     }
 
 

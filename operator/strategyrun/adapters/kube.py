@@ -158,12 +158,25 @@ class Kube:
             if not token:
                 return
 
-    async def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any] | None:
+    async def get(
+        self, resource: Resource, namespace: str, name: str, *, metadata_only: bool = False
+    ) -> dict[str, Any] | None:
         """Read one object from the API server itself; None where there is none."""
+        accept = "application/json"
+        if metadata_only:
+            accept += ";as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
         try:
-            return await self.send("GET", resource.path(namespace, name))
+            return await self.send("GET", resource.path(namespace, name), accept=accept)
         except NotFoundError:
             return None
+
+    async def log(self, namespace: str, pod: str, container: str, *, limit_bytes: int) -> bytes:
+        """Read the beginning of what a container printed.
+
+        Raises NotFoundError where the pod is gone, ApiError where its node has no log of it.
+        """
+        query = {"container": container, "limitBytes": limit_bytes}
+        return await self.exchange("GET", f"{PODS.path(namespace, pod)}/log", query=query, accept="*/*")
 
     async def create(self, manifest: dict[str, Any]) -> dict[str, Any]:
         """POST an object and return it as stored.
@@ -174,9 +187,11 @@ class Kube:
         query = {"fieldManager": FIELD_MANAGER}
         return await self.send("POST", resource.path(manifest["metadata"]["namespace"]), query=query, body=manifest)
 
-    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str) -> None:
+    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str | None = None) -> None:
         """Delete an object and what it owns, if it still is the one with that uid; absence is success."""
-        body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        body: dict[str, Any] = {"propagationPolicy": "Background"}
+        if uid:
+            body["preconditions"] = {"uid": uid}
         try:
             await self.send("DELETE", resource.path(namespace, name), body=body)
         except (NotFoundError, ConflictError):
@@ -206,6 +221,21 @@ class Kube:
 
         Raises ApiError, by its meaning, where the API server says no, and the rest of TROUBLE where it says nothing.
         """
+        answer = await self.exchange(method, path, query=query, body=body, content=content, accept=accept)
+        document: dict[str, Any] = json.loads(answer)
+        return document
+
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, Any] | None = None,
+        body: dict[str, Any] | None = None,
+        content: str = "application/json",
+        accept: str = "application/json",
+    ) -> bytes:
+        """Send one request and return the answer's bytes; raises as `send` does."""
         parameters = [(key, value) for key, value in (query or {}).items() if value != ""]
         request = await self._api.param_serialize(
             method,
@@ -216,11 +246,10 @@ class Kube:
             auth_settings=["BearerToken"],
         )
         response = await self._api.call_api(*request, _request_timeout=_TIMEOUT)
-        content_bytes = await response.read()  # type: ignore[no-untyped-call]
+        answer: bytes = await response.read()  # type: ignore[no-untyped-call]
         if response.status >= 300:
-            raise _error(response.status, content_bytes)
-        document: dict[str, Any] = json.loads(content_bytes)
-        return document
+            raise _error(response.status, answer)
+        return answer
 
 
 def _error(status: int, content: bytes) -> ApiError:

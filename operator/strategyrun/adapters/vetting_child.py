@@ -1,4 +1,4 @@
-"""The limited process in which hostile source is read: source on stdin, flaws as JSON on stdout.
+"""The limited process in which hostile source is read: source on stdin, its reading as JSON on stdout.
 
 Run as a script by `adapters.vetting`, isolated and without site-packages, so that it starts fast
 and holds nothing worth stealing.
@@ -24,10 +24,10 @@ def main() -> None:
     from strategyrun.domain.vetting import SIZE_LIMIT_BYTES, too_complex, vet  # noqa: PLC0415 - path is set above
 
     try:
-        flaws = vet(sys.stdin.buffer.read(SIZE_LIMIT_BYTES + 1))
+        reading = vet(sys.stdin.buffer.read(SIZE_LIMIT_BYTES + 1))
     except MemoryError:
-        flaws = [too_complex()]
-    json.dump([dataclasses.asdict(flaw) for flaw in flaws], sys.stdout)
+        reading = too_complex()
+    json.dump(dataclasses.asdict(reading), sys.stdout)
 
 
 if __name__ == "__main__":

@@ -56,6 +56,8 @@ _COLUMNS = (
     ("Age", ".metadata.creationTimestamp", "date"),
 )
 _WIDE_COLUMNS = (
+    ("Kind", ".status.kind", "string"),
+    ("LookAheadClean", '.status.conditions[?(@.type=="LookAheadClean")].status', "string"),
     ("Node", ".status.attempts[-1:].node", "string"),
     ("Pod", ".status.attempts[-1:].podName", "string"),
     ("Message", ".status.message", "string"),
@@ -143,7 +145,7 @@ class _Translation:
                     translated[keyword] = {
                         name: self._property(each, f"{where}.{name}", name in required) for name, each in value.items()
                     }
-                case "items":
+                case "items" | "additionalProperties" if isinstance(value, dict):
                     translated[keyword] = self.translate(value, f"{where}[]")
                 case "const":
                     translated["enum"] = [value]
@@ -191,13 +193,13 @@ def _column(name: str, path: str, type_: str, *, priority: int) -> dict[str, Any
 
 
 def _as_stored(value: Any) -> Any:
-    """Copy a value, whole numbers as integers: the server stores 10.0 as 10."""
+    """Copy a value without nulls, whole numbers as integers: the server stores 10.0 as 10."""
     match value:
         case float() if value.is_integer():
             return int(value)
         case list():
             return [_as_stored(each) for each in value]
         case dict():
-            return {key: _as_stored(each) for key, each in value.items()}
+            return {key: _as_stored(each) for key, each in value.items() if each is not None}
         case _:
             return value

@@ -6,14 +6,19 @@ from typing import Any
 
 from strategyrun.domain.model import Model
 from strategyrun.domain.sandbox import Sandbox
-from strategyrun.domain.strategyrun import Dataset, StrategyRun
+from strategyrun.domain.strategyrun import Dataset, LookAheadAction, StrategyRun
+from strategyrun.domain.vetting import Kind
 
 CODE_KEY = "strategy.py"
 INPUT_KEY = "input.json"
 EVALUATION_KEY = "evaluation.json"
 PARAMS_LIMIT_BYTES = 64 * 1024
 
+DATA_PATH = "/data"
+"""Where a dataset that is not built in is laid out for reading."""
+
 _DATASETS_IN_IMAGE = "/opt/finlab/datasets"
+_SCHEMA = 2
 
 
 def canonical(value: object) -> bytes:
@@ -87,23 +92,29 @@ def timeout_seconds(run: StrategyRun, sandbox: Sandbox) -> int:
     return min(run.spec.timeout_seconds or ceiling, ceiling)
 
 
-def build_inputs(run: StrategyRun, code: bytes, sandbox: Sandbox) -> Inputs:
+def build_inputs(run: StrategyRun, code: bytes, kind: Kind, sandbox: Sandbox) -> Inputs:
     """Write the documents that harness and evaluator read (image/finlab_sandbox has the other side)."""
     dataset = _dataset(run.spec.datasets[0])
+    look_ahead = run.spec.evaluation.look_ahead
+    samples = 0 if look_ahead.action is LookAheadAction.OFF else look_ahead.samples
+    rules = run.spec.evaluation.model_dump(mode="json", by_alias=True, exclude={"look_ahead"})
     return Inputs(
         code=code,
         input=canonical(
             {
-                "schema": 1,
+                "schema": _SCHEMA,
+                "kind": kind,
                 "params": run.spec.params,
                 "dataset": dataset,
                 "timeoutSeconds": timeout_seconds(run, sandbox),
                 "codeSHA256": digest(code),
+                "lookAhead": {"samples": samples},
             }
         ),
-        evaluation=canonical({"schema": 1, "dataset": dataset, **run.spec.evaluation.document()}),
+        evaluation=canonical({"schema": _SCHEMA, "kind": kind, "dataset": dataset, **rules}),
     )
 
 
 def _dataset(dataset: Dataset) -> dict[str, Any]:
-    return {"name": dataset.name, "path": f"{_DATASETS_IN_IMAGE}/{dataset.builtin}"}
+    path = f"{_DATASETS_IN_IMAGE}/{dataset.builtin}" if dataset.builtin else DATA_PATH
+    return {"name": dataset.name, "path": path}

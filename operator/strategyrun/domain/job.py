@@ -1,22 +1,27 @@
-"""The manifests of one attempt: the snapshot of its inputs, and the Job with its two steps."""
+"""The manifests of one attempt: the snapshot of its inputs, the Job with its steps, the report that stays."""
 
+import base64
 from typing import Any
 
 from strategyrun.domain import naming
 from strategyrun.domain.hardening import (
+    DATASET_UID,
     EVALUATE_UID,
     STRATEGY_UID,
     container_isolation,
     environment,
     pod_isolation,
 )
-from strategyrun.domain.inputs import CODE_KEY, EVALUATION_KEY, INPUT_KEY, Inputs, timeout_seconds
+from strategyrun.domain.inputs import CODE_KEY, DATA_PATH, EVALUATION_KEY, INPUT_KEY, Inputs, timeout_seconds
 from strategyrun.domain.sandbox import Sandbox, SeccompProfile
-from strategyrun.domain.strategyrun import GROUP, StrategyRun
+from strategyrun.domain.strategyrun import GROUP, Dataset, StrategyRun
 
+REPORT_KEY = "report.json.gz"
+DATASET_CONTAINER = "dataset"
 STRATEGY_CONTAINER = "strategy"
 EVALUATE_CONTAINER = "evaluate"
 NONCE_VARIABLE = "FINLAB_NONCE"
+DATASET_PATH_VARIABLE = "FINLAB_DATASET_PATH"
 PINNED_ANNOTATIONS = {name: f"{GROUP}/{name}-sha256" for name in ("code", "input", "evaluation")}
 """Where the Job's immutable pod template says what the evaluator must have read."""
 
@@ -37,6 +42,22 @@ def snapshot(run: StrategyRun, inputs: Inputs) -> dict[str, Any]:
     }
 
 
+def report(run: StrategyRun, content_hash: str, content: bytes) -> dict[str, Any]:
+    """Build the immutable ConfigMap that keeps the full report as long as the run lives."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": naming.report_name(run, content_hash),
+            "namespace": run.namespace,
+            "labels": naming.labels(run, "report"),
+            "ownerReferences": [naming.owner_reference(run)],
+        },
+        "immutable": True,
+        "binaryData": {REPORT_KEY: base64.b64encode(content).decode()},
+    }
+
+
 def job(
     run: StrategyRun,
     *,
@@ -49,12 +70,17 @@ def job(
 ) -> dict[str, Any]:
     """Build the Job: an init container runs the strategy to its end, then the main container scores it.
 
+    A dataset that is not in the image is read by an init container before: it is checked once, strategy
+    and evaluator see the same, and neither meets the source.
+
     Three clocks, each a backstop of the one before: the harness ends the strategy at its limit; the
     kubelet ends a pod whose harness does not, and keeps it readable; the Job's own deadline deletes
     pods that never came to a node.
     """
     clocks = sandbox.timeouts
-    pod_deadline = clocks.start_seconds + timeout_seconds(run, sandbox) + clocks.evaluate_seconds
+    to_start = start_seconds(run, sandbox)
+    pod_deadline = to_start + timeout_seconds(run, sandbox) + clocks.evaluate_seconds
+    dataset = run.spec.datasets[0]
     labels = naming.labels(run)
     return {
         "apiVersion": "batch/v1",
@@ -70,7 +96,7 @@ def job(
             "completions": 1,
             "backoffLimit": 0,
             "podReplacementPolicy": "Failed",
-            "activeDeadlineSeconds": clocks.start_seconds + pod_deadline,
+            "activeDeadlineSeconds": to_start + pod_deadline,
             "ttlSecondsAfterFinished": run.spec.ttl_seconds_after_finished,
             "template": {
                 "metadata": {
@@ -81,16 +107,45 @@ def job(
                     **pod_isolation(seccomp.localhost_profile),
                     "restartPolicy": "Never",
                     "activeDeadlineSeconds": pod_deadline,
-                    "initContainers": [_strategy_container(sandbox)],
-                    "containers": [_evaluate_container(sandbox, nonce)],
-                    "volumes": _volumes(naming.snapshot_name(run, inputs.content_hash), sandbox),
+                    "initContainers": [*_dataset_containers(dataset, sandbox), _strategy_container(dataset, sandbox)],
+                    "containers": [_evaluate_container(dataset, sandbox, nonce)],
+                    "volumes": [
+                        *_volumes(naming.snapshot_name(run, inputs.content_hash), sandbox),
+                        *_dataset_volumes(dataset, sandbox),
+                    ],
                 },
             },
         },
     }
 
 
-def _strategy_container(sandbox: Sandbox) -> dict[str, Any]:
+def start_seconds(run: StrategyRun, sandbox: Sandbox) -> int:
+    """Return the time from the Job's creation within which the strategy has to start."""
+    loads = run.spec.datasets[0].builtin is None
+    return sandbox.timeouts.start_seconds + (sandbox.timeouts.load_seconds if loads else 0)
+
+
+def _dataset_containers(dataset: Dataset, sandbox: Sandbox) -> list[dict[str, Any]]:
+    if dataset.builtin:
+        return []
+    return [
+        {
+            **_container(DATASET_CONTAINER, "finlab_sandbox.load", DATASET_UID, sandbox),
+            "env": [*environment(), {"name": DATASET_PATH_VARIABLE, "value": dataset.path}],
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+            "volumeMounts": [
+                {"name": "source", "mountPath": "/source", "readOnly": True},
+                {"name": "data", "mountPath": DATA_PATH},
+            ],
+        }
+    ]
+
+
+def _data_mounts(dataset: Dataset) -> list[dict[str, Any]]:
+    return [] if dataset.builtin else [{"name": "data", "mountPath": DATA_PATH, "readOnly": True}]
+
+
+def _strategy_container(dataset: Dataset, sandbox: Sandbox) -> dict[str, Any]:
     return {
         **_container(STRATEGY_CONTAINER, "finlab_sandbox.harness", STRATEGY_UID, sandbox),
         "env": environment(),
@@ -99,11 +154,12 @@ def _strategy_container(sandbox: Sandbox) -> dict[str, Any]:
             {"name": "code", "mountPath": "/code", "readOnly": True},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a mount of the pod
             {"name": "out", "mountPath": "/out"},
+            *_data_mounts(dataset),
         ],
     }
 
 
-def _evaluate_container(sandbox: Sandbox, nonce: str) -> dict[str, Any]:
+def _evaluate_container(dataset: Dataset, sandbox: Sandbox, nonce: str) -> dict[str, Any]:
     return {
         **_container(EVALUATE_CONTAINER, "finlab_sandbox.evaluate", EVALUATE_UID, sandbox),
         "env": [*environment(), {"name": NONCE_VARIABLE, "value": nonce}],
@@ -111,6 +167,7 @@ def _evaluate_container(sandbox: Sandbox, nonce: str) -> dict[str, Any]:
         "volumeMounts": [
             {"name": "inputs", "mountPath": "/inputs", "readOnly": True},
             {"name": "out", "mountPath": "/out", "readOnly": True},
+            *_data_mounts(dataset),
         ],
     }
 
@@ -135,6 +192,21 @@ def _volumes(snapshot_name: str, sandbox: Sandbox) -> list[dict[str, Any]]:
         {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": sandbox.tmp}},
         {"name": "out", "emptyDir": {"medium": "Memory", "sizeLimit": sandbox.out}},
     ]
+
+
+def _dataset_volumes(dataset: Dataset, sandbox: Sandbox) -> list[dict[str, Any]]:
+    if dataset.builtin:
+        return []
+    source: dict[str, Any] = {"name": "source"}
+    if dataset.config_map_ref:
+        # All of its keys: the loader says which there are where the one that was asked for is not.
+        source["configMap"] = {"name": dataset.config_map_ref.name, "defaultMode": 0o444}
+    elif dataset.persistent_volume_claim:
+        claim = dataset.persistent_volume_claim.claim_name
+        source["persistentVolumeClaim"] = {"claimName": claim, "readOnly": True}
+    elif dataset.image:
+        source["image"] = {"reference": dataset.image.reference, "pullPolicy": "IfNotPresent"}
+    return [source, {"name": "data", "emptyDir": {"sizeLimit": sandbox.data}}]
 
 
 def _snapshot_volume(volume: str, snapshot_name: str, *keys: str) -> dict[str, Any]:

@@ -11,7 +11,8 @@ RUN_UID_LABEL = f"{GROUP}/run-uid"
 RUN_NAME_LABEL = f"{GROUP}/run"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 
-SELECTOR = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
+SELECTOR = f"{MANAGED_BY_LABEL}={MANAGED_BY},{COMPONENT_LABEL}=strategy"
+"""What has to be watched; reports only lie there."""
 
 # A Job's name becomes a label and, with a suffix of six characters, its pod's name: 63 at most.
 _READABLE = 30
@@ -22,16 +23,21 @@ def snapshot_name(run: StrategyRun, content_hash: str) -> str:
     return f"{_readable(run.name)}-{_digest(run.uid, content_hash)}"
 
 
+def report_name(run: StrategyRun, content_hash: str) -> str:
+    """Name the ConfigMap of a run's full report by what is in it."""
+    return f"{_readable(run.name)}-{_digest(run.uid, content_hash)}-report"
+
+
 def job_name(run: StrategyRun, inputs_hash: str, attempt: int) -> str:
     """Name the Job of an attempt: the same inputs and attempt always get the same name."""
     return f"{_readable(run.name)}-{_digest(run.uid, inputs_hash)}-{attempt}"
 
 
-def labels(run: StrategyRun) -> dict[str, str]:
+def labels(run: StrategyRun, component: str = "strategy") -> dict[str, str]:
     """Labels of every object that belongs to a run."""
     return {
         MANAGED_BY_LABEL: MANAGED_BY,
-        COMPONENT_LABEL: "strategy",
+        COMPONENT_LABEL: component,
         RUN_UID_LABEL: run.uid,
         RUN_NAME_LABEL: run.name[:63].rstrip("-."),
     }

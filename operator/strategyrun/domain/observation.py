@@ -4,7 +4,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from strategyrun.domain import naming
-from strategyrun.domain.job import EVALUATE_CONTAINER, NONCE_VARIABLE, PINNED_ANNOTATIONS, STRATEGY_CONTAINER
+from strategyrun.domain.job import (
+    DATASET_CONTAINER,
+    EVALUATE_CONTAINER,
+    NONCE_VARIABLE,
+    PINNED_ANNOTATIONS,
+    STRATEGY_CONTAINER,
+)
 from strategyrun.domain.model import Model
 from strategyrun.domain.strategyrun import KIND
 
@@ -55,13 +61,24 @@ class PodObservation(Model):
     scheduled_at: datetime | None = None
     unschedulable: str | None = None
     disruption: str | None = None
+    dataset_image: str | None = None
+    """The image that is mounted as the dataset."""
+    dataset: ContainerState | None = None
+    """The loader of the dataset; None where the dataset is in the sandbox image."""
     strategy: ContainerState = ContainerState()
     evaluate: ContainerState = ContainerState()
 
     @property
     def done(self) -> bool:
         """Whether nothing of this pod can run any more."""
-        return self.phase in ("Succeeded", "Failed") or self.evaluate.terminated or self.strategy.failed
+        return (
+            self.phase in ("Succeeded", "Failed") or self.evaluate.terminated or self.strategy.failed or self.unloadable
+        )
+
+    @property
+    def unloadable(self) -> bool:
+        """Whether the loader of the dataset ended with an error."""
+        return self.dataset is not None and self.dataset.failed
 
 
 class JobObservation(Model):
@@ -117,8 +134,9 @@ def observe_job(body: dict[str, Any]) -> JobObservation:
 
 def observe_pod(body: dict[str, Any]) -> PodObservation:
     """Read a pod of the API server."""
-    meta, status = body["metadata"], body.get("status") or {}
+    meta, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
     conditions = {c["type"]: c for c in status.get("conditions") or []}
+    loads = any(container["name"] == DATASET_CONTAINER for container in spec.get("initContainers") or [])
     scheduled = conditions.get("PodScheduled", {})
     disruption = conditions.get("DisruptionTarget", {})
     return PodObservation(
@@ -131,13 +149,15 @@ def observe_pod(body: dict[str, Any]) -> PodObservation:
         created_at=meta["creationTimestamp"],
         deleting="deletionTimestamp" in meta,
         leaving_since=_leaving_since(meta, disruption),
-        node=body.get("spec", {}).get("nodeName"),
+        node=spec.get("nodeName"),
         phase=status.get("phase", "Pending"),
         reason=status.get("reason", ""),
         message=status.get("message", ""),
         scheduled_at=scheduled.get("lastTransitionTime") if scheduled.get("status") == "True" else None,
         unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else None,
         disruption=disruption.get("reason") if disruption.get("status") == "True" else None,
+        dataset_image=next((v["image"].get("reference") for v in spec.get("volumes") or [] if "image" in v), None),
+        dataset=_container(status.get("initContainerStatuses"), DATASET_CONTAINER) if loads else None,
         strategy=_container(status.get("initContainerStatuses"), STRATEGY_CONTAINER),
         evaluate=_container(status.get("containerStatuses"), EVALUATE_CONTAINER),
     )

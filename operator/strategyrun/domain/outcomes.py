@@ -13,6 +13,8 @@ class Reason(StrEnum):
     """Names of outcomes and of what a run waits for."""
 
     EVALUATED = "Evaluated"
+    SELF_REPORTED = "SelfReported"
+    SCRIPT_COMPLETED = "ScriptCompleted"
 
     WAITING_FOR_SLOT = "WaitingForSlot"
     STARTING = "PodStarting"
@@ -32,6 +34,9 @@ class Reason(StrEnum):
     RESULT_INVALID = "ResultInvalid"
     RESULT_TOO_LARGE = "ResultTooLarge"
     DATA_MISSING = "DataMissing"
+    DATA_INVALID = "DataInvalid"
+    LOOK_AHEAD_DETECTED = "LookAheadDetected"
+    VENDOR_AUTH_REQUIRED = "VendorAuthRequired"
 
     SECCOMP_PROFILE_MISSING = "SeccompProfileMissing"
     IMAGE_PULL_FAILED = "ImagePullFailed"
@@ -47,6 +52,7 @@ class Reason(StrEnum):
     JOB_VANISHED = "JobVanished"
     NAME_CONFLICT = "NameConflict"
     EVALUATOR_FAILED = "EvaluatorFailed"
+    LOADER_FAILED = "LoaderFailed"
 
 
 class Outcome(Model):
@@ -112,8 +118,8 @@ _FAILURES = [
         ),
         (
             Reason.RESULT_MISSING,
-            "The strategy ended without handing over positions.",
-            "Return the positions from strategy(data, params); do not call os._exit.",
+            "The strategy ended without handing over positions, a result or any output.",
+            "Return positions from strategy(data, params), or leave them in `positions`; do not call os._exit.",
         ),
         (
             Reason.RESULT_INVALID,
@@ -127,8 +133,23 @@ _FAILURES = [
         ),
         (
             Reason.DATA_MISSING,
-            "The strategy asked for a table that the dataset does not have.",
-            "See the message for what there is.",
+            "The dataset is not there, or it has no such table, symbol or file.",
+            "See the message for what there is; set the rerun annotation when the data is in its place.",
+        ),
+        (
+            Reason.DATA_INVALID,
+            "The dataset's tables cannot be read.",
+            "Mend the file, row and column that the message names; docs/datasets.md has the formats.",
+        ),
+        (
+            Reason.LOOK_AHEAD_DETECTED,
+            "Earlier positions change with later prices, and evaluation.lookAhead.action is Fail.",
+            "See status.lookAhead for the first date; use rolling windows and shift(1), never shift(-1) or bfill.",
+        ),
+        (
+            Reason.VENDOR_AUTH_REQUIRED,
+            "The source calls what needs the vendor's authorisation over the network, such as finlab.backtest.sim.",
+            "Leave the frame in `position` and take the call out; the sandbox scores the positions itself.",
         ),
     ),
     *_rows(
@@ -201,6 +222,11 @@ _FAILURES = [
             "The trusted evaluator ended without a report.",
             "This is a defect of the sandbox image or the node; read `kubectl logs` of container evaluate.",
         ),
+        (
+            Reason.LOADER_FAILED,
+            "The trusted loader of the dataset ended without a word.",
+            "This is a defect of the sandbox image or the node; read `kubectl logs` of container dataset.",
+        ),
     ),
 ]
 
@@ -219,6 +245,7 @@ SAID_BY_HARNESS: frozenset[str] = frozenset(
         Reason.RESULT_INVALID,
         Reason.RESULT_TOO_LARGE,
         Reason.DATA_MISSING,
+        Reason.VENDOR_AUTH_REQUIRED,
     }
 )
 """Failures of the strategy that its own container may name: no other failure can be feigned."""

@@ -5,7 +5,7 @@ operator may be killed after any write. Intent is in the status before a Job is 
 functions of the inputs; a final status is never left for the same inputs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,37 +13,60 @@ from strategyrun.domain import naming
 from strategyrun.domain.inputs import PARAMS_LIMIT_BYTES, build_inputs, canonical, digest, inputs_hash
 from strategyrun.domain.job import job as build_job
 from strategyrun.domain.job import snapshot as build_snapshot
+from strategyrun.domain.job import start_seconds
 from strategyrun.domain.network_policy import deny_all
 from strategyrun.domain.observation import JobObservation, PodObservation
 from strategyrun.domain.outcomes import FAILURES, Reason
 from strategyrun.domain.sandbox import Sandbox, SeccompProfile
-from strategyrun.domain.status import accept, acknowledge, advance, close_attempt, fail, succeed, witness
+from strategyrun.domain.status import (
+    accept,
+    acknowledge,
+    advance,
+    close_attempt,
+    fail,
+    look_ahead_fault,
+    succeed,
+    witness,
+)
 from strategyrun.domain.strategyrun import (
     Attempt,
     FailureClass,
     Isolation,
     Phase,
     Provenance,
+    ReportPolicy,
+    ReportReference,
     StrategyRun,
     StrategyRunStatus,
 )
 from strategyrun.domain.verdict import Fault, Pending, Running, Success, Unseen, judge
-from strategyrun.domain.vetting import Flaw
+from strategyrun.domain.vetting import VENDOR_RULE, Kind, Reading
 
 SOURCE_POLL = timedelta(seconds=5)
 RETRY_BACKOFF = timedelta(seconds=10)
 
+_UNREAD = Reading(Kind.SCRIPT)
+
 
 @dataclass(frozen=True)
 class Vetted:
-    """The source of the current inputs: its bytes and its flaws, or why it cannot be had."""
+    """The source of the current inputs: its bytes and what reading them told, or what of the inputs is not there."""
 
     inputs_hash: str
     at: datetime
     """When it was asked for."""
     code: bytes = b""
-    flaws: tuple[Flaw, ...] = ()
-    missing: str | None = None
+    reading: Reading = _UNREAD
+    missing: Fault | None = None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What became of the full report of a Job's pod: where it is, or why it is nowhere."""
+
+    job_uid: str
+    reference: ReportReference | None = None
+    lost: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +85,7 @@ class Seen:
     """UIDs of Jobs that a direct read of the API server did not find."""
     podless: frozenset[str] = frozenset()
     """UIDs of ended Jobs of which a direct read of the API server found no pod."""
+    kept: Kept | None = None
     refused: str | None = None
     """Why the API server refused the Job, if it did."""
 
@@ -108,7 +132,23 @@ class FindPod:
     job_uid: str
 
 
-Act = Vet | Create | DeleteJob | DeleteSnapshot | ConfirmJob | FindPod
+@dataclass(frozen=True)
+class KeepReport:
+    """Read the full report from the log of a pod's evaluator, and keep it in a ConfigMap."""
+
+    job_uid: str
+    pod_name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class DeleteReport:
+    """Delete the ConfigMap of a report that no status speaks of any more."""
+
+    name: str
+
+
+Act = Vet | Create | DeleteJob | DeleteSnapshot | ConfirmJob | FindPod | KeepReport | DeleteReport
 
 
 @dataclass(frozen=True)
@@ -129,6 +169,11 @@ class Reconciler:
 
     def decide(self, seen: Seen, now: datetime) -> Decision:
         """Return the next step of a run."""
+        decision = self._decide(seen, now)
+        forgotten = sorted(_reports(seen.run.status) - _reports(decision.status))
+        return replace(decision, acts=(*decision.acts, *(DeleteReport(name) for name in forgotten)))
+
+    def _decide(self, seen: Seen, now: datetime) -> Decision:
         run = seen.run
         if run.deleting:
             return Decision(run.status, _tidy(seen))
@@ -158,7 +203,7 @@ class Reconciler:
             # Until the status speaks of these inputs, the Job of the earlier ones is not touched: they may come back.
             return Decision(run.status, (Vet(),))
         if vetted.missing:
-            return self._await_source(seen, status, vetted.missing, now)
+            return self._await_inputs(seen, status, vetted.missing, now)
         if fault := _refusal(run, status, vetted):
             return Decision(fail(status, run, now, fault), tidy)
         number = len(status.attempts) + 1
@@ -177,10 +222,11 @@ class Reconciler:
             Reason.STARTING,
             "the pod is starting",
             executor="Sandbox",
+            kind=vetted.reading.kind,
             attempts=(*status.attempts, attempt),
             provenance=self._provenance(run, vetted.code),
         )
-        return Decision(begun, (*tidy, *self._launch(seen, begun, attempt, vetted.code)))
+        return Decision(begun, (*tidy, *self._launch(seen, begun, attempt, vetted)))
 
     def _follow(self, seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: datetime) -> Decision:
         """Watch an attempt whose intent is on record."""
@@ -193,9 +239,10 @@ class Reconciler:
         pod = next((pod for pod in seen.pods if pod.job_uid == job.uid), None)
         match judge(job, pod, podless=job.uid in seen.podless):
             case Pending(reason, message):
-                deadline = job.created_at + timedelta(seconds=self.sandbox.timeouts.start_seconds)
+                limit = start_seconds(run, self.sandbox)
+                deadline = job.created_at + timedelta(seconds=limit)
                 if now >= deadline:
-                    return _ended(seen, witness(status, job, pod), now, self._overdue(reason, message), pod)
+                    return _ended(seen, witness(status, job, pod), now, _overdue(reason, message, limit), pod)
                 if reason is not Reason.STARTING or status.reason != reason:
                     status = advance(witness(status, job, pod), run, now, Phase.STARTING, reason, message)
                 return Decision(status, tidy, wake_at=deadline)
@@ -206,11 +253,25 @@ class Reconciler:
                 return Decision(status, tidy)
             case Unseen():
                 return Decision(status, (*tidy, FindPod(job.uid)))
-            case Success(report, scored):
-                closed = close_attempt(witness(status, job, scored), now, Reason.EVALUATED)
-                return Decision(succeed(closed, run, now, report, scored), _tidy(seen))
+            case Success() as success:
+                return self._conclude(seen, status, job, success, now)
             case Fault() as fault:
                 return _ended(seen, witness(status, job, pod), now, fault, pod)
+
+    def _conclude(
+        self, seen: Seen, status: StrategyRunStatus, job: JobObservation, success: Success, now: datetime
+    ) -> Decision:
+        """Keep the full report while the pod is there, then record the answer."""
+        run, pod = seen.run, success.pod
+        if fault := look_ahead_fault(run, success):
+            return _ended(seen, witness(status, job, pod), now, fault, pod)
+        kept = seen.kept if seen.kept and seen.kept.job_uid == job.uid else None
+        wanted = success.report.hashes.report if run.spec.report is ReportPolicy.KEEP else None
+        if wanted and kept is None:
+            return Decision(status, (KeepReport(job.uid, pod.name, wanted),))
+        kept = kept or Kept(job.uid)
+        closed = close_attempt(witness(status, job, pod), now, Reason.EVALUATED)
+        return Decision(succeed(closed, run, now, success, kept.reference, kept.lost), _tidy(seen))
 
     def _without_job(self, seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: datetime) -> Decision:
         """Create the Job that is on record, unless it was there already and somebody deleted it."""
@@ -225,23 +286,18 @@ class Reconciler:
             return Decision(status, (Vet(),))
         if fault := _refusal(seen.run, status, vetted):
             return _ended(seen, status, now, fault)
-        return Decision(status, self._launch(seen, status, attempt, vetted.code))
+        return Decision(status, self._launch(seen, status, attempt, vetted))
 
-    def _overdue(self, reason: Reason, message: str) -> Fault:
-        if reason is not Reason.STARTING:
-            return Fault(reason, message)
-        return Fault(Reason.START_TIMEOUT, f"after {self.sandbox.timeouts.start_seconds} s still {message}")
-
-    def _await_source(self, seen: Seen, status: StrategyRunStatus, missing: str, now: datetime) -> Decision:
-        """Give a source that is applied beside the run time to appear."""
+    def _await_inputs(self, seen: Seen, status: StrategyRunStatus, missing: Fault, now: datetime) -> Decision:
+        """Give a source or a dataset that is applied beside the run time to appear."""
         run, since = seen.run, status.accepted_at or now
         if now - since >= timedelta(seconds=self.sandbox.timeouts.start_seconds):
-            return Decision(fail(status, run, now, Fault(Reason.SOURCE_MISSING, missing)), _tidy(seen))
-        waiting = advance(status, run, now, Phase.QUEUED, Reason.SOURCE_MISSING, missing)
+            return Decision(fail(status, run, now, missing), _tidy(seen))
+        waiting = advance(status, run, now, Phase.QUEUED, missing.reason, missing.message)
         return Decision(waiting, _tidy(seen), wake_at=now + SOURCE_POLL)
 
-    def _launch(self, seen: Seen, status: StrategyRunStatus, attempt: Attempt, code: bytes) -> tuple[Create, ...]:
-        run, inputs = seen.run, build_inputs(seen.run, code, self.sandbox)
+    def _launch(self, seen: Seen, status: StrategyRunStatus, attempt: Attempt, vetted: Vetted) -> tuple[Create, ...]:
+        run, inputs = seen.run, build_inputs(seen.run, vetted.code, vetted.reading.kind, self.sandbox)
         snapshot = Create(build_snapshot(run, inputs))
         job = Create(
             build_job(
@@ -264,6 +320,20 @@ class Reconciler:
             seccomp_sha256=self.seccomp.sha256,
             isolation=Isolation(seccomp=self.seccomp.localhost_profile, network_policy="Applied"),
         )
+
+
+def _overdue(reason: Reason, message: str, limit: int) -> Fault:
+    if reason is not Reason.STARTING:
+        return Fault(reason, message)
+    return Fault(Reason.START_TIMEOUT, f"after {limit} s still {message}")
+
+
+def _reports(status: StrategyRunStatus | None) -> set[str]:
+    """Return the ConfigMaps of reports that a status speaks of."""
+    if status is None:
+        return set()
+    references = (status.report, *(past.report for past in status.history))
+    return {reference.config_map for reference in references if reference}
 
 
 def _first_seen(seen: Seen, wanted: str) -> datetime | None:
@@ -292,14 +362,15 @@ def _current(seen: Seen, status: StrategyRunStatus, now: datetime) -> Vetted | N
 def _refusal(run: StrategyRun, status: StrategyRunStatus, vetted: Vetted) -> Fault | None:
     """Return why no pod is to be started for this source, if so."""
     if vetted.missing:
-        return Fault(Reason.SOURCE_MISSING, vetted.missing)
+        return vetted.missing
     pinned = status.provenance.code_sha256 if status.provenance else None
     if pinned and pinned != digest(vetted.code):
         return Fault(Reason.SOURCE_MISSING, "the source has changed since this evaluation began")
-    if vetted.flaws:
-        first = vetted.flaws[0]
+    if flaws := vetted.reading.flaws:
+        first = flaws[0]
         message = f"line {first.line}: {first.hint} [{first.rule}]"
-        return Fault(Reason.CODE_REJECTED, message, flaws=vetted.flaws)
+        vendor = all(flaw.rule == VENDOR_RULE for flaw in flaws)
+        return Fault(Reason.VENDOR_AUTH_REQUIRED if vendor else Reason.CODE_REJECTED, message, flaws=flaws)
     size = len(canonical(run.spec.params))
     if size > PARAMS_LIMIT_BYTES:
         return Fault(Reason.SPEC_INVALID, f"spec.params: {size} bytes of JSON; the limit is {PARAMS_LIMIT_BYTES}")

@@ -28,6 +28,7 @@ class Timeouts(_Strict):
 
     strategy_seconds: Annotated[int, Field(ge=1, le=300)]
     start_seconds: Annotated[int, Field(ge=10)]
+    load_seconds: Annotated[int, Field(ge=5)]
     evaluate_seconds: Annotated[int, Field(ge=5)]
 
 
@@ -41,6 +42,7 @@ class Sandbox(_Strict):
     requests: Resources
     tmp: Quantity
     out: Quantity
+    data: Quantity
     timeouts: Timeouts
     max_active_runs: Annotated[int, Field(ge=1)]
 

@@ -9,29 +9,36 @@ from typing import Any, Literal
 
 from strategyrun.domain.observation import JobObservation, PodObservation
 from strategyrun.domain.outcomes import FAILURES, Reason
-from strategyrun.domain.report import Report, parse_last_words
+from strategyrun.domain.report import LastWords, Report, parse_last_words
 from strategyrun.domain.strategyrun import (
     HISTORY_LIMIT,
     Condition,
     ConditionType,
+    Equity,
     Failure,
     Finding,
+    LookAheadAction,
+    LookAheadFound,
     Metrics,
     PastOutcome,
     Phase,
     Provenance,
+    ReportReference,
+    SelfReported,
     StrategyRun,
     StrategyRunStatus,
     Summary,
     Timings,
 )
 from strategyrun.domain.text import LINE_LIMIT, LINES_LIMIT, clean
-from strategyrun.domain.verdict import Fault
+from strategyrun.domain.verdict import Fault, Success
+from strategyrun.domain.vetting import Kind
 
 Truth = Literal["True", "False", "Unknown"]
 
 _WORD_LIMIT = 64
 _WARNING_LIMIT = 160
+_EQUITY_DIGITS = 6
 
 
 def accept(run: StrategyRun, inputs_hash: str, now: datetime) -> StrategyRunStatus:
@@ -100,23 +107,51 @@ def close_attempt(status: StrategyRunStatus, now: datetime, reason: Reason, mess
 
 
 def succeed(
-    status: StrategyRunStatus, run: StrategyRun, now: datetime, report: Report, pod: PodObservation
+    status: StrategyRunStatus,
+    run: StrategyRun,
+    now: datetime,
+    success: Success,
+    kept: ReportReference | None = None,
+    lost: str | None = None,
 ) -> StrategyRunStatus:
-    """Record the evaluator's answer."""
-    metrics = Metrics.model_validate(report.metrics.document())
-    return advance(
-        status,
-        run,
-        now,
-        Phase.SUCCEEDED,
-        Reason.EVALUATED,
-        f"scored {metrics.days} days" if metrics.days is not None else "scored",
-        metrics=metrics,
-        summary=_summary(metrics, _duration(status, now)),
-        warnings=tuple(clean(warning, _WARNING_LIMIT) for warning in report.warnings),
-        timings=_timings(status, pod, report),
-        provenance=_provenance(status, pod, report),
-    )
+    """Record the evaluator's answer, or what a script says of itself.
+
+    `kept` is where the full report is, `lost` why it is nowhere.
+    """
+    report, pod, words = success.report, success.pod, success.words
+    warnings = [*report.warnings, *(words.warnings if words else ())]
+    if lost:
+        warnings.append(f"report: {lost}")
+    facts: dict[str, Any] = {
+        "timings": _timings(status, pod, report),
+        "provenance": _provenance(status, pod, report),
+    }
+    if report.verdict == "Unscored":
+        reason, message, told = _unscored(status, now, words)
+        facts |= told
+    else:
+        metrics = Metrics.model_validate(report.metrics.document())
+        reason, message = Reason.EVALUATED, f"scored {metrics.days} days" if metrics.days is not None else "scored"
+        found = _look_ahead(run, words)
+        if found and found.changed:
+            warnings.insert(0, _accusation(found))
+        facts |= {
+            "metrics": metrics,
+            "summary": _summary(metrics, _duration(status, now)),
+            "look_ahead": found,
+            "equity": _equity(report),
+            "report": kept,
+        }
+    facts["warnings"] = tuple(clean(warning, _WARNING_LIMIT) for warning in warnings)
+    return advance(status, run, now, Phase.SUCCEEDED, reason, message, **facts)
+
+
+def look_ahead_fault(run: StrategyRun, success: Success) -> Fault | None:
+    """Return why a scored run fails all the same, where its positions saw the future and the user asked for it."""
+    found = _look_ahead(run, success.words) if success.report.verdict == "Evaluated" else None
+    if not found or not found.changed or run.spec.evaluation.look_ahead.action is not LookAheadAction.FAIL:
+        return None
+    return Fault(Reason.LOOK_AHEAD_DETECTED, _accusation(found))
 
 
 def fail(
@@ -143,9 +178,56 @@ def fail(
         message,
         failure=failure,
         summary=Summary(duration=_duration(status, now)),
+        look_ahead=_look_ahead(run, parse_last_words(pod.strategy.message))
+        if pod and fault.reason is Reason.LOOK_AHEAD_DETECTED
+        else None,
         timings=_timings(status, pod) if pod else None,
         provenance=_provenance(status, pod) if pod else status.provenance,
     )
+
+
+def _unscored(status: StrategyRunStatus, now: datetime, words: LastWords | None) -> tuple[Reason, str, dict[str, Any]]:
+    """Return reason, message and facts of a script that hands over no positions."""
+    facts: dict[str, Any] = {"summary": Summary(duration=_duration(status, now))}
+    if status.kind is Kind.RESULT:
+        values = (words.result if words else None) or {}
+        cleaned = {clean(name, _WORD_LIMIT): number for name, number in values.items()}
+        message = "numbers of the script's own; nobody has checked them"
+        return Reason.SELF_REPORTED, message, facts | {"self_reported": SelfReported(values=cleaned)}
+    lines = words.last_lines[-LINES_LIMIT:] if words else ()
+    facts["output"] = tuple(clean(line, LINE_LIMIT) for line in lines)
+    return Reason.SCRIPT_COMPLETED, "the script ended well; it handed over no positions", facts
+
+
+def _look_ahead(run: StrategyRun, words: LastWords | None) -> LookAheadFound | None:
+    """Return what the guard found; where it should have looked and has not said anything, that nothing was tried."""
+    wanted = run.spec.evaluation.look_ahead
+    if wanted.action is LookAheadAction.OFF:
+        return None
+    if words is None or words.look_ahead is None:
+        return LookAheadFound(samples=wanted.samples, checked=0, changed=0, note="the check did not end")
+    said = words.look_ahead
+    return LookAheadFound(
+        samples=said.samples,
+        checked=said.checked,
+        changed=said.changed,
+        first_date=said.first_date,
+        symbol=clean(said.symbol, _WORD_LIMIT) if said.symbol else None,
+        note=clean(said.note, LINE_LIMIT) or None,
+    )
+
+
+def _accusation(found: LookAheadFound) -> str:
+    where = f"the first is {found.symbol} on {found.first_date}" if found.symbol and found.first_date else "unnamed"
+    return f"lookAhead: positions change with later prices in {found.changed} of {found.checked} tries; {where}"
+
+
+def _equity(report: Report) -> Equity | None:
+    curve = report.equity
+    if curve is None:
+        return None
+    values = tuple(float(f"{value:.{_EQUITY_DIGITS}g}") for value in curve.values)
+    return Equity(first_day=curve.first_day, last_day=curve.last_day, values=values)
 
 
 def _with_last_attempt(status: StrategyRunStatus, changes: dict[str, Any]) -> StrategyRunStatus:
@@ -178,12 +260,23 @@ def _facts(status: StrategyRunStatus) -> list[tuple[ConditionType, Truth, str, s
     accepted: Truth = "True" if status.attempts else "False" if refused else "Unknown"
     finished: Truth = "True" if phase.final else "False"
     succeeded: Truth = "True" if phase is Phase.SUCCEEDED else "False" if phase.final else "Unknown"
-    return [
+    facts: list[tuple[ConditionType, Truth, str, str]] = [
         (ConditionType.ACCEPTED, accepted, "CodeAccepted" if status.attempts else reason, ""),
         (ConditionType.STARTED, "True" if started else "False", "StrategyStarted" if started else reason, ""),
         (ConditionType.FINISHED, finished, reason, ""),
         (ConditionType.SUCCEEDED, succeeded, reason, status.message),
     ]
+    if found := status.look_ahead:
+        facts.append((ConditionType.LOOK_AHEAD_CLEAN, *_cleanliness(found)))
+    return facts
+
+
+def _cleanliness(found: LookAheadFound) -> tuple[Truth, str, str]:
+    if found.changed:
+        return "False", "PositionsChanged", _accusation(found)
+    if not found.checked:
+        return "Unknown", "NotChecked", found.note or ""
+    return "True", "PositionsHeld", found.note or f"no position changed in {found.checked} tries"
 
 
 def _past(status: StrategyRunStatus) -> PastOutcome:
@@ -193,6 +286,7 @@ def _past(status: StrategyRunStatus) -> PastOutcome:
         reason=status.reason,
         finished_at=status.finished_at,
         summary=status.summary or Summary(),
+        report=status.report,
     )
 
 
@@ -220,12 +314,15 @@ def _rounded(value: float | None, digits: int, *, times: int = 1) -> str:
 def _timings(status: StrategyRunStatus, pod: PodObservation, report: Report | None = None) -> Timings:
     attempt = status.attempts[-1]
     words = parse_last_words(pod.strategy.message)
-    inside = sum(words.seconds.values()) if words and words.seconds else None
+    seconds = words.seconds if words else {}
+    inside = seconds.get("imports", 0.0) + seconds.get("strategy", 0.0) if seconds else None
+    look_ahead = seconds.get("lookAhead")
     return Timings(
         queued=_between(status.accepted_at, attempt.created_at),
         scheduled=_between(pod.created_at, pod.scheduled_at),
         started=_between(pod.scheduled_at, pod.strategy.started_at),
         strategy=round(inside, 3) if inside is not None else None,
+        look_ahead=round(look_ahead, 3) if look_ahead is not None else None,
         evaluated=round(report.seconds, 3) if report else None,
     )
 

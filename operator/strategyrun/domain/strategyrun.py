@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, JsonValue, StringConstraints, ValidationError
 
 from strategyrun.domain.model import Model, Timestamp, complaint
-from strategyrun.domain.vetting import SIZE_LIMIT_BYTES
+from strategyrun.domain.vetting import SIZE_LIMIT_BYTES, Kind
 
 GROUP = "finlab-sandbox.dev"
 VERSION = "v1alpha1"
@@ -63,7 +63,8 @@ class Source(Model):
     # Not maxLength: that counts characters, and its message does not say what was found.
     inline: Annotated[str, StringConstraints(min_length=1)] | None = Field(
         default=None,
-        description="The source itself: Python that defines strategy(data, params).",
+        description="The source itself: Python that defines strategy(data, params), or leaves a frame named "
+        "positions or position.",
         json_schema_extra=_validations(
             {
                 "rule": f"size(bytes(self)) <= {SIZE_LIMIT_BYTES}",
@@ -81,14 +82,80 @@ class Source(Model):
     )
 
 
+FilePath = Annotated[
+    str,
+    StringConstraints(
+        min_length=1, max_length=512, pattern=r"^([^./][^/]*|[.][^./][^/]*)(/([^./][^/]*|[.][^./][^/]*))*$"
+    ),
+]
+"""A relative path without `.` or `..`."""
+
+
+class ConfigMapDataset(Model):
+    """Tables in a ConfigMap of the run's namespace, in data or binaryData."""
+
+    name: ObjectName = Field(description="Name of the ConfigMap.")
+    key: Annotated[str, StringConstraints(max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")] | None = Field(
+        default=None, description="Key that holds the table. Absent: every key is a file of the dataset."
+    )
+
+
+class VolumeClaimDataset(Model):
+    """Tables in a PersistentVolumeClaim of the run's namespace, mounted read-only."""
+
+    claim_name: ObjectName = Field(description="Name of the PersistentVolumeClaim.")
+    path: FilePath | None = Field(default=None, description="File or folder in the volume. Absent: its root.")
+
+
+class ImageDataset(Model):
+    """Tables in an OCI image or artifact, mounted read-only (Kubernetes 1.35 or later)."""
+
+    reference: Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\s]+$")] = Field(
+        description="The image, as a container would name it; a digest pins the content."
+    )
+    path: FilePath | None = Field(default=None, description="File or folder in the image. Absent: its root.")
+
+
+_DATASET_SOURCES = ("builtin", "configMapRef", "persistentVolumeClaim", "image")
+_SOURCES_SET = " + ".join(f"(has(self.{source}) ? 1 : 0)" for source in _DATASET_SOURCES)
+_NAMES_OF_SOURCES = f"{', '.join(_DATASET_SOURCES[:-1])} and {_DATASET_SOURCES[-1]}"
+
+
 class Dataset(Model):
-    """A table of prices that the strategy and the evaluator read."""
+    """A table of prices that the strategy and the evaluator read: from exactly one of the sources."""
+
+    model_config = ConfigDict(
+        json_schema_extra=_validations(
+            {
+                "rule": f"{_SOURCES_SET} >= 1",
+                "message": f"one of {_NAMES_OF_SOURCES} must be set, found none",
+                "reason": "FieldValueRequired",
+            },
+            {
+                "rule": f"{_SOURCES_SET} <= 1",
+                "message": f"only one of {_NAMES_OF_SOURCES} may be set, found several",
+                "reason": "FieldValueForbidden",
+            },
+        )
+    )
 
     name: DnsLabel = Field(description="Name of the dataset in the run.")
-    builtin: Literal["us-stocks"] = Field(
+    builtin: Literal["us-stocks"] | None = Field(
+        default=None,
         description="A dataset that the sandbox image carries. us-stocks: AAPL, FB, GOOG, IBM and MSFT, "
-        "daily open, high, low, close, adj_close and volume, 2000-03-01 to 2013-03-01."
+        "daily open, high, low, close, adj_close and volume, 2000-03-01 to 2013-03-01.",
     )
+    config_map_ref: ConfigMapDataset | None = None
+    persistent_volume_claim: VolumeClaimDataset | None = None
+    image: ImageDataset | None = None
+
+    @property
+    def path(self) -> str:
+        """File or folder within the source; empty for all of it."""
+        if self.config_map_ref:
+            return self.config_map_ref.key or ""
+        mounted = self.persistent_volume_claim or self.image
+        return (mounted.path if mounted else None) or ""
 
 
 class PriceField(StrEnum):
@@ -105,6 +172,27 @@ class Rebalance(StrEnum):
     EVERY_ROW = "EveryRow"
     ON_CHANGE = "OnChange"
 
+
+class LookAheadAction(StrEnum):
+    """What becomes of a run whose earlier positions change with later prices."""
+
+    WARN = "Warn"
+    FAIL = "Fail"
+    OFF = "Off"
+
+
+class LookAhead(Model):
+    """The look-ahead guard: the strategy runs again on data whose values after a date are others."""
+
+    samples: Annotated[int, Field(ge=1, le=20)] = Field(default=5, description="Dates after which the data is changed.")
+    action: LookAheadAction = Field(
+        default=LookAheadAction.WARN,
+        description="Warn: the condition LookAheadClean is False. Fail: the run fails with LookAheadDetected. "
+        "Off: no check.",
+    )
+
+
+EQUAL_WEIGHT = "EqualWeight"
 
 Bps = Annotated[float, Field(ge=0, le=10_000)]
 
@@ -137,6 +225,19 @@ class Evaluation(Model):
     risk_free_rate: Annotated[float, Field(gt=-1, le=1)] = Field(
         default=0.0, description="Annual risk-free rate as a fraction (0.02 is 2 %)."
     )
+    benchmark: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
+        default=EQUAL_WEIGHT,
+        description="What alpha and beta compare with: a symbol of the dataset, or EqualWeight for the mean return "
+        "of all its symbols.",
+    )
+    look_ahead: LookAhead = LookAhead()
+
+
+class ReportPolicy(StrEnum):
+    """Whether the full report of a run outlives its pod."""
+
+    KEEP = "Keep"
+    DISCARD = "Discard"
 
 
 class Retry(Model):
@@ -166,6 +267,11 @@ class StrategyRunSpec(Model):
         "come from the sandbox configuration (300).",
     )
     retry: Retry = Retry()
+    report: ReportPolicy = Field(
+        default=ReportPolicy.KEEP,
+        description="Keep: equity curve, orders and trades stay in a ConfigMap that lives as long as the run "
+        "(some 50 KB each). Discard: the status alone stays.",
+    )
     ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=604_800)] = Field(
         default=3600, description="Life of the finished Job and its pod. The answer stays on the StrategyRun."
     )
@@ -198,12 +304,16 @@ class ConditionType(StrEnum):
     STARTED = "Started"
     FINISHED = "Finished"
     SUCCEEDED = "Succeeded"
+    LOOK_AHEAD_CLEAN = "LookAheadClean"
 
 
 class Condition(Model):
     """A fact about the run that a program can wait for."""
 
-    type: ConditionType = Field(description="Accepted, Started, Finished (True at every end) or Succeeded.")
+    type: ConditionType = Field(
+        description="Accepted, Started, Finished (True at every end), Succeeded, or LookAheadClean (where it was "
+        "checked)."
+    )
     status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
     reason: str = Field(description="One word for programs.")
     message: str = Field(default="", description="One sentence for people.")
@@ -229,6 +339,10 @@ class Metrics(Model):
     max_drawdown: float | None = Field(
         default=None, description="Largest fall of equity from its peak: a fraction, 0 or negative."
     )
+    alpha: float | None = Field(
+        default=None, description="Return a year that beta times the benchmark's does not explain, a fraction."
+    )
+    beta: float | None = Field(default=None, description="Return for a unit of the benchmark's return.")
     turnover: float | None = Field(default=None, description="Traded value over equity, both sides, a year.")
     exposure: float | None = Field(default=None, description="Share of days with any position.")
     trades: int | None = Field(default=None, description="Closed round trips, all symbols.")
@@ -246,6 +360,39 @@ class Summary(Model):
     max_drawdown: str = Field(default="", description="Largest fall of equity, in percent, one decimal.")
     trades: str = Field(default="", description="Closed round trips.")
     duration: str = Field(default="", description="From the acceptance of the inputs to the answer.")
+
+
+class SelfReported(Model):
+    """Numbers that a script printed of itself. Nobody checked them; they never stand beside metrics."""
+
+    source: Literal["SelfReported"] = Field(default="SelfReported", description="Who says so: the script itself.")
+    values: dict[str, float] = Field(description="The numbers, by the names that the script gave them.")
+
+
+class LookAheadFound(Model):
+    """What the look-ahead guard found."""
+
+    samples: int = Field(description="Dates that were to be tried.")
+    checked: int = Field(description="Dates that were tried.")
+    changed: int = Field(description="Dates up to which the positions changed with the prices after them.")
+    first_date: str | None = Field(default=None, description="First date whose position changed.")
+    symbol: str | None = Field(default=None, description="Symbol of that position.")
+    note: str | None = Field(default=None, description="Why fewer dates were tried than asked for.")
+
+
+class Equity(Model):
+    """The equity curve, thinned out to what fits in a status."""
+
+    first_day: str = Field(alias="from", description="Date of the first value.")
+    last_day: str = Field(alias="to", description="Date of the last value.")
+    values: tuple[float, ...] = Field(description="Multiples of the initial capital, evenly spaced in days.")
+
+
+class ReportReference(Model):
+    """Where the full report is kept."""
+
+    config_map: str = Field(description="ConfigMap in the run's namespace; binaryData has report.json.gz.")
+    sha256: str = Field(description="Hash of the gzip file.")
 
 
 class FailureClass(StrEnum):
@@ -298,6 +445,7 @@ class Timings(Model):
     scheduled: float | None = Field(default=None, description="From the pod to a node.")
     started: float | None = Field(default=None, description="From the node to the strategy's first instruction.")
     strategy: float | None = Field(default=None, description="The strategy, imports included.")
+    look_ahead: float | None = Field(default=None, description="The look-ahead guard.")
     evaluated: float | None = Field(default=None, description="The trusted evaluation, process start excluded.")
 
 
@@ -339,6 +487,7 @@ class PastOutcome(Model):
     reason: str = Field(description="Why it ended so.")
     finished_at: Timestamp | None = Field(default=None, description="When it ended.")
     summary: Summary = Summary()
+    report: ReportReference | None = None
 
 
 class StrategyRunStatus(Model):
@@ -350,6 +499,11 @@ class StrategyRunStatus(Model):
     message: str = Field(default="", description="The reason in a sentence.")
     hint: str | None = Field(default=None, description="What to do about a failure.")
     executor: Literal["Sandbox"] | None = Field(default=None, description="What ran the strategy.")
+    kind: Kind | None = Field(
+        default=None,
+        description="What the source is: Positions (scored), Result (a script that reports numbers of its own) or "
+        "Script.",
+    )
     inputs_hash: str = Field(
         description="Hash of source, params, datasets, evaluation and rerun annotation: what was evaluated."
     )
@@ -363,6 +517,11 @@ class StrategyRunStatus(Model):
     warnings: tuple[str, ...] = Field(
         default=(), description="What to know about the metrics, such as why one is absent."
     )
+    look_ahead: LookAheadFound | None = None
+    equity: Equity | None = None
+    report: ReportReference | None = None
+    self_reported: SelfReported | None = None
+    output: tuple[str, ...] = Field(default=(), description="Last lines that a script printed; untrusted text.")
     failure: Failure | None = None
     attempts: tuple[Attempt, ...] = Field(
         default=(), description="The Jobs for the current inputs; more than one after failures of the platform."

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 
 from strategyrun.domain.observation import ContainerState, JobObservation, PodObservation
 from strategyrun.domain.outcomes import SAID_BY_HARNESS, Reason
-from strategyrun.domain.report import InvalidReportError, LastWords, Report, parse_last_words, parse_report
+from strategyrun.domain.report import (
+    InvalidReportError,
+    LastWords,
+    Report,
+    parse_last_words,
+    parse_loader_words,
+    parse_report,
+)
 from strategyrun.domain.text import last_lines
 from strategyrun.domain.vetting import Flaw
 
@@ -30,10 +37,12 @@ class Unseen:
 
 @dataclass(frozen=True)
 class Success:
-    """The evaluator scored the positions, and its report is the one that was asked for."""
+    """The evaluator's report is the one that was asked for: positions are scored, or there was nothing to score."""
 
     report: Report
     pod: PodObservation
+    words: LastWords | None = None
+    """What the strategy's container says of itself."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,8 @@ _NODE_TROUBLE = frozenset({"NodeLost", "NodeShutdown", "Terminated", "DeletionBy
 _OWN_LIMIT_EXCEEDED = re.compile(r"exceed(s|ed) (the|its) .*limit")
 """An eviction for what the pod itself wrote. One for a node that runs low says: The node was low on ..."""
 
+_CLAIM_MISSING = re.compile(r'persistentvolumeclaim "[^"]*" not found')
+
 _SIGNALS = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM"}
 _SIGKILL, _SIGSYS = 9, 31
 
@@ -92,6 +103,8 @@ def judge(job: JobObservation, pod: PodObservation | None, *, podless: bool = Fa
         return _evaluated(job, pod)
     if not _failed_by_itself(pod) and (loss := _loss(pod)):
         return loss
+    if pod.unloadable:
+        return _loader_failed(pod)
     if pod.strategy.failed:
         return _strategy_failed(pod)
     if pod.phase == "Failed":
@@ -140,9 +153,9 @@ def _reported(job: JobObservation, pod: PodObservation) -> Verdict:
         return Fault(Reason.TAMPERED, f"the report is not one: {error}")
     if mismatch := _mismatch(job, report):
         return Fault(Reason.TAMPERED, f"the report's {mismatch} is not the one that was pinned")
-    if report.verdict == "Evaluated":
-        return Success(report, pod)
     words = parse_last_words(pod.strategy.message)
+    if report.verdict != "Rejected":
+        return Success(report, pod, words)
     lines = _lines(pod.strategy, words)
     if report.reason == Reason.RESULT_MISSING.value and pod.strategy.reason == _OUT_OF_MEMORY:
         message = "a process of the strategy was ended at the memory limit, and no positions were left"
@@ -158,10 +171,11 @@ def _mismatch(job: JobObservation, report: Report) -> str | None:
 
 
 def _failed_by_itself(pod: PodObservation) -> bool:
-    """Whether the strategy had failed before anybody or anything took its pod away."""
-    end = pod.strategy.finished_at
+    """Whether the strategy, or its dataset, had failed before anybody or anything took its pod away."""
+    step = pod.dataset if pod.dataset and pod.unloadable else pod.strategy
+    end = step.finished_at
     in_time = end is not None and (pod.leaving_since is None or end < pod.leaving_since)
-    return pod.strategy.failed and in_time and not pod.reason
+    return step.failed and in_time and not pod.reason
 
 
 def _loss(pod: PodObservation) -> Fault | None:
@@ -174,9 +188,31 @@ def _loss(pod: PodObservation) -> Fault | None:
         return Fault(Reason.NODE_LOST, message)
     if pod.reason == "Preempting" or (pod.disruption and (pod.phase == "Failed" or pod.deleting)):
         return Fault(Reason.EVICTED, message)
-    if (pod.strategy.lost or pod.evaluate.lost) and not pod.deleting and pod.reason != _DEADLINE:
+    if (
+        any(step.lost for step in (pod.dataset, pod.strategy, pod.evaluate) if step)
+        and not pod.deleting
+        and pod.reason != _DEADLINE
+    ):
         return Fault(Reason.NODE_LOST, message or "the node lost track of the container")
     return None
+
+
+def _loader_failed(pod: PodObservation) -> Fault:
+    """Judge what the loader, our own code before any of the strategy's, says of the dataset."""
+    end = pod.dataset or ContainerState()
+    words = parse_loader_words(end.message)
+    if pod.reason == _DEADLINE:
+        return Fault(Reason.START_TIMEOUT, "the dataset was still being read at the pod's deadline")
+    if pod.deleting and not _failed_by_itself(pod):
+        return Fault(Reason.JOB_VANISHED, f"pod {pod.name} was deleted while the dataset was read")
+    if end.reason in _RUNTIME_TROUBLE:
+        return Fault(_runtime_reason(end.message), end.message)
+    if words and words.reason != "Loaded" and end.exit_code == 1:
+        return Fault(Reason(words.reason), words.message)
+    if end.reason == _OUT_OF_MEMORY or end.exit_code == 128 + _SIGKILL:
+        return Fault(Reason.DATA_INVALID, "reading the dataset took more memory than the sandbox has")
+    message = f"the loader of the dataset ended with exit code {end.exit_code} and no word"
+    return Fault(Reason.LOADER_FAILED, message, end.exit_code, None, last_lines(end.message))
 
 
 def _strategy_failed(pod: PodObservation) -> Fault:
@@ -234,13 +270,19 @@ def _failed_without_a_word(pod: PodObservation) -> Fault:
 
 
 def _starting(pod: PodObservation) -> Pending:
-    container = pod.strategy
+    loading = pod.dataset if pod.dataset and not pod.dataset.terminated else None
+    container = loading or pod.strategy
+    if loading and loading.running:
+        return Pending(Reason.STARTING, "the dataset is being read")
     if container.waiting in _IMAGE_TROUBLE:
-        return Pending(Reason.IMAGE_PULL_FAILED, f"{container.waiting}: {container.message}")
+        of_dataset = pod.dataset_image and pod.dataset_image in container.message
+        reason = Reason.DATA_MISSING if of_dataset else Reason.IMAGE_PULL_FAILED
+        return Pending(reason, f"{container.waiting}: {container.message}")
     if container.waiting in _RUNTIME_TROUBLE:
         return Pending(_runtime_reason(container.message), container.message)
     if pod.unschedulable is not None:
-        return Pending(Reason.UNSCHEDULABLE, pod.unschedulable)
+        missing = _CLAIM_MISSING.search(pod.unschedulable)
+        return Pending(Reason.DATA_MISSING if missing else Reason.UNSCHEDULABLE, pod.unschedulable)
     return Pending(Reason.STARTING, "waiting for the pod to start")
 
 

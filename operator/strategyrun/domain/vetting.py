@@ -1,6 +1,6 @@
-"""What can be said of a strategy's source without running it.
+"""What can be said of a strategy's source without running it: its kind and its flaws.
 
-The standard library alone, because a limited child process imports nothing else. A finding means
+The standard library alone, because a limited child process imports nothing else. A flaw means
 "this can never work in the sandbox": it saves a pod and a minute. It is no wall; the walls stand
 round the pod.
 """
@@ -9,11 +9,16 @@ import ast
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 
 SIZE_LIMIT_BYTES = 128 * 1024
 FINDINGS_LIMIT = 20
+VENDOR_RULE = "vendor"
+"""The rule of calls that need more than the sandbox may have: the vendor's authorisation."""
 
 _NETWORK = "the sandbox has no network; use the dataset of the run, it is the argument `data`"
+_VENDOR = "it needs the vendor's authorisation over the network; "
+_RETURN_POSITIONS = "leave the frame in `position` and take this call out: the sandbox scores it itself"
 _NO_INPUT = "nobody can answer: standard input is closed; pass values by spec.params"
 _NEVER_WORKS = {
     "builtins.input": ("interactive", _NO_INPUT),
@@ -25,8 +30,17 @@ _NEVER_WORKS = {
     "requests.Session().get": ("network", _NETWORK),
     "yfinance.download": ("network", _NETWORK),
     "yfinance.Ticker().history": ("network", _NETWORK),
-    "finlab.login": ("network", _NETWORK),
+    "finlab.login": (VENDOR_RULE, _VENDOR + "take this call out, finlab.data reads the run's dataset"),
+    "finlab.backtest.sim": (VENDOR_RULE, _VENDOR + _RETURN_POSITIONS),
 }
+
+
+class Kind(StrEnum):
+    """What a source is, by what it binds and says."""
+
+    POSITIONS = "Positions"
+    RESULT = "Result"
+    SCRIPT = "Script"
 
 
 @dataclass(frozen=True)
@@ -38,38 +52,87 @@ class Flaw:
     hint: str
 
 
-def vet(source: bytes) -> list[Flaw]:
-    """Return what can never work, at most 20 flaws, in the order of lines."""
+@dataclass(frozen=True)
+class Reading:
+    """What reading a source told. One that cannot be read is a Script: that promises nothing."""
+
+    kind: Kind
+    flaws: tuple[Flaw, ...] = ()
+
+
+def vet(source: bytes) -> Reading:
+    """Return the kind of a source and what in it can never work: at most 20 flaws, in the order of lines."""
     if len(source) > SIZE_LIMIT_BYTES:
-        return [Flaw(1, "size", f"the source has {len(source)} bytes; the limit is {SIZE_LIMIT_BYTES}")]
+        return _flawed(1, "size", f"the source has {len(source)} bytes; the limit is {SIZE_LIMIT_BYTES}")
     try:
         source.decode("utf-8")
     except UnicodeDecodeError as error:
         line = source.count(b"\n", 0, error.start) + 1
-        return [Flaw(line, "encoding", f"the source must be UTF-8; byte {error.start} is not")]
+        return _flawed(line, "encoding", f"the source must be UTF-8; byte {error.start} is not")
     try:
         with warnings.catch_warnings(action="ignore"):
             tree = ast.parse(source)
-        flaws = [*_entrypoint(tree), *_impossible_calls(tree)]
+        kind = _kind(tree)
+        flaws = [*_silence(tree, kind), *_signature(tree), *_impossible_calls(tree)]
     except SyntaxError as error:
-        return [Flaw(error.lineno or 1, "syntax", f"Python cannot read this line: {error.msg}")]
+        return _flawed(error.lineno or 1, "syntax", f"Python cannot read this line: {error.msg}")
     except ValueError as error:
-        return [Flaw(1, "syntax", f"Python cannot read the source: {error}")]
+        return _flawed(1, "syntax", f"Python cannot read the source: {error}")
     except (RecursionError, MemoryError):
-        return [too_complex()]
-    return sorted(flaws, key=lambda flaw: flaw.line)[:FINDINGS_LIMIT]
+        return too_complex()
+    return Reading(kind, tuple(sorted(flaws, key=lambda flaw: flaw.line)[:FINDINGS_LIMIT]))
 
 
-def too_complex() -> Flaw:
+def too_complex() -> Reading:
     """Describe a source that costs more to read than a strategy may."""
-    return Flaw(1, "complexity", "the source is nested too deeply or too long to be checked; split it up")
+    return _flawed(1, "complexity", "the source is nested too deeply or too long to be checked; split it up")
 
 
-def _entrypoint(tree: ast.Module) -> Iterator[Flaw]:
-    """Check that something is named strategy; where it is a plain function, that it takes two arguments."""
+def _flawed(line: int, rule: str, hint: str) -> Reading:
+    return Reading(Kind.SCRIPT, (Flaw(line, rule, hint),))
+
+
+def _kind(tree: ast.Module) -> Kind:
+    """Tell by the names that the module binds at its top level, else by the words for a result in its texts.
+
+    A name that is bound to a constant counts for nothing: scripts keep `position = 0` as a state.
+    """
+    nodes = list(_in_scope(tree))
+    constants = {name for node in nodes for name in _bound_to_constant(node)}
+    functions = {name for node in nodes if not isinstance(node, ast.Name) for name in _bound_by(node)}
+    frames = {name for node in nodes if isinstance(node, ast.Assign | ast.AnnAssign) for name in _targets(node)}
+    if {"strategy"} & (functions | frames - constants) or {"positions", "position"} & (frames - constants):
+        return Kind.POSITIONS
+    texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    if any(text == "RESULT_DIR" or (text.lstrip() + " ").startswith("RESULT ") for text in texts):
+        return Kind.RESULT
+    return Kind.SCRIPT
+
+
+def _bound_to_constant(node: ast.AST) -> list[str]:
+    match node:
+        case ast.Assign(value=value) | ast.AnnAssign(value=value):
+            inner = value.operand if isinstance(value, ast.UnaryOp) else value
+            return _targets(node) if inner is None or isinstance(inner, ast.Constant) else []
+        case _:
+            return []
+
+
+def _targets(node: ast.Assign | ast.AnnAssign) -> list[str]:
+    """Return the names that an assignment binds."""
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
+
+
+def _silence(tree: ast.Module, kind: Kind) -> Iterator[Flaw]:
+    """Check that a script can leave something: without a call or an import it prints nothing."""
+    if kind is Kind.SCRIPT and not any(isinstance(node, (ast.Call, *_IMPORT)) for node in _in_scope(tree)):
+        yield Flaw(1, "entrypoint", "define strategy(data, params) at the top level, or leave a frame named positions")
+
+
+def _signature(tree: ast.Module) -> Iterator[Flaw]:
+    """Check that a plain function named strategy takes two arguments."""
     named = [node for node in _in_scope(tree) if "strategy" in _bound_by(node)]
-    if not named:
-        yield Flaw(1, "entrypoint", "define strategy(data, params) at the top level and return target weights")
     match named:
         case [ast.AsyncFunctionDef(lineno=line)]:
             yield Flaw(line, "signature", "strategy must be a plain function, not async")

@@ -194,7 +194,7 @@ def test_numbers_that_reach_the_api_server_are_integers(name: str) -> None:
 def test_only_our_jobs_and_pods_are_watched() -> None:
     """Not every pod of the cluster passes through the operator."""
     selectors = kopf_settings().watching.label_selectors
-    ours = "app.kubernetes.io/managed-by=finlab-sandbox-operator"
+    ours = "app.kubernetes.io/managed-by=finlab-sandbox-operator,app.kubernetes.io/component=strategy"
     assert selectors["batch", "v1", "jobs"] == ours
     assert selectors["", "v1", "pods"] == ours
 

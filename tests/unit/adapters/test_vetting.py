@@ -12,7 +12,7 @@ import pytest
 
 from strategyrun.adapters import vetting_child
 from strategyrun.adapters.vetting import Vetter
-from strategyrun.domain.vetting import SIZE_LIMIT_BYTES, Flaw, too_complex
+from strategyrun.domain.vetting import SIZE_LIMIT_BYTES, Kind, Reading, too_complex
 from support.waiting import wait_until
 
 HONEST = b"def strategy(data, params):\n    return data['close'].notna()\n"
@@ -31,10 +31,10 @@ BOMBS = {
 }
 
 
-def vet(source: bytes, **options: float) -> tuple[Flaw, ...]:
+def vet(source: bytes, **options: float) -> Reading:
     """Vet one source."""
 
-    async def work() -> tuple[Flaw, ...]:
+    async def work() -> Reading:
         return await Vetter(**options).vet(source)  # type: ignore[arg-type]
 
     return asyncio.run(work())
@@ -42,12 +42,12 @@ def vet(source: bytes, **options: float) -> tuple[Flaw, ...]:
 
 def test_an_honest_source_has_no_flaws() -> None:
     """Nothing to say is nothing said."""
-    assert vet(HONEST) == ()
+    assert vet(HONEST) == Reading(Kind.POSITIONS)
 
 
 def test_a_syntax_error_has_its_line() -> None:
     """What the domain finds comes back whole."""
-    (flaw,) = vet(b"def strategy(data, params):\n    return (\n")
+    (flaw,) = vet(b"def strategy(data, params):\n    return (\n").flaws
     assert (flaw.line, flaw.rule) == (2, "syntax")
 
 
@@ -56,7 +56,7 @@ def test_a_bomb_ends_as_a_verdict(source: bytes) -> None:
     """Whatever it costs to parse, there is an answer in seconds, and this process has not paid for it."""
     assert len(source) <= SIZE_LIMIT_BYTES
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    flaws = vet(source)
+    flaws = vet(source).flaws
     assert flaws
     assert {flaw.rule for flaw in flaws} <= {"complexity", "syntax", "entrypoint"}
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
@@ -65,14 +65,14 @@ def test_a_bomb_ends_as_a_verdict(source: bytes) -> None:
 def test_twelve_megabytes_start_no_child(monkeypatch: pytest.MonkeyPatch) -> None:
     """The size alone is the verdict; nothing is copied to anybody."""
     monkeypatch.setattr(sys, "executable", "/nonexistent")
-    (flaw,) = vet(b"#" * 12_000_000)
+    (flaw,) = vet(b"#" * 12_000_000).flaws
     assert flaw.rule == "size"
     assert "12000000" in flaw.hint
 
 
 def test_the_child_gives_up_at_the_wall_clock() -> None:
     """A child that is still at it is ended, and its source is too complex."""
-    assert vet(HONEST, wall_seconds=0.001) == (too_complex(),)
+    assert vet(HONEST, wall_seconds=0.001) == too_complex()
 
 
 PROBE = """
@@ -117,9 +117,12 @@ def spy(tmp_path: Path, script: str) -> str:
 def test_the_environment_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No token, no proxy and no path of the operator reaches the child."""
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-    script = "import json, os; print(json.dumps([{'line': 1, 'rule': 'env', 'hint': ' '.join(sorted(os.environ))}]))"
+    script = (
+        "import json, os; flaw = {'line': 1, 'rule': 'env', 'hint': ' '.join(sorted(os.environ))}; "
+        "print(json.dumps({'kind': 'Script', 'flaws': [flaw]}))"
+    )
     monkeypatch.setattr(sys, "executable", spy(tmp_path, script))
-    (flaw,) = vet(HONEST)
+    (flaw,) = vet(HONEST).flaws
     assert flaw.hint in ("", "LC_CTYPE"), "Python itself sets LC_CTYPE where there is no locale"
 
 
@@ -160,12 +163,12 @@ mine = pathlib.Path({str(running)!r}, str(os.getpid()))
 mine.touch()
 count = max(len(os.listdir(mine.parent)) for _ in range(10_000))
 mine.unlink()
-print('[{{"line": %d, "rule": "count", "hint": ""}}]' % count)
+print('{{"kind": "Script", "flaws": [{{"line": %d, "rule": "count", "hint": ""}}]}}' % count)
 """
     monkeypatch.setattr(sys, "executable", spy(tmp_path, script))
 
-    async def work() -> list[tuple[Flaw, ...]]:
+    async def work() -> list[Reading]:
         vetter = Vetter(at_once=2)
         return await asyncio.gather(*(vetter.vet(HONEST) for _ in range(8)))
 
-    assert max(flaw.line for (flaw,) in asyncio.run(work())) <= 2
+    assert max(reading.flaws[0].line for reading in asyncio.run(work())) <= 2

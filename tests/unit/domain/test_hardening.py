@@ -5,9 +5,10 @@ from typing import Any
 
 from hypothesis import given
 
-from strategyrun.domain.hardening import EVALUATE_UID, STRATEGY_UID, container_isolation, pod_isolation
+from strategyrun.domain.hardening import DATASET_UID, EVALUATE_UID, STRATEGY_UID, container_isolation, pod_isolation
 from strategyrun.domain.inputs import build_inputs, inputs_hash
 from strategyrun.domain.job import job
+from strategyrun.domain.vetting import Kind
 from support.builders import CODE, NONCE, SANDBOX, SECCOMP, Document, job_manifest, make_run, specs
 
 
@@ -44,8 +45,8 @@ def test_a_pod_has_no_token_no_names_and_nothing_of_the_host() -> None:
 
 
 def test_strategy_and_evaluator_are_different_users() -> None:
-    """What the strategy leaves behind cannot pretend to be the evaluator."""
-    assert STRATEGY_UID != EVALUATE_UID
+    """What the strategy leaves behind cannot pretend to be the evaluator, nor change its data."""
+    assert len({STRATEGY_UID, EVALUATE_UID, DATASET_UID}) == 3
 
 
 def without_what_a_run_may_say(manifest: Document) -> Document:
@@ -56,10 +57,43 @@ def without_what_a_run_may_say(manifest: Document) -> Document:
     del spec["ttlSecondsAfterFinished"], spec["activeDeadlineSeconds"]
     template = spec["template"]
     template["metadata"] = {}
-    del template["spec"]["activeDeadlineSeconds"]
-    for volume in template["spec"]["volumes"]:
+    pod = template["spec"]
+    del pod["activeDeadlineSeconds"]
+    pod["volumes"] = [volume for volume in pod["volumes"] if volume["name"] not in ("source", "data")]
+    for volume in pod["volumes"]:
         volume.get("configMap", {}).pop("name", None)
+    pod["initContainers"] = [container for container in pod["initContainers"] if container["name"] != "dataset"]
+    for container in [*pod["initContainers"], *pod["containers"]]:
+        mounts = container["volumeMounts"]
+        container["volumeMounts"] = [mount for mount in mounts if mount != DATA]
     return manifest
+
+
+DATA = {"name": "data", "mountPath": "/data", "readOnly": True}
+
+
+@given(specs)
+def test_only_the_loader_meets_the_source_of_the_data(spec: Document) -> None:
+    """It reads one volume, writes another, and is as hardened as the strategy; the others read what it wrote."""
+    pod = build(spec)["spec"]["template"]["spec"]
+    *loaders, strategy = pod["initContainers"]
+    (evaluate,) = pod["containers"]
+    builtin = "builtin" in spec.get("datasets", [{"builtin": "us-stocks"}])[0]
+    assert len(loaders) == (0 if builtin else 1)
+    for reader in (strategy, evaluate):
+        assert "source" not in {mount["name"] for mount in reader["volumeMounts"]}
+        assert (DATA in reader["volumeMounts"]) is not builtin
+    for loader in loaders:
+        assert loader["securityContext"] == container_isolation(DATASET_UID)
+        assert {name: loader[name] for name in ("image", "resources")} == {
+            name: strategy[name] for name in ("image", "resources")
+        }
+        assert loader["volumeMounts"] == [
+            {"name": "source", "mountPath": "/source", "readOnly": True},
+            {"name": "data", "mountPath": "/data"},
+        ]
+        (source,) = [volume for volume in pod["volumes"] if volume["name"] == "source"]
+        assert source.get("persistentVolumeClaim", {"readOnly": True})["readOnly"] is True
 
 
 def strings_in(value: Any) -> set[str]:
@@ -75,13 +109,16 @@ def strings_in(value: Any) -> set[str]:
             return set()
 
 
+OWN_DATASET = make_run(datasets=[{"name": "prices", "configMapRef": {"name": "prices"}}])
+
+
 def build(spec: Document, code: str = CODE) -> Document:
     """Build the Job of a spec."""
     run = make_run(**spec)
     return job(
         run,
         inputs_hash=inputs_hash(run),
-        inputs=build_inputs(run, code.encode(), SANDBOX),
+        inputs=build_inputs(run, code.encode(), Kind.POSITIONS, SANDBOX),
         attempt=1,
         nonce=NONCE,
         sandbox=SANDBOX,
@@ -97,14 +134,20 @@ def test_no_spec_changes_anything_of_the_sandbox(spec: Document) -> None:
 
 @given(specs)
 def test_no_word_of_a_spec_is_in_the_job(spec: Document) -> None:
-    """Params and source reach the pod as files: every string of the Job is a fixed one, a name or a hash."""
-    manifest, plain = build(spec), job_manifest()
+    """Params and source reach the pod as files: every string of the Job is a fixed one, a name or a hash.
+
+    Of a dataset the Job has to say where it is.
+    """
+    manifest, plain = build(spec), job_manifest(OWN_DATASET)
     derived = {
         manifest["metadata"]["name"],
         *(volume["configMap"]["name"] for volume in _volumes(manifest) if "configMap" in volume),
         *manifest["spec"]["template"]["metadata"]["annotations"].values(),
     }
-    assert strings_in(manifest) - strings_in(plain) <= derived
+    dataset = make_run(**spec).spec.datasets[0]
+    located = strings_in(dataset.model_dump(exclude={"name", "builtin"})) | {"image", "reference", "pullPolicy"}
+    located |= {"persistentVolumeClaim", "claimName", "configMap", "defaultMode", dataset.path}
+    assert strings_in(manifest) - strings_in(plain) <= derived | located
 
 
 @given(specs)
@@ -113,7 +156,7 @@ def test_no_spec_outlasts_its_clocks(spec: Document) -> None:
     limit = make_run(**spec).spec.timeout_seconds or 300
     manifest = build(spec)["spec"]
     assert limit < manifest["template"]["spec"]["activeDeadlineSeconds"] < manifest["activeDeadlineSeconds"]
-    assert manifest["activeDeadlineSeconds"] <= 120 + 120 + 300 + 30
+    assert manifest["activeDeadlineSeconds"] <= 2 * (120 + 60) + 300 + 30
 
 
 def _volumes(manifest: Document) -> list[Document]:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 
 from strategyrun.domain.inputs import build_inputs, canonical, inputs_hash, timeout_seconds
+from strategyrun.domain.vetting import Kind
 from support.builders import CODE, SANDBOX, Document, make_inputs, make_run, specs
 
 BASE: Document = {
@@ -99,18 +100,21 @@ def test_the_harness_gets_params_dataset_limit_and_the_hash_of_the_code() -> Non
     """The input document is what the contract with the image says."""
     inputs = make_inputs(make_run(params={"fast": 20}, timeoutSeconds=60))
     assert json.loads(inputs.input) == {
-        "schema": 1,
+        "schema": 2,
+        "kind": "Positions",
         "params": {"fast": 20},
         "dataset": {"name": "prices", "path": "/opt/finlab/datasets/us-stocks"},
         "timeoutSeconds": 60,
         "codeSHA256": sha256(CODE.encode()).hexdigest(),
+        "lookAhead": {"samples": 5},
     }
 
 
 def test_the_evaluator_gets_every_rule_spelt_out() -> None:
     """Defaults are decided here: the evaluator has none."""
     assert json.loads(make_inputs(make_run(evaluation={"feesBps": 5})).evaluation) == {
-        "schema": 1,
+        "schema": 2,
+        "kind": "Positions",
         "dataset": {"name": "prices", "path": "/opt/finlab/datasets/us-stocks"},
         "initialCapital": 1_000_000.0,
         "feesBps": 5.0,
@@ -121,7 +125,28 @@ def test_the_evaluator_gets_every_rule_spelt_out() -> None:
         "allowLeverage": False,
         "periodsPerYear": 252,
         "riskFreeRate": 0.0,
+        "benchmark": "EqualWeight",
     }
+
+
+def test_both_sides_learn_the_kind() -> None:
+    """What the vetting found is pinned: neither side looks at the source to find out."""
+    inputs = make_inputs(kind=Kind.RESULT)
+    assert json.loads(inputs.input)["kind"] == json.loads(inputs.evaluation)["kind"] == "Result"
+
+
+def test_a_guard_that_is_off_takes_no_samples() -> None:
+    """The harness knows a number alone."""
+    off = make_run(evaluation={"lookAhead": {"action": "Off", "samples": 7}})
+    on = make_run(evaluation={"lookAhead": {"action": "Fail", "samples": 7}})
+    assert json.loads(make_inputs(off).input)["lookAhead"] == {"samples": 0}
+    assert json.loads(make_inputs(on).input)["lookAhead"] == {"samples": 7}
+
+
+def test_a_dataset_of_the_users_own_is_where_the_loader_lays_it() -> None:
+    """Harness and evaluator read what was checked, never the source."""
+    run = make_run(datasets=[{"name": "taiwan", "configMapRef": {"name": "prices"}}])
+    assert json.loads(make_inputs(run).input)["dataset"] == {"name": "taiwan", "path": "/data"}
 
 
 def test_the_evaluation_does_not_reach_the_strategy() -> None:
@@ -170,5 +195,5 @@ def test_the_content_hash_is_of_all_documents(other: Any) -> None:
 def test_source_text_arrives_byte_for_byte(spec: Document) -> None:
     """No newline is translated and no character is lost between the spec and the snapshot."""
     code = spec["source"].get("inline", CODE)
-    inputs = build_inputs(make_run(**spec), code.encode(), SANDBOX)
+    inputs = build_inputs(make_run(**spec), code.encode(), Kind.POSITIONS, SANDBOX)
     assert inputs.files["strategy.py"] == code

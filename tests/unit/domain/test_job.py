@@ -5,18 +5,23 @@ from pathlib import Path
 import pytest
 import yaml
 
-from strategyrun.domain.job import snapshot
+from strategyrun.domain.job import report, snapshot
 from support.builders import CODE, Document, job_manifest, make_inputs, make_run
 
 GOLDEN = Path(__file__).parent / "golden"
 RUN = make_run("momentum", params={"fast": 20}, timeoutSeconds=60, ttlSecondsAfterFinished=600)
+WITH_DATASET = make_run(
+    "taiwan", datasets=[{"name": "prices", "persistentVolumeClaim": {"claimName": "prices", "path": "daily/2024"}}]
+)
 
 
 @pytest.mark.parametrize(
     ("file", "manifest"),
     [
         pytest.param("job.yaml", job_manifest(RUN), id="job"),
+        pytest.param("job-with-dataset.yaml", job_manifest(WITH_DATASET), id="job-with-dataset"),
         pytest.param("snapshot.yaml", snapshot(RUN, make_inputs(RUN)), id="snapshot"),
+        pytest.param("report.yaml", report(RUN, "f" * 64, b"the report"), id="report"),
     ],
 )
 def test_the_manifest_is_the_golden_one(file: str, manifest: Document) -> None:

@@ -7,6 +7,8 @@ from strategyrun.domain.strategyrun import FailureClass
 
 NOT_FAILURES = {
     Reason.EVALUATED,
+    Reason.SELF_REPORTED,
+    Reason.SCRIPT_COMPLETED,
     Reason.WAITING_FOR_SLOT,
     Reason.STARTING,
     Reason.RUNNING,

@@ -18,8 +18,11 @@ from strategyrun.domain.reconcile import (
     Create,
     Decision,
     DeleteJob,
+    DeleteReport,
     DeleteSnapshot,
     FindPod,
+    KeepReport,
+    Kept,
     Reconciler,
     Seen,
     Vet,
@@ -27,9 +30,17 @@ from strategyrun.domain.reconcile import (
 )
 from strategyrun.domain.report import parse_report
 from strategyrun.domain.status import accept, advance, close_attempt, fail, succeed, witness
-from strategyrun.domain.strategyrun import Attempt, Failure, Phase, StrategyRun, StrategyRunStatus
-from strategyrun.domain.verdict import Fault
-from strategyrun.domain.vetting import Flaw
+from strategyrun.domain.strategyrun import (
+    Attempt,
+    Failure,
+    PastOutcome,
+    Phase,
+    ReportReference,
+    StrategyRun,
+    StrategyRunStatus,
+)
+from strategyrun.domain.verdict import Fault, Success
+from strategyrun.domain.vetting import VENDOR_RULE, Flaw, Kind, Reading
 from support.builders import (
     CODE,
     JOB_UID,
@@ -68,7 +79,15 @@ def at(status: StrategyRunStatus | None, run: StrategyRun | None = None) -> Stra
 
 def vetted(run: StrategyRun | None = None, **changes: Any) -> Vetted:
     """Build the vetting of a run's source, by default of one without flaws."""
-    return Vetted(**{"inputs_hash": inputs_hash(run or make_run()), "at": NOW, "code": CODE.encode(), **changes})
+    return Vetted(
+        **{
+            "inputs_hash": inputs_hash(run or make_run()),
+            "at": NOW,
+            "code": CODE.encode(),
+            "reading": Reading(Kind.POSITIONS),
+            **changes,
+        }
+    )
 
 
 def look(status: StrategyRunStatus | None = None, run: StrategyRun | None = None, **seen: Any) -> Seen:
@@ -107,7 +126,7 @@ def answered(run: StrategyRun | None = None) -> StrategyRunStatus:
     """Build the status of a run that was scored."""
     run = run or make_run()
     closed = close_attempt(witness(begun(run), make_job(run), None), after(30), Reason.EVALUATED)
-    return succeed(closed, run, after(30), parse_report(report_text(job_body(run))), scored_pod(job_body(run)))
+    return succeed(closed, run, after(30), Success(parse_report(report_text(job_body(run))), scored_pod(job_body(run))))
 
 
 def running_pod(run: StrategyRun | None = None) -> PodObservation:
@@ -165,7 +184,7 @@ def test_the_vetting_of_other_inputs_does_not_count() -> None:
 def test_flaws_end_the_run_before_any_pod() -> None:
     """CodeRejected, with every finding, and no attempt."""
     flaws = (Flaw(3, "network", "no network"), Flaw(9, "network", "no network"))
-    decision = decide(look(queued(), vetted=vetted(flaws=flaws)), after(0.4))
+    decision = decide(look(queued(), vetted=vetted(reading=Reading(Kind.POSITIONS, flaws))), after(0.4))
     status = answer(decision)
     assert (status.phase, status.reason, status.attempts) == (Phase.FAILED, Reason.CODE_REJECTED, ())
     assert status.message == "line 3: no network [network]"
@@ -186,7 +205,9 @@ def test_params_that_are_too_large_are_refused() -> None:
 def test_a_missing_source_is_waited_for() -> None:
     """Whoever applies a folder applies the ConfigMap in the same second, maybe after the run."""
     run = make_run(**BY_MAP)
-    seen = look(queued(run), run, vetted=vetted(run, missing="there is no ConfigMap code"))
+    seen = look(
+        queued(run), run, vetted=vetted(run, missing=Fault(Reason.SOURCE_MISSING, "there is no ConfigMap code"))
+    )
     decision = decide(seen, after(1))
     assert (answer(decision).phase, answer(decision).reason) == (Phase.QUEUED, Reason.SOURCE_MISSING)
     assert answer(decision).message == "there is no ConfigMap code"
@@ -199,7 +220,9 @@ def test_a_missing_source_is_not_waited_for_for_ever() -> None:
     """The time is that of a start."""
     run = make_run(**BY_MAP)
     late = after(START_SECONDS)
-    decision = decide(look(queued(run), run, vetted=vetted(run, missing="no ConfigMap", at=late)), late)
+    decision = decide(
+        look(queued(run), run, vetted=vetted(run, missing=Fault(Reason.SOURCE_MISSING, "no ConfigMap"), at=late)), late
+    )
     assert (answer(decision).phase, answer(decision).reason) == (Phase.FAILED, Reason.SOURCE_MISSING)
 
 
@@ -249,7 +272,7 @@ def test_after_a_restart_the_source_is_vetted_again_first() -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        pytest.param({"missing": "gone"}, "gone", id="missing"),
+        pytest.param({"missing": Fault(Reason.SOURCE_MISSING, "gone")}, "gone", id="missing"),
         pytest.param({"code": b"# other"}, "the source has changed since this evaluation began", id="changed"),
     ],
 )
@@ -264,7 +287,9 @@ def test_what_is_on_record_and_not_to_be_had_any_more_is_not_replaced(source: Do
 
 def test_flaws_that_appear_between_record_and_creation_carry_their_findings() -> None:
     """A newer operator may know better than the one that began."""
-    decision = decide(look(begun(), vetted=vetted(flaws=(Flaw(1, "network", "no network"),))))
+    decision = decide(
+        look(begun(), vetted=vetted(reading=Reading(Kind.POSITIONS, (Flaw(1, "network", "no network"),))))
+    )
     assert answer(decision).reason == Reason.CODE_REJECTED
     assert len(failure(decision).findings) == 1
 
@@ -658,7 +683,14 @@ sights = st.builds(
     st.lists(st.sampled_from(JOBS), max_size=3),
     st.sampled_from(PODS),
     st.booleans(),
-    st.sampled_from([None, vetted(), vetted(flaws=(Flaw(1, "syntax", "what?"),)), vetted(missing="no ConfigMap")]),
+    st.sampled_from(
+        [
+            None,
+            vetted(),
+            vetted(reading=Reading(Kind.SCRIPT, (Flaw(1, "syntax", "what?"),))),
+            vetted(missing=Fault(Reason.SOURCE_MISSING, "no ConfigMap")),
+        ]
+    ),
     st.sampled_from([frozenset(), frozenset({JOB_UID})]),
     st.sampled_from([frozenset(), frozenset({JOB_UID})]),
     st.sampled_from([None, "denied"]),
@@ -733,3 +765,110 @@ def test_a_run_that_has_failed_is_not_judged_again() -> None:
     )
     decision = decide(look(status, jobs=(make_job(),), pods=(scored_pod(),)), after(60))
     assert decision.status == status
+
+
+# --- what a scored run leaves -------------------------------------------------------------------------------------
+
+KEPT = ReportReference(config_map="momentum-report", sha256="f" * 64)
+
+
+def concluded(run: StrategyRun | None = None, kept: Kept | None = None, **words: Any) -> Decision:
+    """Decide on a run whose pod has a report that promises a full one."""
+    run = run or make_run()
+    body = job_body(run)
+    strategy = terminated(message=last_words("Completed", exitCode=0, **words))
+    pod = scored_pod(body, report=report_text(body, full="f" * 64), strategy=strategy)
+    return decide(look(begun(run), run, jobs=(make_job(run),), pods=(pod,), kept=kept), after(30))
+
+
+def test_the_full_report_is_kept_before_the_answer_is_written() -> None:
+    """While the pod is sure to be there; the answer then says where it is."""
+    decision = concluded()
+    (act,) = decision.acts
+    assert isinstance(act, KeepReport)
+    assert (act.job_uid, act.sha256) == (JOB_UID, "f" * 64)
+    assert not answer(decision).final
+    done = answer(concluded(kept=Kept(JOB_UID, KEPT)))
+    assert done.final
+    assert done.report == KEPT
+
+
+def test_a_report_that_cannot_be_kept_does_not_hold_the_answer_up() -> None:
+    """One try: then the answer says that it is lost."""
+    done = answer(concluded(kept=Kept(JOB_UID, lost="no log")))
+    assert (done.phase, done.report) == (Phase.SUCCEEDED, None)
+    assert done.warnings == ("report: no log",)
+
+
+def test_the_report_of_another_job_is_not_this_ones() -> None:
+    """What was kept for an earlier attempt says nothing of the later."""
+    (act,) = concluded(kept=Kept("another-job", KEPT)).acts
+    assert isinstance(act, KeepReport)
+
+
+def test_whoever_wants_no_report_gets_none() -> None:
+    """A loop of thousands spares the cluster theirs."""
+    done = concluded(make_run(report="Discard"))
+    assert (answer(done).phase, answer(done).report) == (Phase.SUCCEEDED, None)
+    assert not any(isinstance(act, KeepReport) for act in done.acts)
+
+
+def test_a_report_goes_when_no_status_speaks_of_it_any_more() -> None:
+    """The sixth answer pushes the first out of the history, and its report with it."""
+    run = make_run()
+    past = [
+        PastOutcome(
+            inputs_hash=str(n),
+            phase=Phase.SUCCEEDED,
+            reason="Evaluated",
+            report=KEPT.model_copy(update={"config_map": f"report-{n}"}),
+        )
+        for n in range(5)
+    ]
+    status = answer(concluded(run, kept=Kept(JOB_UID, KEPT))).model_copy(update={"history": tuple(past)})
+    edited = make_run(params={"fast": 5}, status=status.document(), generation=2)
+    decision = decide(replace(look(None, edited), run=edited), after(60))
+    assert DeleteReport("report-4") in decision.acts
+    assert answer(decision).history[0].report == KEPT
+    assert not any(isinstance(act, DeleteReport) and act.name != "report-4" for act in decision.acts)
+
+
+LEAK = {"samples": 5, "checked": 5, "changed": 2, "firstDate": "2004-05-03", "symbol": "AAPL", "note": ""}
+
+
+def test_a_look_into_the_future_fails_a_run_that_asks_for_it() -> None:
+    """The positions are not ranked: there are no metrics, and the condition says why."""
+    strict = make_run(evaluation={"lookAhead": {"action": "Fail"}})
+    status = answer(concluded(strict, lookAhead=LEAK))
+    assert (status.phase, status.reason) == (Phase.FAILED, Reason.LOOK_AHEAD_DETECTED)
+    assert status.metrics is None
+    assert "AAPL on 2004-05-03" in status.message
+    assert {str(c.type): c.status for c in status.conditions}["LookAheadClean"] == "False"
+    lenient = answer(concluded(kept=Kept(JOB_UID), lookAhead=LEAK))
+    assert lenient.phase is Phase.SUCCEEDED
+
+
+def test_code_that_only_needs_the_vendor_is_told_so() -> None:
+    """A reason of its own where nothing else is wrong; with other flaws beside it the code is rejected."""
+    vendor, network = Flaw(3, VENDOR_RULE, "it needs the vendor"), Flaw(9, "network", "no network")
+    reasons = [
+        answer(decide(look(queued(), vetted=vetted(reading=Reading(Kind.POSITIONS, flaws))), after(1))).reason
+        for flaws in ((vendor,), (vendor, network))
+    ]
+    assert reasons == [Reason.VENDOR_AUTH_REQUIRED, Reason.CODE_REJECTED]
+
+
+def test_the_kind_is_on_record_with_the_attempt() -> None:
+    """What reading the source told stands in the status from the start."""
+    decision = decide(look(queued(), vetted=vetted(reading=Reading(Kind.RESULT))))
+    assert answer(decision).kind is Kind.RESULT
+
+
+def test_loading_a_dataset_has_time_of_its_own() -> None:
+    """A run that reads its own dataset is late later than one that does not."""
+    own = make_run(datasets=[{"name": "prices", "configMapRef": {"name": "prices"}}])
+    pod = make_pod(job_body(own), dataset=running(), strategy=waiting())
+    seen = look(begun(own), own, jobs=(make_job(own),), pods=(pod,))
+    assert not answer(decide(seen, after(START_SECONDS + 1))).final
+    late = answer(decide(seen, after(START_SECONDS + 60)))
+    assert (late.reason, late.message) == (Reason.START_TIMEOUT, "after 180 s still the dataset is being read")

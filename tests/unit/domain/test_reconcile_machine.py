@@ -28,14 +28,18 @@ from strategyrun.domain.reconcile import (
     ConfirmJob,
     Create,
     DeleteJob,
+    DeleteReport,
     DeleteSnapshot,
     FindPod,
+    KeepReport,
+    Kept,
     Reconciler,
     Seen,
     Vet,
     Vetted,
 )
-from strategyrun.domain.strategyrun import StrategyRun, StrategyRunStatus
+from strategyrun.domain.strategyrun import ReportReference, StrategyRun, StrategyRunStatus
+from strategyrun.domain.verdict import Fault
 from strategyrun.domain.vetting import vet
 from support.builders import (
     CODE,
@@ -154,6 +158,7 @@ class Cluster:
         self.jobs: dict[str, Job] = {}
         self.pods: dict[str, Pod] = {}
         self.snapshots: dict[str, Document] = {}
+        self.reports: set[str] = set()
         self.code: str | None = CODE
         self.inputs = ""
         self.hashes: dict[str, set[str]] = {}
@@ -259,7 +264,7 @@ class Cluster:
 
     def score(self, pod: Pod) -> None:
         """Let strategy and evaluator do their work; the report carries a number of its own."""
-        hashes = {**(pod.read or {}), "dataset": "d" * 64, "positions": "e" * 64}
+        hashes = {**(pod.read or {}), "dataset": "d" * 64, "positions": "e" * 64, "report": digest(pod.uid.encode())}
         report = report_text(pod.job.body, hashes=hashes, metrics={"trades": int(pod.uid.removeprefix("pod-"))})
         self.end(
             pod,
@@ -390,6 +395,8 @@ class Cluster:
             else:
                 assert status["history"][0]["inputsHash"] == before["inputsHash"], "an answer was lost"
         assert after.reason != Reason.TAMPERED, after.message
+        told = {kept.config_map for kept in (after.report, *(past.report for past in after.history)) if kept}
+        assert told <= self.reports, "a status speaks of a report that is not there"
         vanished = {attempt.job_uid for attempt in after.attempts if attempt.reason == Reason.JOB_VANISHED}
         assert not vanished & self.deleted_by_operator, "the operator took away what it was waiting for"
         if after.phase.value == "Succeeded":
@@ -457,6 +464,7 @@ class Operator:
         self.vetted: dict[str, Vetted] = {}
         self.gone: set[str] = set()
         self.podless: set[str] = set()
+        self.kept: dict[str, Kept] = {}
         self.wake_at: datetime | None = None
         self.writes = 0
         self.trouble: Callable[[int], Exception | None] = lambda _: None
@@ -508,6 +516,7 @@ class Operator:
             nonce=f"nonce-{self.cluster.version()}",
             gone=frozenset(self.gone),
             podless=frozenset(self.podless),
+            kept=self.kept.get(uid),
         )
         decision = self.reconciler.decide(seen, self.cluster.now)
         self.wake_at = decision.wake_at
@@ -550,13 +559,26 @@ class Operator:
                     self._see_pod(observe_pod(pod.document()))
                 if not pods:
                     self.podless.add(uid)
+            case KeepReport() | DeleteReport():
+                self._carry_out_of_report(act, run)
+
+    def _carry_out_of_report(self, act: KeepReport | DeleteReport, run: StrategyRun) -> None:
+        match act:
+            case KeepReport(job_uid, _, sha256):
+                name = f"report-{sha256[:8]}"
+                self.cluster.reports.add(name)
+                self._written()
+                self.kept[run.uid] = Kept(job_uid, ReportReference(config_map=name, sha256=sha256))
+            case DeleteReport(name):
+                self.cluster.reports.discard(name)
+                self._written()
 
     def _vet(self, run: StrategyRun) -> Vetted:
         source, wanted = run.spec.source.inline, inputs_hash(run)
         code = self.cluster.code if source is None else source
         if code is None:
-            return Vetted(wanted, self.cluster.now, missing="there is no ConfigMap code")
-        return Vetted(wanted, self.cluster.now, code=code.encode(), flaws=tuple(vet(code.encode())))
+            return Vetted(wanted, self.cluster.now, missing=Fault(Reason.SOURCE_MISSING, "there is no ConfigMap code"))
+        return Vetted(wanted, self.cluster.now, code=code.encode(), reading=vet(code.encode()))
 
     def _written(self, lose_answer: Callable[[], None] = lambda: None) -> None:
         self.writes += 1

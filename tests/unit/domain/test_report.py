@@ -1,13 +1,15 @@
 """Documents of a pod: the evaluator's report and the harness's last words."""
 
+import base64
 import json
+from hashlib import sha256
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strategyrun.domain.report import InvalidReportError, parse_last_words, parse_report
+from strategyrun.domain.report import InvalidReportError, full_report, parse_last_words, parse_report
 from support.builders import METRICS, hostile_text, json_values, last_words, report_document, report_text
 
 BILLION = "1" + "0" * 400
@@ -47,7 +49,7 @@ def test_reads_a_rejection() -> None:
         pytest.param("Segmentation fault", "not JSON", id="text"),
         pytest.param("[]", "the document", id="list"),
         pytest.param("null", "the document", id="null"),
-        pytest.param('{"schema":1}', "nonce: Field required", id="nothing-but-a-schema"),
+        pytest.param('{"schema":2}', "nonce: Field required", id="nothing-but-a-schema"),
         pytest.param("[" * 2000 + "]" * 2000, "not JSON|the document", id="nested-2000"),
         pytest.param("[" * 100_000, "longer than 4096 bytes", id="nested-100000"),
         pytest.param(report_text(message="x" * 5000), "longer than 4096 bytes", id="5-kib"),
@@ -66,12 +68,12 @@ def test_reads_a_rejection() -> None:
         pytest.param(report_text(metrics={"trades": 1.5}), "metrics.trades", id="fraction-for-count"),
         pytest.param(report_text(metrics={"trades": True}), "metrics.trades", id="bool-for-count"),
         pytest.param(report_text(metrics={"sharpe": [0.9]}), "metrics.sharpe", id="list-for-number"),
-        pytest.param(report_text(metrics={"alpha": 1.0}), "metrics.alpha: Extra inputs", id="unknown-metric"),
+        pytest.param(report_text(metrics={"luck": 1.0}), "metrics.luck: Extra inputs", id="unknown-metric"),
         pytest.param(report_text(metrics={"total_return": 1.0}), "metrics.total_return", id="snake-case"),
         pytest.param(report_text(metrics=None), "metrics: Field required", id="no-metrics"),
         pytest.param(report_text(verdict=None), "verdict: Field required", id="no-verdict"),
         pytest.param(report_text(extra=1), "extra: Extra inputs", id="unknown-field"),
-        pytest.param(report_text(schema=2), "schema", id="newer-schema"),
+        pytest.param(report_text(schema=3), "schema", id="newer-schema"),
         pytest.param(report_text(schema=True), "schema", id="true-is-not-one"),
         pytest.param(report_text(verdict="Rejected"), "verdict Rejected with reason Evaluated", id="no-reason"),
         pytest.param(report_text(reason="ResultInvalid"), "verdict Evaluated with reason", id="no-verdict-for-it"),
@@ -112,6 +114,47 @@ def test_a_report_with_any_values_is_read_or_refused(changes: dict[str, Any]) ->
     assert all(changes[name] == report_document()[name] for name in changes.keys() & {"schema", "verdict"})
 
 
+@pytest.mark.parametrize(
+    ("verdict", "reason"), [("Unscored", "Evaluated"), ("Evaluated", "Unscored"), ("Rejected", "Unscored")]
+)
+def test_verdict_and_reason_agree(verdict: str, reason: str) -> None:
+    """A script that hands over no positions is neither evaluated nor rejected."""
+    assert parse_report(report_text(verdict="Unscored", reason="Unscored", metrics={})).verdict == "Unscored"
+    with pytest.raises(InvalidReportError, match=f"verdict {verdict} with reason {reason}"):
+        parse_report(report_text(verdict=verdict, reason=reason))
+
+
+def framed(content: bytes, line: int = 60) -> bytes:
+    """Write a full report as the evaluator prints it."""
+    text = base64.b64encode(content).decode()
+    lines = [text[at : at + line] for at in range(0, len(text), line)]
+    header = f"FINLAB-REPORT 1 {len(content)} {sha256(content).hexdigest()}"
+    return "\n".join([header, *lines, ""]).encode()
+
+
+@given(st.binary(max_size=2000), st.integers(1, 200))
+def test_the_full_report_comes_back_whole(content: bytes, line: int) -> None:
+    """However long the lines of the log are."""
+    assert full_report(framed(content, line), sha256(content).hexdigest()) == content
+    assert full_report(b"a library's warning\n" + framed(content), sha256(content).hexdigest()) == content
+
+
+@pytest.mark.parametrize(
+    ("log", "complaint"),
+    [
+        pytest.param(b"", "has no report", id="empty"),
+        pytest.param(b"Traceback (most recent call last):\n", "has no report", id="another-text"),
+        pytest.param(framed(b"report")[:-4], "not base64", id="cut-off"),
+        pytest.param(framed(b"report of another pod"), "another report", id="another-report"),
+        pytest.param(framed(bytes(400_000)), "more than 393216", id="too-large"),
+    ],
+)
+def test_a_log_that_holds_another_text_is_no_report(log: bytes, complaint: str) -> None:
+    """Only the bytes that the verdict names are kept."""
+    with pytest.raises(InvalidReportError, match=complaint):
+        full_report(log, sha256(b"report").hexdigest())
+
+
 def test_reads_the_harness_last_words() -> None:
     """Why, where, with which exit code or signal, and what was printed last."""
     words = parse_last_words(last_words("Crashed", "killed by SIGSEGV", exitCode=None, signal="SIGSEGV"))
@@ -139,6 +182,10 @@ def test_reads_the_harness_last_words() -> None:
         pytest.param(last_words().replace("1.25", "1e999"), id="infinite-seconds"),
         pytest.param(last_words(seconds={"imports": -1}), id="negative-seconds"),
         pytest.param(last_words(lastLines="text"), id="lines-are-a-list"),
+        pytest.param(last_words(result={"sharpe": "high"}), id="a-result-is-numbers"),
+        pytest.param(last_words(result={str(n): n for n in range(33)}), id="33-numbers"),
+        pytest.param(last_words(lookAhead={"samples": 5, "checked": 5, "changed": -1}), id="negative-count"),
+        pytest.param(last_words(warnings=["w"] * 9), id="nine-warnings"),
         pytest.param(last_words(lastLines=["x" * 5000]), id="5-kib"),
         pytest.param("[" * 4000, id="nested"),
     ],

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from strategyrun.domain.observation import PodObservation
 from strategyrun.domain.outcomes import FAILURES, Reason
-from strategyrun.domain.report import parse_report
+from strategyrun.domain.report import LastWords, parse_last_words, parse_report
 from strategyrun.domain.status import accept, acknowledge, advance, close_attempt, fail, succeed, witness
 from strategyrun.domain.strategyrun import (
     HISTORY_LIMIT,
@@ -21,11 +21,13 @@ from strategyrun.domain.strategyrun import (
     Metrics,
     Phase,
     Provenance,
+    ReportReference,
     StrategyRun,
     StrategyRunStatus,
+    Summary,
 )
-from strategyrun.domain.verdict import Fault
-from strategyrun.domain.vetting import Flaw
+from strategyrun.domain.verdict import Fault, Success
+from strategyrun.domain.vetting import Flaw, Kind
 from support.builders import (
     ALL_FAILURES,
     METRICS,
@@ -76,7 +78,8 @@ def ran(pod: PodObservation | None = None) -> StrategyRunStatus:
 def scored(**report: Any) -> StrategyRunStatus:
     """Build the status of a run that was scored."""
     closed = close_attempt(ran(), after(30), Reason.EVALUATED)
-    return succeed(closed, RUN, after(30), parse_report(report_text(**report)), scored_pod())
+    words = parse_last_words(last_words("Completed", exitCode=0))
+    return succeed(closed, RUN, after(30), Success(parse_report(report_text(**report)), scored_pod(), words))
 
 
 def failed(fault: Fault, status: StrategyRunStatus | None = None) -> StrategyRunStatus:
@@ -113,9 +116,8 @@ def by_type(status: StrategyRunStatus) -> dict[str, Condition]:
 )
 def test_conditions_follow_from_the_status(status: StrategyRunStatus, truths: str) -> None:
     """Accepted, Started, Finished, Succeeded: all four, always, and Finished at every end."""
-    assert conditions(status) == dict(
-        zip(("Accepted", "Started", "Finished", "Succeeded"), truths.split(), strict=True)
-    )
+    four = {type_: truth for type_, truth in conditions(status).items() if type_ != "LookAheadClean"}
+    assert four == dict(zip(("Accepted", "Started", "Finished", "Succeeded"), truths.split(), strict=True))
 
 
 @pytest.mark.parametrize("reason", ALL_FAILURES, ids=str)
@@ -279,7 +281,7 @@ def test_provenance_says_what_ran_and_where() -> None:
     before = Provenance(code_sha256="0" * 64, isolation=Isolation(seccomp="s", network_policy="Applied"))
     closed = close_attempt(ran(), after(30), Reason.EVALUATED).model_copy(update={"provenance": before})
     report = parse_report(report_text())
-    provenance = succeed(closed, RUN, after(30), report, scored_pod()).provenance
+    provenance = succeed(closed, RUN, after(30), Success(report, scored_pod())).provenance
     assert provenance is not None
     assert provenance.code_sha256 == report.hashes.code
     assert (provenance.dataset_sha256, provenance.positions_sha256) == ("d" * 64, "e" * 64)
@@ -367,6 +369,9 @@ HUGE = "\U0001f4a3" * 2000
 QUOTES = '"' * 2000
 
 
+LONGEST_REPORT = ReportReference(config_map="r" * 51, sha256="f" * 64)
+
+
 def exhausted(text: str, end: datetime) -> StrategyRunStatus:
     """Build a status with all that there can be: six attempts, five past answers, every text at its cap."""
     node, pod = "n" * 253, "p" * 63
@@ -374,7 +379,11 @@ def exhausted(text: str, end: datetime) -> StrategyRunStatus:
     for number in range(HISTORY_LIMIT):
         answered = scored(metrics={"totalReturn": -1.2345e300, "sharpe": -1.2345e300, "trades": 10**15 - 1})
         answered = answered.model_copy(
-            update={"inputs_hash": f"{number:064}", "history": run.status.history if run.status else ()}
+            update={
+                "inputs_hash": f"{number:064}",
+                "history": run.status.history if run.status else (),
+                "report": LONGEST_REPORT,
+            }
         )
         run = run.model_copy(update={"status": answered})
         run = run.model_copy(update={"status": accept(run, "f" * 64, end)})
@@ -412,12 +421,39 @@ def test_the_worst_rejection_fits(text: str) -> None:
 
 @pytest.mark.parametrize("text", [pytest.param(HUGE, id="emoji"), pytest.param(QUOTES, id="quotes")])
 def test_the_worst_success_fits(text: str) -> None:
-    """Twelve warnings and every metric after six attempts."""
+    """All warnings, every metric, a curve and a leak after six attempts."""
     names = [field.alias or name for name, field in Metrics.model_fields.items()]
     metrics = {name: 10**15 - 1 if name in ("trades", "days") else -1.2345678901234567e-300 for name in names}
-    report = parse_report(report_text(metrics=metrics)).model_copy(update={"warnings": [text] * 12, "evaluator": text})
-    status = succeed(exhausted(text, after(9)), RUN, after(9), report, scored_pod())
+    curve = {"from": "2000-03-01", "to": "2013-03-01", "values": [1.2345678e-300] * 48}
+    report = parse_report(report_text(metrics=metrics, equity=curve))
+    report = report.model_copy(update={"warnings": [text] * 12, "evaluator": text})
+    status = succeed(
+        exhausted(text, after(9)), RUN, after(9), Success(report, scored_pod(), said(text)), LONGEST_REPORT, None
+    )
     assert 10_000 < size(status) <= STATUS_LIMIT_BYTES
+
+
+@pytest.mark.parametrize("kind", [Kind.RESULT, Kind.SCRIPT], ids=str)
+@pytest.mark.parametrize("text", [pytest.param(HUGE, id="emoji"), pytest.param(QUOTES, id="quotes")])
+def test_the_worst_script_fits(text: str, kind: Kind) -> None:
+    """Its output, its numbers and its warnings are its own, and bounded."""
+    report = parse_report(report_text(verdict="Unscored", reason="Unscored", metrics={}))
+    report = report.model_copy(update={"warnings": [text] * 12, "evaluator": text})
+    before = exhausted(text, after(9)).model_copy(update={"kind": kind})
+    status = succeed(before, RUN, after(9), Success(report, scored_pod(), said(text)), None, text)
+    assert 10_000 < size(status) <= STATUS_LIMIT_BYTES
+
+
+def said(text: str) -> LastWords:
+    """What a harness can say at most, with more in every text than it ever says."""
+    words = parse_last_words(last_words("Completed", lookAhead=LEAK))
+    assert words
+    assert words.look_ahead
+    found = words.look_ahead.model_copy(update={"symbol": text, "note": text})
+    result = {f"{number:02}{text}": -1.2345678901234567e-300 for number in range(32)}
+    return words.model_copy(
+        update={"warnings": [text] * 8, "last_lines": [text] * 40, "result": result, "look_ahead": found}
+    )
 
 
 def test_a_strategys_numbers_cannot_break_the_status() -> None:
@@ -425,7 +461,7 @@ def test_a_strategys_numbers_cannot_break_the_status() -> None:
     words = last_words("Completed", exitCode=0, seconds={"imports": 1e308, "strategy": 1e308})
     closed = close_attempt(ran(), after(30), Reason.EVALUATED)
     pod = scored_pod(strategy=terminated(0, message=words))
-    status = succeed(closed, RUN, after(30), parse_report(report_text()), pod)
+    status = succeed(closed, RUN, after(30), Success(parse_report(report_text()), pod))
     assert json.loads(json.dumps(status.document(), allow_nan=False))["timings"].keys() == {
         "queued",
         "scheduled",
@@ -440,3 +476,106 @@ def test_abbreviations_are_upper_case_in_documents() -> None:
     assert {"observedGeneration", "inputsHash", "acceptedAt", "finishedAt"} <= document.keys()
     assert {"codeSHA256", "datasetSHA256", "imageID"} <= document["provenance"].keys()
     assert "jobUID" in document["attempts"][0]
+
+
+def guarded(found: Document | None, **evaluation: Any) -> StrategyRunStatus:
+    """Build the status of a scored run whose harness says this of the look-ahead guard."""
+    run = make_run(evaluation={"lookAhead": evaluation})
+    words = parse_last_words(last_words("Completed", lookAhead=found))
+    success = Success(parse_report(report_text()), scored_pod(), words)
+    return succeed(close_attempt(ran(), after(30), Reason.EVALUATED), run, after(30), success)
+
+
+LEAK = {"samples": 5, "checked": 5, "changed": 2, "firstDate": "2004-05-03", "symbol": "AAPL", "note": ""}
+
+
+@pytest.mark.parametrize(
+    ("found", "truth", "reason"),
+    [
+        pytest.param(LEAK | {"changed": 0, "firstDate": None, "symbol": None}, "True", "PositionsHeld", id="clean"),
+        pytest.param(LEAK, "False", "PositionsChanged", id="leak"),
+        pytest.param(LEAK | {"checked": 1, "changed": 1}, "False", "PositionsChanged", id="leak-in-the-only-try"),
+        pytest.param(LEAK | {"checked": 0, "changed": 0, "note": "no time"}, "Unknown", "NotChecked", id="no-time"),
+        pytest.param(None, "Unknown", "NotChecked", id="the-harness-says-nothing"),
+    ],
+)
+def test_a_look_into_the_future_is_a_condition(found: Document | None, truth: str, reason: str) -> None:
+    """True only after a look: silence is Unknown."""
+    condition = by_type(guarded(found))["LookAheadClean"]
+    assert (condition.status, condition.reason) == (truth, reason)
+
+
+def test_a_leak_is_the_first_warning_and_names_where() -> None:
+    """One look at the run tells, and the metrics stay for who wants to see what the leak is worth."""
+    status = guarded(LEAK)
+    assert status.phase is Phase.SUCCEEDED
+    assert status.warnings[0] == (
+        "lookAhead: positions change with later prices in 2 of 5 tries; the first is AAPL on 2004-05-03"
+    )
+    assert status.look_ahead
+    assert status.look_ahead.first_date == "2004-05-03"
+
+
+def test_a_guard_that_is_off_says_nothing() -> None:
+    """No condition, no finding: nobody looked."""
+    status = guarded(LEAK, action="Off")
+    assert "LookAheadClean" not in conditions(status)
+    assert status.look_ahead is None
+    assert status.warnings == ()
+
+
+def test_numbers_of_a_script_are_marked_as_its_own() -> None:
+    """They stand apart from metrics and in no column, whatever they say."""
+    status = unscored(Kind.RESULT, result={"sharpe": 99.0, "bad\u202ename": 1.0})
+    assert (status.phase, status.reason) == (Phase.SUCCEEDED, Reason.SELF_REPORTED)
+    assert status.self_reported
+    assert status.self_reported.document() == {
+        "source": "SelfReported",
+        "values": {"sharpe": 99.0, "badname": 1.0},
+    }
+    assert status.metrics is None
+    assert status.summary == Summary(duration="30.0s")
+
+
+def test_a_script_keeps_its_tail() -> None:
+    """What it printed last, cleaned: nothing else came of it."""
+    status = unscored(Kind.SCRIPT, lastLines=["all \x1b[31mdone\x1b[0m"])
+    assert (status.phase, status.reason) == (Phase.SUCCEEDED, Reason.SCRIPT_COMPLETED)
+    assert status.output == ("all done",)
+    assert status.metrics is None
+
+
+def unscored(kind: Kind, **words: Any) -> StrategyRunStatus:
+    """Build the status of a script that ended well."""
+    report = parse_report(report_text(verdict="Unscored", reason="Unscored", metrics={}))
+    success = Success(report, scored_pod(), parse_last_words(last_words("Completed", **words)))
+    closed = close_attempt(ran().model_copy(update={"kind": kind}), after(30), Reason.EVALUATED)
+    return succeed(closed, RUN, after(30), success)
+
+
+def test_the_curve_and_the_full_report_are_on_record() -> None:
+    """Thinned out to six digits, and by name and hash."""
+    curve = {"from": "2000-03-01", "to": "2013-03-01", "values": [1.0, 1.123456789, 0.00001234567]}
+    success = Success(parse_report(report_text(equity=curve)), scored_pod())
+    kept = ReportReference(config_map="momentum-report", sha256="f" * 64)
+    status = succeed(close_attempt(ran(), after(30), Reason.EVALUATED), RUN, after(30), success, kept)
+    assert status.document()["equity"] == curve | {"values": [1.0, 1.12346, 1.23457e-05]}
+    assert status.report == kept
+
+
+def test_a_report_that_was_lost_is_a_warning() -> None:
+    """The answer does not wait for it, and nobody has to guess where it is."""
+    closed = close_attempt(ran(), after(30), Reason.EVALUATED)
+    success = Success(parse_report(report_text()), scored_pod())
+    status = succeed(closed, RUN, after(30), success, None, "the pod's log is gone")
+    assert status.phase is Phase.SUCCEEDED
+    assert status.warnings == ("report: the pod's log is gone",)
+    assert status.report is None
+
+
+def test_an_earlier_answer_keeps_its_report() -> None:
+    """The history says where the reports of earlier inputs are."""
+    kept = ReportReference(config_map="momentum-report", sha256="f" * 64)
+    before = scored().model_copy(update={"report": kept})
+    run = make_run(status=before.document(), params={"fast": 5})
+    assert accept(run, "b" * 64, after(60)).history[0].report == kept

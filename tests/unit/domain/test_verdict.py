@@ -1,5 +1,6 @@
 """What became of an attempt, from what the kubelet and the Job controller really write."""
 
+import json
 from typing import Any
 
 import pytest
@@ -9,12 +10,14 @@ from strategyrun.domain.outcomes import FAILURES, SAID_BY_HARNESS, Reason
 from strategyrun.domain.strategyrun import FailureClass
 from strategyrun.domain.verdict import Fault, Pending, Running, Success, Unseen, Verdict, judge
 from support.builders import (
+    Document,
     after,
     failed_pod,
     job_body,
     last_words,
     make_job,
     make_pod,
+    make_run,
     report_document,
     report_text,
     running,
@@ -228,7 +231,7 @@ FAILED: dict[str, tuple[PodObservation, Reason]] = {
     # The report is not the one that was asked for.
     "no-json": (scored_pod(report="scored!"), Reason.TAMPERED),
     "another-nonce": (scored_pod(report=report_text(nonce="0" * 32)), Reason.TAMPERED),
-    "another-schema": (scored_pod(report=report_text(schema=2)), Reason.TAMPERED),
+    "another-schema": (scored_pod(report=report_text(schema=3)), Reason.TAMPERED),
     **{
         f"another-{name}": (
             scored_pod(report=report_text(hashes=report_document()["hashes"] | {name: "0" * 64})),
@@ -348,6 +351,98 @@ def test_an_attempt_that_failed(pod: PodObservation, reason: Reason) -> None:
     assert verdict.message
 
 
+LOADED = terminated(message='{"schema":1,"reason":"Loaded","message":"","seconds":1.2}')
+OWN_DATASET = job_body(make_run(datasets=[{"name": "prices", "configMapRef": {"name": "prices"}}]))
+
+
+def loader_failed(reason: str, message: str = "prices.csv line 3, column close: no number", **more: Any) -> Document:
+    """The state of a loader that says why the dataset cannot be read."""
+    return terminated(1, message=json.dumps({"schema": 1, "reason": reason, "message": message} | more))
+
+
+def loading(dataset: Document, **changes: Any) -> PodObservation:
+    """A pod whose dataset is read before its strategy starts."""
+    return make_pod(OWN_DATASET, **{"dataset": dataset, "strategy": waiting(), "evaluate": waiting(), **changes})
+
+
+UNREADABLE = {
+    "invalid": (loading(loader_failed("DataInvalid"), phase="Failed"), Reason.DATA_INVALID),
+    "missing": (loading(loader_failed("DataMissing", "no file"), phase="Failed"), Reason.DATA_MISSING),
+    "before-the-phase-follows": (loading(loader_failed("DataInvalid")), Reason.DATA_INVALID),
+    "too-large-for-memory": (loading(terminated(137, "OOMKilled"), phase="Failed"), Reason.DATA_INVALID),
+    "loader-crashed": (loading(terminated(1, message="Traceback ..."), phase="Failed"), Reason.LOADER_FAILED),
+    "loader-lies": (loading(loader_failed("Loaded"), phase="Failed"), Reason.LOADER_FAILED),
+    "evicted": (
+        loading(loader_failed("DataInvalid"), phase="Failed", reason="Evicted", message=NODE_LOW_ON_DISK),
+        Reason.EVICTED,
+    ),
+    "deleted-meanwhile": (loading(terminated(137), phase="Failed", deleted=after(3)), Reason.JOB_VANISHED),
+    "over-the-deadline": (loading(terminated(137), phase="Failed", reason="DeadlineExceeded"), Reason.START_TIMEOUT),
+    "node-lost": (loading(unlocated(), phase="Failed"), Reason.NODE_LOST),
+}
+
+
+@pytest.mark.parametrize(("pod", "reason"), UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_a_dataset_that_cannot_be_read(pod: PodObservation, reason: Reason) -> None:
+    """The loader's word counts, for no line of the strategy has run; what befell its pod counts before it."""
+    verdict = judge(make_job(), pod)
+    assert isinstance(verdict, Fault)
+    assert verdict.reason is reason
+    assert verdict.message
+
+
+WAITING_FOR_DATA = {
+    "reading": (loading(running()), Reason.STARTING, "the dataset is being read"),
+    "read": (loading(LOADED), Reason.STARTING, "waiting for the pod to start"),
+    "no-claim": (
+        loading(
+            waiting(),
+            node=None,
+            scheduled={
+                "type": "PodScheduled",
+                "status": "False",
+                "reason": "Unschedulable",
+                "message": '0/1 nodes are available: persistentvolumeclaim "prices" not found.',
+            },
+        ),
+        Reason.DATA_MISSING,
+        'persistentvolumeclaim "prices" not found',
+    ),
+    "no-sandbox-image": (
+        loading(waiting("ErrImagePull", "finlab-sandbox:test: not found")),
+        Reason.IMAGE_PULL_FAILED,
+        "finlab-sandbox:test",
+    ),
+    "no-image-of-data": (
+        make_pod(
+            job_body(make_run(datasets=[{"name": "prices", "image": {"reference": "example.com/prices:1"}}])),
+            dataset=waiting("ImagePullBackOff", 'Back-off pulling image "example.com/prices:1"'),
+        ),
+        Reason.DATA_MISSING,
+        "example.com/prices:1",
+    ),
+}
+
+
+@pytest.mark.parametrize(("pod", "reason", "message"), WAITING_FOR_DATA.values(), ids=WAITING_FOR_DATA.keys())
+def test_what_a_dataset_is_waited_for(pod: PodObservation, reason: Reason, message: str) -> None:
+    """Whether the data or the sandbox is missing is told apart while the run still waits."""
+    verdict = judge(make_job(), pod)
+    assert isinstance(verdict, Pending)
+    assert verdict.reason is reason
+    assert message in verdict.message
+
+
+def test_a_script_that_hands_over_nothing_is_a_success_with_its_own_words() -> None:
+    """The evaluator had nothing to score; what the script says of itself stands beside the report."""
+    report = report_text(verdict="Unscored", reason="Unscored", metrics={})
+    words = last_words("Completed", exitCode=0, result={"sharpe": 99.0})
+    verdict = judge(make_job(), scored_pod(report=report, strategy=terminated(message=words)))
+    assert isinstance(verdict, Success)
+    assert verdict.words
+    assert verdict.words.result == {"sharpe": 99.0}
+
+
 WITHOUT_A_POD = {
     "job-failed": ({"Failed": "BackoffLimitExceeded"}, Reason.JOB_VANISHED),
     "job-complete": ({"Complete": "CompletionsReached"}, Reason.JOB_VANISHED),
@@ -379,13 +474,15 @@ ELSEWHERE = {
     Reason.POLICY_DENIED: "test_reconcile.py",
     Reason.NAME_CONFLICT: "test_reconcile.py",
     Reason.IMAGE_PULL_FAILED: "test_reconcile.py",
+    Reason.LOOK_AHEAD_DETECTED: "test_reconcile.py",
 }
 """Reasons that end a run by a decision of reconcile and not by what a pod shows."""
 
 
 def test_every_reason_is_reached() -> None:
     """No row of the taxonomy is without a document of the cluster that leads to it."""
-    reached = {reason for _, reason in FAILED.values()} | {reason for _, reason in WITHOUT_A_POD.values()}
+    tables: tuple[dict[str, Any], ...] = (FAILED, UNREADABLE, WITHOUT_A_POD)
+    reached = {reason for table in tables for _, reason in table.values()}
     assert reached | ELSEWHERE.keys() == FAILURES.keys()
     assert not reached & ELSEWHERE.keys()
 

@@ -1,0 +1,51 @@
+"""The bill of materials: what the lock files allow, in one order, and nothing that they do not."""
+
+import importlib.util
+import re
+from types import ModuleType
+
+import pytest
+
+from support.cluster import CHECKOUT
+
+DEBIAN = "libc6\t2.41-12\tamd64\nbase-files\t13.8+deb13u1\tamd64\ndebian 13"
+
+
+@pytest.fixture(scope="module")
+def sbom() -> ModuleType:
+    """Load the script."""
+    spec = importlib.util.spec_from_file_location("sbom", CHECKOUT / "hack" / "sbom.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("folder", ["image", "operator"])
+def test_every_line_of_a_lock_file_is_read_with_its_hashes(sbom: ModuleType, folder: str) -> None:
+    """No package of a lock file is without a hash, and no hash is lost."""
+    text = (CHECKOUT / folder / "requirements.lock").read_text()
+    found = sbom.locked(text)
+    assert len(found) == len(re.findall(r"^[^ #]\S*==", text, re.MULTILINE))
+    assert all(hashes for _, hashes in found.values())
+    assert sum(len(hashes) for _, hashes in found.values()) == text.count("--hash=")
+
+
+def test_what_is_not_locked_is_an_error(sbom: ModuleType) -> None:
+    """Neither another version nor a package that nobody locked gets into the document."""
+    lock = {"numpy": ("2.2.6", ["0" * 64])}
+    assert sbom.python_components({"NumPy": "2.2.6"}, lock)[0]["purl"] == "pkg:pypi/numpy@2.2.6"
+    for packages in ({"numpy": "2.2.5"}, {"pip": "1"}):
+        with pytest.raises(sbom.UnlockedError):
+            sbom.python_components(packages, lock)
+
+
+def test_the_order_of_what_is_found_changes_nothing(sbom: ModuleType) -> None:
+    """The same components give the same document, serial number included; others give another number."""
+    components = [*sbom.debian_components(DEBIAN), sbom.interpreter("3.13.1")]
+    document = sbom.document("image:dev", components)
+    assert document == sbom.document("image:dev", components[::-1])
+    assert document["serialNumber"] != sbom.document("image:dev", components[1:])["serialNumber"]
+    assert len({each["bom-ref"] for each in document["components"]}) == 4
+    assert "pkg:deb/debian/base-files@13.8%2Bdeb13u1?arch=amd64&distro=debian-13" in str(document)
