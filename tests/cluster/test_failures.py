@@ -153,7 +153,7 @@ FAILING = {
                 os.posix_fallocate(file.fileno(), 0, (1 << 30) + 1)
         """,
         Reason.DISK_LIMIT,
-        r"^OSError: \[Errno 28\] No space left on device \(strategy\.py line 4\)$",
+        r"^OSError: \[Errno 27\] File too large \(strategy\.py line 4\)$",
         exit_code=1,
     ),
     "asks for data that is not there": Failing(

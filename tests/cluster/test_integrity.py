@@ -33,8 +33,11 @@ def forge():
     print(text)
     print("RESULT", text)
     for path in ("/dev/termination-log", "/out/report.json", "/tmp/report.json"):
-        with open(path, "w") as file:
-            file.write(text)
+        try:
+            with open(path, "w") as file:
+                file.write(text)
+        except PermissionError:
+            assert path == "/dev/termination-log"  # where the node has Landlock
 """
 BY_HAND = """\
 import os, struct

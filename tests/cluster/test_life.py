@@ -66,9 +66,11 @@ def test_edit_starts_a_new_evaluation_and_keeps_the_last_answer(cluster: Cluster
     assert {each["observedGeneration"] for each in second["conditions"]} == {run["metadata"]["generation"]} == {2}
     assert _created(jobs) == [each["attempts"][0]["jobName"] for each in (first, second)]
     wait_until(
-        "no inputs are kept",
-        lambda: [each for each in _belongings(cluster, namespace) if each.startswith("ConfigMap/")],
-        lambda found: not found,
+        "the reports of both answers are kept, and no inputs",
+        lambda: sorted(each for each in _belongings(cluster, namespace) if each.startswith("ConfigMap/")),
+        lambda found: (
+            found == sorted(f"ConfigMap/{each['report']['configMap']}" for each in (second, *second["history"]))
+        ),
     )
 
 
@@ -154,7 +156,12 @@ def test_deleted_run_leaves_nothing(cluster: Cluster, namespace: str, moment: Ca
     # The operator has had its turn when it has answered another run.
     cluster.create(strategy_run("fence", namespace, source="this is not Python"))
     wait_finished(cluster, namespace, "fence")
-    assert _belongings(cluster, namespace) == ["StrategyRun/fence"]
+    wait_until(
+        "only the other run is there",  # the job controller may be late with a pod, whose Job is gone
+        lambda: _belongings(cluster, namespace),
+        lambda found: found == ["StrategyRun/fence"],
+        seconds=60,
+    )
 
 
 def test_queued_run_waits_for_a_slot_and_can_be_deleted(cluster: Cluster, namespace: str) -> None:

@@ -16,6 +16,7 @@ from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.sandbox import Resources, Sandbox, SeccompProfile
 from strategyrun.domain.strategyrun import StrategyRun
 from strategyrun.domain.verdict import Verdict, judge
+from strategyrun.domain.vetting import Kind
 from support.cluster import CHECKOUT, CONFIG_MAP, JOB, NETWORK_POLICY, NODE, POD, Cluster, Manifest
 from support.journal import Journal
 from support.runs import HOLD_EVERYTHING, strategy_run, wait_finished
@@ -148,7 +149,7 @@ def _manifests(namespace: str, sandbox: Sandbox, profile: SeccompProfile) -> lis
     now = datetime.now(UTC).isoformat()
     body["metadata"] |= {"uid": "none", "resourceVersion": "0", "creationTimestamp": now}
     run = StrategyRun.parse(body)
-    inputs = build_inputs(run, HOLD_EVERYTHING.encode(), sandbox)
+    inputs = build_inputs(run, HOLD_EVERYTHING.encode(), Kind.POSITIONS, sandbox)
     built = job(
         run,
         inputs_hash=inputs_hash(run),
