@@ -1,6 +1,6 @@
 """How long a verdict takes: a StrategyRun against a bare Job that runs the same strategy and scores nothing.
 
-Both run the sample moving-average in the same image, with the same limits, seccomp profile and mounts:
+Both run benchmarks/workloads/moving_average.py in the same image, with the same limits, seccomp profile and mounts:
 the Job is the operator's own with the scoring step taken off, so it has one container. Each is timed
 from before its POST until a watch tells of its end: the run's condition Finished, the Job's condition
 Complete. Pairs are interleaved, after one pair to warm up, and each measurement begins when the pods
@@ -17,18 +17,26 @@ from statistics import median
 from time import perf_counter
 from typing import Any, NamedTuple
 
-import yaml
-
 from strategyrun.adapters.settings import load_settings
 from strategyrun.domain.inputs import build_inputs, inputs_hash
 from strategyrun.domain.job import job, snapshot
 from strategyrun.domain.strategyrun import StrategyRun
+from strategyrun.domain.vetting import Kind as SourceKind
 from support.cluster import CHECKOUT, JOB, POD, STRATEGY_RUN, Cluster, Kind, Manifest
 from support.journal import Journal
 from support.namespaces import temporary_namespace
 from support.waiting import wait_until
 
-SAMPLE: dict[str, Any] = yaml.safe_load((CHECKOUT / "manifests" / "samples" / "moving-average.yaml").read_text())
+SOURCE = (CHECKOUT / "benchmarks" / "workloads" / "moving_average.py").read_text()
+SAMPLE: dict[str, Any] = {
+    "apiVersion": STRATEGY_RUN.api_version,
+    "kind": STRATEGY_RUN.kind,
+    "spec": {
+        "source": {"inline": SOURCE},
+        "params": {"fast": 50, "slow": 200},
+        "evaluation": {"rebalance": "OnChange"},
+    },
+}
 SETTINGS = load_settings(CHECKOUT / "config" / "sandbox.yaml")
 PATIENCE_SECONDS = 120
 
@@ -136,7 +144,7 @@ def _bare_job(namespace: str) -> tuple[Manifest, Manifest]:
         "creationTimestamp": datetime.now(UTC).isoformat(),
     }
     run = StrategyRun.parse(SAMPLE | {"metadata": metadata})
-    inputs = build_inputs(run, SAMPLE["spec"]["source"]["inline"].encode(), SETTINGS.sandbox)
+    inputs = build_inputs(run, SOURCE.encode(), SourceKind.POSITIONS, SETTINGS.sandbox)
     built = job(
         run,
         inputs_hash=inputs_hash(run),

@@ -12,6 +12,8 @@ from support.operator import Call
 from support.runs import strategy_run
 from support.waiting import wait_until
 
+OURS = f"{naming.MANAGED_BY_LABEL}={naming.MANAGED_BY}"
+
 
 class Bench:
     """A namespace, the runs in it, and what the operator made of them."""
@@ -55,14 +57,14 @@ class Bench:
         status = self.wait(f"attempt {attempt}", lambda seen: len(seen.get("attempts", [])) >= attempt, name)
         return kubelet.pod_of(self.cluster, self.namespace, status["attempts"][attempt - 1]["jobName"])
 
-    def succeed(self, name: str = "run") -> Manifest:
+    def succeed(self, name: str = "run", **report: Any) -> Manifest:
         """Let a run's pod end well, and wait for the answer."""
-        kubelet.succeed(self.cluster, self.wait_pod(name))
+        kubelet.succeed(self.cluster, self.wait_pod(name), **report)
         return self.wait_reason("Evaluated", name=name)
 
     def names(self, kind: Kind) -> list[str]:
         """List what the operator made in the namespace."""
-        return [each["metadata"]["name"] for each in self.cluster.list(kind, self.namespace, labels=naming.SELECTOR)]
+        return [each["metadata"]["name"] for each in self.cluster.list(kind, self.namespace, labels=OURS)]
 
     def wait_names(self, kind: Kind, holds: Callable[[list[str]], object], *, seconds: float = 60) -> None:
         """Wait until what the operator made in the namespace holds."""
@@ -91,7 +93,11 @@ def owned(run: Manifest, kind: Kind, name: str, **fields: Any) -> Manifest:
         "uid": meta["uid"],
         "controller": True,
     }
-    labels = {naming.MANAGED_BY_LABEL: naming.MANAGED_BY, naming.RUN_UID_LABEL: meta["uid"]}
+    labels = {
+        naming.MANAGED_BY_LABEL: naming.MANAGED_BY,
+        naming.COMPONENT_LABEL: "strategy",
+        naming.RUN_UID_LABEL: meta["uid"],
+    }
     return {
         "apiVersion": kind.api_version,
         "kind": kind.kind,
