@@ -19,16 +19,22 @@ kubeconfig: ## print the path of the cluster's kubeconfig
 	@hack/with.sh printenv KUBECONFIG
 
 ##@ Work on it
-.PHONY: test check unit e2e bench
-test: check unit e2e ## everything: check, unit, e2e
+.PHONY: test check unit e2e abuse fuzz bench
+test: check unit e2e abuse ## everything: check, unit, e2e, abuse
 check: venv ## lint, types, layers, generated files
 	@hack/check.sh
 unit: venv ## tests that need no cluster
 	@$(pytest) tests/unit --numprocesses auto
 e2e: up ## tests against the API server and in the cluster
 	@$(pytest) tests/contract tests/cluster --numprocesses 4 --dist loadfile
-bench: up ## measure the latency of a run against a bare Job
-	@PYTHONPATH=tests hack/with.sh .venv/bin/python benchmarks/latency.py
+abuse: up ## attack the sandbox on purpose, and print what became of each attack
+	@PYTHONPATH=operator:image:tests $(pytest) tests/abuse
+fuzz: venv ## try a million hostile positions files on the evaluator's reader, and 100,000 on the whole step
+	@PYTHONPATH=image:tests .venv/bin/python tests/fuzz/positions.py --runs 1000000
+	@PYTHONPATH=image:tests .venv/bin/python tests/fuzz/positions.py --runs 100000 --whole
+bench: up ## measure: latency of a run, workloads in the sandbox, imports, evaluator, look-ahead guard
+	@for each in latency workloads imports evaluator look_ahead; do \
+		echo "== benchmarks/$$each.py"; PYTHONPATH=image:tests hack/with.sh .venv/bin/python benchmarks/$$each.py || exit; done
 
 ##@ Files that are made
 .PHONY: generate lock venv help

@@ -36,11 +36,27 @@ revive() {
 		docker start "$NODE" >/dev/null || return 1
 	fi
 	local deadline=$((SECONDS + 90))
-	until docker exec "$NODE" kubectl --kubeconfig /etc/kubernetes/admin.conf \
-		wait --for=condition=Ready node --all --timeout=5s >/dev/null 2>&1; do
+	until in_node wait --for=condition=Ready node --all --timeout=5s >/dev/null 2>&1; do
 		((SECONDS < deadline)) || return 1
 		sleep 0.5
 	done
+	serves_inside || {
+		say "the node has lost the addresses of services: starting kube-proxy again"
+		in_node --namespace kube-system delete pod --selector k8s-app=kube-proxy >/dev/null
+		until serves_inside; do
+			((SECONDS < deadline)) || return 1
+			sleep 0.5
+		done
+	}
+}
+
+in_node() { docker exec "$NODE" kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
+
+# True if the API server answers at the address that pods know it by.
+serves_inside() {
+	local address
+	address=$(in_node get service kubernetes --output 'jsonpath={.spec.clusterIP}' 2>/dev/null) || return 1
+	in_node --server "https://$address" --request-timeout 5s get --raw /livez >/dev/null 2>&1
 }
 
 create() { # CONFIG MARK

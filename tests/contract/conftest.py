@@ -8,6 +8,7 @@ from strategyrun.domain.crd import crd
 from support.bench import Bench, workbench
 from support.cluster import Cluster, Kind
 from support.definitions import installed
+from support.namespaces import temporary_namespace
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +23,13 @@ def operated_kind(cluster: Cluster) -> Iterator[Kind]:
     """Install the CRD for the operators of one module, so that they meet nobody else's runs."""
     with installed(cluster, crd()) as kind:
         yield kind
+
+
+@pytest.fixture
+def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Make a namespace in which the test may play the operator and the kubelet."""
+    with temporary_namespace(cluster, request.node.nodeid, admission=False) as name:
+        yield name
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from support import kubelet
 from support.bench import Bench, count, owned, workbench
 from support.cluster import CONFIG_MAP, JOB, NAMESPACE, NETWORK_POLICY, POD, Cluster, Kind, Manifest
 from support.definitions import installed
+from support.namespaces import ADMISSION_OFF
 from support.operator import (
     UNSCHEDULABLE,
     Call,
@@ -367,7 +368,8 @@ def test_a_namespace_may_go_with_everything_in_it(bench: Bench, operator: Runnin
         seconds=120,
     )
     created = count(operator.calls, "create", "jobs")
-    bench.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": bench.namespace}})
+    again = {"name": bench.namespace, "labels": ADMISSION_OFF}
+    bench.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": again})
     bench.apply("again")
     bench.wait_pod("again")
     assert bench.names(NETWORK_POLICY) == [POLICY_NAME], "a namespace made anew has its policy anew"
@@ -631,3 +633,45 @@ def test_a_status_of_a_later_version_is_left_alone(newer_bench: Bench) -> None:
         bench.wait_reason("CodeRejected", name="other")
         assert [call.name for call in operator.calls if call.writes] == ["other"]
     assert bench.status() == before["status"]
+
+
+@pytest.mark.usefixtures("operator")
+def test_a_dataset_that_comes_later_is_waited_for(bench: Bench) -> None:
+    """As with the source: a folder is applied in any order."""
+    dataset = {"name": "prices", "configMapRef": {"name": "prices"}}
+    bench.apply(datasets=[dataset])
+    waiting = bench.wait_reason("DataMissing")
+    assert waiting["phase"] == "Queued"
+    assert "there is no ConfigMap prices" in waiting["message"]
+    assert bench.names(JOB) == []
+    bench.cluster.create(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "prices", "namespace": bench.namespace},
+            "data": {"prices.csv": "date,symbol,close\n"},
+        }
+    )
+    pod = bench.wait_pod()
+    assert [each["name"] for each in pod["spec"]["initContainers"]] == ["dataset", "strategy"]
+
+
+@pytest.mark.usefixtures("operator")
+def test_an_answer_does_not_wait_for_a_report_that_is_lost(bench: Bench) -> None:
+    """No node ever saw this pod, so there is no log: the metrics are there, and a warning says what is not."""
+    bench.apply()
+    status = bench.succeed(full="f" * 64)
+    assert status["metrics"]
+    assert "report" not in status
+    assert any(warning.startswith("report: the full report could not be kept") for warning in status["warnings"])
+
+
+@pytest.mark.usefixtures("operator")
+def test_a_finlab_backtest_ends_before_any_pod(bench: Bench) -> None:
+    """The reason says that it is the vendor's authorisation that is missing, with the line."""
+    source = "from finlab import data, backtest\nposition = data.get('price:收盤價') > 20\nbacktest.sim(position)\n"
+    bench.apply(source={"inline": source})
+    failure = bench.wait_reason("VendorAuthRequired")["failure"]
+    assert failure["class"] == "User"
+    assert [finding["line"] for finding in failure["findings"]] == [3]
+    assert bench.names(JOB) == []

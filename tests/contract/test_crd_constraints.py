@@ -74,9 +74,35 @@ def _one_of(field: str, *values: str) -> list[Constraint]:
     ]
 
 
+def _path(field: str) -> list[Constraint]:
+    return [
+        Constraint(field, "minLength", "a", "", ("at least 1 chars",)),
+        Constraint(field, "maxLength", "a" * 512, "a" * 513, ("may not be more than 512 bytes",)),
+        *(
+            Constraint(field, "pattern", accepted, refused, (json.dumps(refused), "should match"))
+            for accepted, refused in (
+                ("daily", "/etc"),
+                ("daily/2024.csv", "../secrets"),
+                ("a/.hidden/b", "daily/../../etc"),
+                (".a", "."),
+                ("a..", "daily/"),
+                ("價格", "a//b"),
+            )
+        ),
+    ]
+
+
+_ONE_SOURCE = " + ".join(
+    f"(has(self.{source}) ? 1 : 0)" for source in ("builtin", "configMapRef", "persistentVolumeClaim", "image")
+)
 _SOURCE = {"inline": "x"}
 _REF = {"name": "code"}
 _DATASET = {"name": "prices", "builtin": "us-stocks"}
+_OWN_DATASETS = {
+    "configMapRef": {"name": "prices", "configMapRef": {"name": "prices"}},
+    "persistentVolumeClaim": {"name": "prices", "persistentVolumeClaim": {"claimName": "prices"}},
+    "image": {"name": "prices", "image": {"reference": "example.com/prices:1"}},
+}
 
 TABLE = [
     Constraint("", "required spec", {"spec": {"source": _SOURCE}}, {}, ("spec: Required value",)),
@@ -153,11 +179,58 @@ TABLE = [
     ),
     Constraint(
         "spec.datasets[]",
-        "required builtin",
+        f"{_ONE_SOURCE} >= 1",
         _DATASET,
         {"name": "prices"},
-        ("spec.datasets[0].builtin: Required value",),
+        ("one of builtin, configMapRef, persistentVolumeClaim and image must be set, found none",),
     ),
+    *(
+        Constraint(
+            "spec.datasets[]",
+            f"{_ONE_SOURCE} <= 1",
+            {"name": "prices", **source},
+            {**_DATASET, **source},
+            ("only one of builtin, configMapRef, persistentVolumeClaim and image may be set, found several",),
+        )
+        for source in (
+            {"configMapRef": {"name": "prices"}},
+            {"persistentVolumeClaim": {"claimName": "prices"}},
+            {"image": {"reference": "example.com/prices:1"}},
+        )
+    ),
+    Constraint(
+        "spec.datasets[].configMapRef",
+        "required name",
+        {"name": "prices"},
+        {"key": "prices.csv"},
+        ("spec.datasets[0].configMapRef.name: Required value",),
+    ),
+    *_name("spec.datasets[].configMapRef.name", 253),
+    Constraint("spec.datasets[].configMapRef.key", "maxLength", "a" * 253, "a" * 254, ("more than 253 bytes",)),
+    *(
+        Constraint("spec.datasets[].configMapRef.key", "pattern", "prices.csv.gz", refused, (f'"{refused}"',))
+        for refused in ("", "a b", "a/b", "價格.csv")
+    ),
+    Constraint(
+        "spec.datasets[].persistentVolumeClaim",
+        "required claimName",
+        {"claimName": "prices"},
+        {"path": "daily"},
+        ("spec.datasets[0].persistentVolumeClaim.claimName: Required value",),
+    ),
+    *_name("spec.datasets[].persistentVolumeClaim.claimName", 253),
+    *_path("spec.datasets[].persistentVolumeClaim.path"),
+    Constraint(
+        "spec.datasets[].image",
+        "required reference",
+        {"reference": "example.com/prices@sha256:" + "0" * 64},
+        {"path": "daily"},
+        ("spec.datasets[0].image.reference: Required value",),
+    ),
+    Constraint("spec.datasets[].image.reference", "minLength", "a", "", ("at least 1 chars",)),
+    Constraint("spec.datasets[].image.reference", "maxLength", "a" * 512, "a" * 513, ("more than 512 bytes",)),
+    Constraint("spec.datasets[].image.reference", "pattern", "a:1", "a b", ('"a b"', "should match")),
+    *_path("spec.datasets[].image.path"),
     *_name("spec.datasets[].name", 63),
     *_one_of("spec.datasets[].builtin", "us-stocks"),
     Constraint("spec.evaluation.initialCapital", "exclusiveMinimum", 0.01, 0, ("value: 0", "greater than 0")),
@@ -170,6 +243,11 @@ TABLE = [
     *_between("spec.evaluation.periodsPerYear", 1, 366),
     Constraint("spec.evaluation.riskFreeRate", "exclusiveMinimum", -0.99, -1, ("value: -1", "greater than -1")),
     Constraint("spec.evaluation.riskFreeRate", "maximum", 1, 1.01, ("1.01", "less than or equal to 1")),
+    Constraint("spec.evaluation.benchmark", "minLength", "A", "", ("at least 1 chars",)),
+    Constraint("spec.evaluation.benchmark", "maxLength", "A" * 64, "A" * 65, ("may not be more than 64 bytes",)),
+    *_between("spec.evaluation.lookAhead.samples", 1, 20),
+    *_one_of("spec.evaluation.lookAhead.action", "Warn", "Fail", "Off"),
+    *_one_of("spec.report", "Keep", "Discard"),
     *_between("spec.timeoutSeconds", 1, 300),
     *_between("spec.retry.limit", 0, 5),
     *_between("spec.ttlSecondsAfterFinished", 0, 604_800),
@@ -179,7 +257,11 @@ TABLE = [
 def manifest(kind: Kind, field: str, value: Any) -> Manifest:
     """Build a valid manifest and put a value at a field of it."""
     source = {"configMapRef": _REF} if field.startswith("spec.source.configMapRef") else _SOURCE
-    run: Manifest = deepcopy(strategy_run(kind=kind, source=source, datasets=[_DATASET], evaluation={}, retry={}))
+    dataset = next((each for name, each in _OWN_DATASETS.items() if f"[].{name}" in field), _DATASET)
+    evaluation: Manifest = {"lookAhead": {}}
+    run: Manifest = deepcopy(
+        strategy_run(kind=kind, source=source, datasets=[dataset], evaluation=evaluation, retry={})
+    )
     if not field:
         del run["spec"]
         return {**run, **value}

@@ -21,8 +21,11 @@ def test_fills_in_every_default(cluster: Cluster, strategy_run_kind: Kind) -> No
             "allowLeverage": False,
             "periodsPerYear": 252,
             "riskFreeRate": 0,
+            "benchmark": "EqualWeight",
+            "lookAhead": {"samples": 5, "action": "Warn"},
         },
         "retry": {"limit": 2},
+        "report": "Keep",
         "ttlSecondsAfterFinished": 3600,
     }
 
@@ -40,6 +43,7 @@ def test_fills_in_what_an_object_leaves_open(cluster: Cluster, strategy_run_kind
     assert spec["source"]["configMapRef"] == {"name": "code", "key": "strategy.py"}
     assert spec["evaluation"]["feesBps"] == 0
     assert spec["evaluation"]["price"] == "Auto"
+    assert spec["evaluation"]["lookAhead"] == {"samples": 5, "action": "Warn"}
     assert spec["evaluation"]["periodsPerYear"] == 252
     assert spec["retry"] == {"limit": 2}
     assert "timeoutSeconds" not in spec

@@ -21,6 +21,7 @@ FULL_STATUS: dict[str, Any] = {
     "message": "scored 3267 days",
     "hint": "nothing to do",
     "executor": "Sandbox",
+    "kind": "Positions",
     "inputsHash": "0" * 64,
     "conditions": [
         {
@@ -31,7 +32,7 @@ FULL_STATUS: dict[str, Any] = {
             "observedGeneration": 1,
             "lastTransitionTime": _WHEN,
         }
-        for kind in ("Accepted", "Started", "Finished", "Succeeded")
+        for kind in ("Accepted", "Started", "Finished", "Succeeded", "LookAheadClean")
     ],
     "metrics": {
         "totalReturn": 0.25,
@@ -43,6 +44,8 @@ FULL_STATUS: dict[str, Any] = {
         "sortino": 1.25,
         "calmar": 0.5,
         "maxDrawdown": -0.2,
+        "alpha": 0.02,
+        "beta": 0.75,
         "turnover": 4.5,
         "exposure": 0.75,
         "trades": 12,
@@ -59,6 +62,18 @@ FULL_STATUS: dict[str, Any] = {
         "duration": "4s",
     },
     "warnings": ["sortino: no losing day"],
+    "lookAhead": {
+        "samples": 5,
+        "checked": 4,
+        "changed": 1,
+        "firstDate": "2004-05-03",
+        "symbol": "AAPL",
+        "note": "the time limit left room for 4 of 5",
+    },
+    "equity": {"from": "2000-03-01", "to": "2013-03-01", "values": [1, 1.5, 1.25]},
+    "report": {"configMap": "run-0123456789ab-report", "sha256": "8" * 64},
+    "selfReported": {"source": "SelfReported", "values": {"sharpe": 99.5}},
+    "output": ["done"],
     "failure": {
         "class": "User",
         "reason": "StrategyError",
@@ -83,7 +98,7 @@ FULL_STATUS: dict[str, Any] = {
         }
         for number in (1, 2)
     ],
-    "timings": {"queued": 0.5, "scheduled": 1, "started": 2, "strategy": 1.25, "evaluated": 0.05},
+    "timings": {"queued": 0.5, "scheduled": 1, "started": 2, "strategy": 1.25, "lookAhead": 0.5, "evaluated": 0.05},
     "provenance": {
         "codeSHA256": "1" * 64,
         "paramsSHA256": "2" * 64,
@@ -108,6 +123,7 @@ FULL_STATUS: dict[str, Any] = {
             "reason": "Timeout",
             "finishedAt": _WHEN,
             "summary": {"sharpe": "", "totalReturn": "", "maxDrawdown": "", "trades": "", "duration": "300s"},
+            "report": {"configMap": "run-ba9876543210-report", "sha256": "9" * 64},
         }
     ],
 }
@@ -157,7 +173,8 @@ def test_the_full_status_has_every_field_of_the_schema() -> None:
     def paths(value: Any, path: str) -> set[str]:
         match value:
             case dict():
-                return {path}.union(*(paths(each, f"{path}.{name}") for name, each in value.items()))
+                inner = "[]" if "additionalProperties" in STATUS[path] else ".{}"
+                return {path}.union(*(paths(each, path + inner.format(name)) for name, each in value.items()))
             case list():
                 return {path}.union(*(paths(each, f"{path}[]") for each in value))
             case _:
@@ -228,12 +245,21 @@ def test_columns(cluster: Cluster, strategy_run_kind: Kind, namespace: str, writ
         "MaxDD%": "-20.0",
         "Trades": "12",
         "Duration": "4s",
+        "Kind": "Positions",
+        "LookAheadClean": "True",
         "Node": "node-2",
         "Pod": "run-0123456789ab-2-abcde",
         "Message": "scored 3267 days",
         "Hint": "nothing to do",
     }
-    assert [column["name"] for column in columns if column["priority"]] == ["Node", "Pod", "Message", "Hint"]
+    assert [column["name"] for column in columns if column["priority"]] == [
+        "Kind",
+        "LookAheadClean",
+        "Node",
+        "Pod",
+        "Message",
+        "Hint",
+    ]
 
 
 def test_columns_of_a_run_without_a_status(cluster: Cluster, strategy_run_kind: Kind, namespace: str) -> None:

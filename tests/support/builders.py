@@ -13,6 +13,7 @@ from strategyrun.domain.observation import JobObservation, PodObservation, obser
 from strategyrun.domain.outcomes import FAILURES, Reason
 from strategyrun.domain.sandbox import Resources, Sandbox, SeccompProfile, Timeouts
 from strategyrun.domain.strategyrun import GROUP, KIND, RERUN_ANNOTATION, VERSION, FailureClass, StrategyRun
+from strategyrun.domain.vetting import Kind
 
 Document = dict[str, Any]
 
@@ -30,7 +31,8 @@ SANDBOX = Sandbox(
     requests=Resources(cpu="250m", memory="2Gi"),
     tmp="1Gi",
     out="64Mi",
-    timeouts=Timeouts(strategy_seconds=300, start_seconds=120, evaluate_seconds=30),
+    data="1Gi",
+    timeouts=Timeouts(strategy_seconds=300, start_seconds=120, load_seconds=60, evaluate_seconds=30),
     max_active_runs=4,
 )
 SECCOMP = SeccompProfile.of(b'{"defaultAction": "SCMP_ACT_ERRNO"}')
@@ -80,9 +82,9 @@ def make_run(name: str = "momentum", **changes: Any) -> StrategyRun:
     return StrategyRun.parse(run_body(name, **changes))
 
 
-def make_inputs(run: StrategyRun | None = None, code: str = CODE) -> Inputs:
+def make_inputs(run: StrategyRun | None = None, code: str = CODE, kind: Kind = Kind.POSITIONS) -> Inputs:
     """Build the documents that a run's pod reads."""
-    return build_inputs(run or make_run(), code.encode(), SANDBOX)
+    return build_inputs(run or make_run(), code.encode(), kind, SANDBOX)
 
 
 def job_manifest(run: StrategyRun | None = None, *, attempt: int = 1, nonce: str = NONCE) -> Document:
@@ -175,6 +177,7 @@ def unlocated() -> Document:
 def pod_body(
     job: Document | None = None,
     *,
+    dataset: Document | None = None,
     strategy: Document | None = None,
     evaluate: Document | None = None,
     uid: str = POD_UID,
@@ -191,7 +194,7 @@ def pod_body(
 ) -> Document:
     """Build the pod of a Job as the API server returns it.
 
-    `strategy` and `evaluate` are states of the containers, `scheduled` the condition PodScheduled,
+    `dataset`, `strategy` and `evaluate` are states of the containers, `scheduled` the condition PodScheduled,
     `disruption` the reason of DisruptionTarget since `disrupted`, `deleted` when deletion was asked for.
     """
     job = job or job_body()
@@ -225,11 +228,13 @@ def pod_body(
     status |= {"reason": reason} if reason else {}
     status |= {"message": message} if message else {}
     for key, name, state in (
+        ("initContainerStatuses", "dataset", dataset),
         ("initContainerStatuses", "strategy", strategy),
         ("containerStatuses", "evaluate", evaluate),
     ):
         if state is not None:
-            status[key] = [{"name": name, "state": state, "imageID": "finlab-sandbox@sha256:feed"}]
+            container = {"name": name, "state": state, "imageID": "finlab-sandbox@sha256:feed"}
+            status.setdefault(key, []).append(container)
     return {
         "metadata": meta,
         "spec": {**job["spec"]["template"]["spec"], **({"nodeName": node} if node else {})},
@@ -269,8 +274,11 @@ METRICS: Document = {
 }
 
 
-def report_document(job: Document | None = None, **changes: Any) -> Document:
-    """Build the evaluator's report on a Job's pod; a change to None takes the field out."""
+def report_document(job: Document | None = None, *, full: str | None = None, **changes: Any) -> Document:
+    """Build the evaluator's report on a Job's pod; a change to None takes the field out.
+
+    `full` is the hash of the full report that it promises.
+    """
     job = job or job_body()
     template = job["spec"]["template"]
     pinned = template["metadata"]["annotations"]
@@ -278,7 +286,7 @@ def report_document(job: Document | None = None, **changes: Any) -> Document:
         variable["value"] for variable in template["spec"]["containers"][0]["env"] if variable["name"] == "FINLAB_NONCE"
     ]
     document = {
-        "schema": 1,
+        "schema": 2,
         "nonce": nonce,
         "verdict": "Evaluated",
         "reason": "Evaluated",
@@ -291,6 +299,7 @@ def report_document(job: Document | None = None, **changes: Any) -> Document:
             "evaluation": pinned[f"{GROUP}/evaluation-sha256"],
             "dataset": "d" * 64,
             "positions": "e" * 64,
+            **({"report": full} if full else {}),
         },
         "evaluator": "0.1.0",
         "seconds": 0.0481,
@@ -308,15 +317,23 @@ def last_words(
 ) -> str:
     """Write the harness's document on how the strategy ended."""
     document = {
-        "schema": 1,
+        "schema": 2,
         "reason": reason,
         "message": message,
         "exitCode": 1,
         "signal": None,
         "lastLines": ["Traceback (most recent call last):", "KeyError: 'Close'"],
         "seconds": {"imports": 1.25, "strategy": 0.5},
+        "warnings": [],
+        "lookAhead": {"samples": 5, "checked": 5, "changed": 0, "firstDate": None, "symbol": None, "note": ""},
+        "result": None,
     }
     return json.dumps(document | more)
+
+
+def _present(**fields: Any) -> Document:
+    """Return the fields that have a value."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 PLATFORM_REASONS = frozenset(
@@ -333,6 +350,14 @@ json_values = st.recursive(
 _bps = st.floats(0, 10_000)
 _names = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?", fullmatch=True)
 
+_paths = st.none() | st.lists(_names, min_size=1, max_size=3).map("/".join)
+_dataset_sources = st.one_of(
+    st.just({"builtin": "us-stocks"}),
+    st.builds(lambda name, key: {"configMapRef": {"name": name, **_present(key=key)}}, _names, st.none() | _names),
+    st.builds(lambda name, path: {"persistentVolumeClaim": {"claimName": name, **_present(path=path)}}, _names, _paths),
+    st.builds(lambda name, path: {"image": {"reference": name, **_present(path=path)}}, _names, _paths),
+)
+
 specs = st.fixed_dictionaries(
     {
         "source": st.builds(lambda text: {"inline": text}, st.text(min_size=1, max_size=200))
@@ -340,7 +365,7 @@ specs = st.fixed_dictionaries(
     },
     optional={
         "params": st.dictionaries(st.text(max_size=20), json_values, max_size=4),
-        "datasets": st.builds(lambda name: [{"name": name, "builtin": "us-stocks"}], _names),
+        "datasets": st.builds(lambda name, source: [{"name": name, **source}], _names, _dataset_sources),
         "evaluation": st.fixed_dictionaries(
             {},
             optional={
@@ -353,8 +378,17 @@ specs = st.fixed_dictionaries(
                 "allowLeverage": st.booleans(),
                 "periodsPerYear": st.integers(1, 366),
                 "riskFreeRate": st.floats(-1, 1, exclude_min=True),
+                "benchmark": st.sampled_from(["EqualWeight", "AAPL", "台積電"]),
+                "lookAhead": st.fixed_dictionaries(
+                    {},
+                    optional={
+                        "samples": st.integers(1, 20),
+                        "action": st.sampled_from(["Warn", "Fail", "Off"]),
+                    },
+                ),
             },
         ),
+        "report": st.sampled_from(["Keep", "Discard"]),
         "timeoutSeconds": st.integers(1, 300),
         "retry": st.fixed_dictionaries({"limit": st.integers(0, 5)}),
         "ttlSecondsAfterFinished": st.integers(0, 604_800),

@@ -8,10 +8,15 @@ from secrets import token_hex
 from support.cluster import NAMESPACE, SERVICE_ACCOUNT, Cluster
 from support.waiting import wait_until
 
+ADMISSION_OFF = {"finlab-sandbox.dev/admission": "off"}
+
 
 @contextmanager
-def temporary_namespace(cluster: Cluster, test: str) -> Iterator[str]:
-    """Make a namespace named after a test, and ask for its deletion afterwards without waiting."""
+def temporary_namespace(cluster: Cluster, test: str, *, admission: bool = True) -> Iterator[str]:
+    """Make a namespace named after a test, and ask for its deletion afterwards without waiting.
+
+    Without `admission` the policies let anybody play the operator, the job controller and the kubelet in it.
+    """
     slug = re.sub(r"[^a-z0-9]+", "-", test.rpartition("::")[2].lower().removeprefix("test_"))[:40].strip("-")
     name = f"{slug}-{token_hex(3)}"
     cluster.create(
@@ -20,7 +25,7 @@ def temporary_namespace(cluster: Cluster, test: str) -> Iterator[str]:
             "kind": NAMESPACE.kind,
             "metadata": {
                 "name": name,
-                "labels": {"finlab-sandbox.dev/test": "true"},
+                "labels": {"finlab-sandbox.dev/test": "true", **({} if admission else ADMISSION_OFF)},
                 "annotations": {"finlab-sandbox.dev/test": test},
             },
         }

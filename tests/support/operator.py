@@ -35,7 +35,8 @@ UNSCHEDULABLE = Settings(
         requests=_NOWHERE,
         tmp="64Mi",
         out="64Mi",
-        timeouts=Timeouts(strategy_seconds=300, start_seconds=120, evaluate_seconds=30),
+        data="64Mi",
+        timeouts=Timeouts(strategy_seconds=300, start_seconds=120, load_seconds=60, evaluate_seconds=30),
         max_active_runs=4,
     ),
     SeccompProfile.of(b"{}"),
@@ -104,12 +105,12 @@ class WatchedKube(Kube):
         self._before = before
         self._after = after
 
-    async def send(self, method: str, path: str, **rest: Any) -> dict[str, Any]:
+    async def exchange(self, method: str, path: str, **rest: Any) -> bytes:
         """Record the request and send it."""
         call = Call.of(method, path)
         await self._before(call)
         self.calls.append(call)
-        answer = await super().send(method, path, **rest)
+        answer = await super().exchange(method, path, **rest)
         await self._after(call)
         return answer
 

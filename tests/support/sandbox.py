@@ -13,7 +13,8 @@ import finlab_sandbox
 
 IMAGE = Path(finlab_sandbox.__file__).parent.parent
 EVALUATION = {
-    "schema": 1,
+    "schema": 2,
+    "kind": "Positions",
     "initialCapital": 1_000_000.0,
     "feesBps": 10.0,
     "sellTaxBps": 0.0,
@@ -23,13 +24,16 @@ EVALUATION = {
     "allowLeverage": False,
     "periodsPerYear": 252,
     "riskFreeRate": 0.0,
+    "benchmark": "EqualWeight",
 }
 HARNESS = """\
 import os, sys
 sys.path.insert(0, {image!r})
 from finlab_sandbox.harness.paths import Paths
 from finlab_sandbox.harness.supervisor import supervise
-os._exit(supervise(Paths(code={code!r}, input={input!r}, positions={positions!r}, document={document!r})))
+os._exit(supervise(Paths(
+    code={code!r}, input={input!r}, positions={positions!r}, document={document!r}, result={result!r}
+)))
 """
 EVALUATE = """\
 import sys
@@ -79,11 +83,13 @@ class Steps:
         content = dedent(source).encode() if isinstance(source, str) else source
         self.code.write_bytes(content)
         standard = {
-            "schema": 1,
+            "schema": 2,
+            "kind": "Positions",
             "params": {},
             "dataset": {"name": "prices", "path": str(self.dataset)},
             "timeoutSeconds": timeout,
             "codeSHA256": hashlib.sha256(content).hexdigest(),
+            "lookAhead": {"samples": 0},
         }
         (self.folder / "input.json").write_text(json.dumps(standard | document))
 
@@ -97,6 +103,7 @@ class Steps:
             input=str(self.folder / "input.json"),
             positions=str(self.positions),
             document=str(self.folder / "document.json"),
+            result=str(self.folder / "result"),
         )
         return _python(script)
 

@@ -9,8 +9,9 @@ def _nodes(schema: Schema, path: str) -> Iterator[tuple[str, Schema]]:
     yield path, schema
     for name, each in schema.get("properties", {}).items():
         yield from _nodes(each, f"{path}.{name}".lstrip("."))
-    if "items" in schema:
-        yield from _nodes(schema["items"], f"{path}[]")
+    for inner in ("items", "additionalProperties"):
+        if inner in schema:
+            yield from _nodes(schema[inner], f"{path}[]")
 
 
 # By path: "" is the manifest itself, [] stands for each item of a list.
