@@ -14,8 +14,8 @@ import aiohttp
 from kubernetes.aio import config
 
 from strategyrun.adapters.kube import CONFIG_MAPS, RUNS, ApiError, Kube, RefusedError
+from strategyrun.domain.job import REPORT_KEY
 
-KEY = "report.json.gz"
 UNPACKED_LIMIT = 32 * 1024 * 1024
 """Bytes of a report. The evaluator packs a few megabytes into 384 KiB; what grows more is no report."""
 
@@ -85,9 +85,9 @@ async def _report(kube: Kube, namespace: str, run: dict[str, Any]) -> bytes:
     if found is None:
         raise _AbsentError(f"ConfigMap {name} is gone")
     try:
-        content = b64decode((found.get("binaryData") or {})[KEY], validate=True)
+        content = b64decode((found.get("binaryData") or {})[REPORT_KEY], validate=True)
     except (KeyError, ValueError) as error:
-        raise _AbsentError(f"ConfigMap {name} has no {KEY}") from error
+        raise _AbsentError(f"ConfigMap {name} has no {REPORT_KEY}") from error
     if hashlib.sha256(content).hexdigest() != reference.get("sha256"):
         raise _AbsentError(f"ConfigMap {name} does not hold what status.report.sha256 says; somebody has changed it")
     return _unpack(content, name)
@@ -110,11 +110,11 @@ def _unpack(content: bytes, name: str) -> bytes:
     try:
         unpacked = stream.decompress(content, UNPACKED_LIMIT + 1)
     except zlib.error as error:
-        raise _AbsentError(f"{KEY} of ConfigMap {name} is no gzip file") from error
+        raise _AbsentError(f"{REPORT_KEY} of ConfigMap {name} is no gzip file") from error
     if len(unpacked) > UNPACKED_LIMIT:
-        raise _AbsentError(f"{KEY} of ConfigMap {name} holds more than {UNPACKED_LIMIT} bytes")
+        raise _AbsentError(f"{REPORT_KEY} of ConfigMap {name} holds more than {UNPACKED_LIMIT} bytes")
     if not stream.eof or stream.unused_data:
-        raise _AbsentError(f"{KEY} of ConfigMap {name} is not one whole gzip file")
+        raise _AbsentError(f"{REPORT_KEY} of ConfigMap {name} is not one whole gzip file")
     return unpacked
 
 
