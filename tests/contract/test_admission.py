@@ -24,7 +24,7 @@ from strategyrun.domain.policies import (
     SWITCHED_OFF,
     policies,
 )
-from strategyrun.domain.sandbox import Sandbox
+from strategyrun.domain.sandbox import Profile, Sandbox
 from strategyrun.domain.strategyrun import GROUP, StrategyRun
 from strategyrun.domain.vetting import Kind as SourceKind
 from support.builders import CODE, NONCE, SECCOMP, make_run, specs
@@ -86,8 +86,7 @@ def job_of(run: StrategyRun, sandbox: Sandbox = SANDBOX) -> Manifest:
         inputs=build_inputs(run, CODE.encode(), SourceKind.POSITIONS, sandbox),
         attempt=1,
         nonce=NONCE,
-        sandbox=sandbox,
-        seccomp=SECCOMP,
+        profile=Profile(name="default", sandbox=sandbox, seccomp=SECCOMP),
     )
 
 

@@ -11,7 +11,7 @@ from strategyrun.domain.job import job
 from strategyrun.domain.model import rfc3339
 from strategyrun.domain.observation import JobObservation, PodObservation, observe_job, observe_pod
 from strategyrun.domain.outcomes import FAILURES, Reason
-from strategyrun.domain.sandbox import Resources, Sandbox, SeccompProfile, Timeouts
+from strategyrun.domain.sandbox import FallbackImage, Profile, Resources, Sandbox, SeccompProfile, Timeouts
 from strategyrun.domain.strategyrun import GROUP, KIND, RERUN_ANNOTATION, VERSION, FailureClass, StrategyRun
 from strategyrun.domain.vetting import Kind
 
@@ -34,8 +34,10 @@ SANDBOX = Sandbox(
     data="1Gi",
     timeouts=Timeouts(strategy_seconds=300, start_seconds=120, load_seconds=60, evaluate_seconds=30),
     max_active_runs=4,
+    fallback=FallbackImage(image="finlab-sandbox-operator:test"),
 )
 SECCOMP = SeccompProfile.of(b'{"defaultAction": "SCMP_ACT_ERRNO"}')
+PROFILE = Profile(name="default", sandbox=SANDBOX, seccomp=SECCOMP)
 
 
 def after(seconds: float) -> datetime:
@@ -96,8 +98,7 @@ def job_manifest(run: StrategyRun | None = None, *, attempt: int = 1, nonce: str
         inputs=make_inputs(run),
         attempt=attempt,
         nonce=nonce,
-        sandbox=SANDBOX,
-        seccomp=SECCOMP,
+        profile=PROFILE,
     )
 
 
@@ -391,6 +392,11 @@ specs = st.fixed_dictionaries(
         "report": st.sampled_from(["Keep", "Discard"]),
         "timeoutSeconds": st.integers(1, 300),
         "retry": st.fixed_dictionaries({"limit": st.integers(0, 5)}),
+        "profile": _names,
+        "fallback": st.fixed_dictionaries({"policy": st.sampled_from(["OnSandboxUnavailable", "Never"])}),
+        "suspend": st.booleans(),
+        "cancel": st.booleans(),
+        "priority": st.integers(-1000, 1000),
         "ttlSecondsAfterFinished": st.integers(0, 604_800),
     },
 )

@@ -10,7 +10,10 @@ from typing import Any, NamedTuple
 
 from strategyrun.domain.observation import JobObservation, PodObservation, controller_of, observe_job, observe_pod
 from strategyrun.domain.reconcile import Kept, Seen, Vetted
+from strategyrun.domain.sandbox import Profile
+from strategyrun.domain.slots import Place
 from strategyrun.domain.strategyrun import KIND, StrategyRun
+from strategyrun.domain.verdict import Trouble
 
 Key = str
 
@@ -41,6 +44,7 @@ class Sight:
     vetted: Vetted | None = None
     kept: Kept | None = None
     refused: str | None = None
+    trouble: Trouble | None = None
 
     @property
     def untidy(self) -> bool:
@@ -157,7 +161,7 @@ class Cache:
         """Return what belongs to a run."""
         return self._sights[key]
 
-    def see(self, run: StrategyRun, *, slot: bool, nonce: str) -> Seen:
+    def see(self, run: StrategyRun, *, profile: Profile | None, place: Place, nonce: str) -> Seen:
         """Put together all that a decision may look at."""
         sight = self._sights[key_of(run.namespace, run.uid)]
         return Seen(
@@ -166,10 +170,12 @@ class Cache:
             pods=tuple(sight.pods.values()),
             snapshots=frozenset(sight.snapshots),
             vetted=sight.vetted,
-            slot=slot,
+            profile=profile,
+            place=place,
             nonce=nonce,
             gone=frozenset(sight.gone),
             podless=frozenset(sight.podless),
             kept=sight.kept,
             refused=sight.refused,
+            trouble=sight.trouble,
         )

@@ -15,6 +15,7 @@ from strategyrun.adapters.cache import Cache, Key, key_of
 from strategyrun.adapters.kube import (
     BY_KIND,
     CONFIG_MAPS,
+    EVENTS,
     JOBS,
     PODS,
     TROUBLE,
@@ -34,6 +35,7 @@ from strategyrun.domain.job import report as build_report
 from strategyrun.domain.model import complaint
 from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.reconcile import (
+    QUOTA_POLL,
     Act,
     ConfirmJob,
     Create,
@@ -41,16 +43,17 @@ from strategyrun.domain.reconcile import (
     DeleteReport,
     DeleteSnapshot,
     FindPod,
+    FindTrouble,
     KeepReport,
     Kept,
-    Reconciler,
     Vet,
     Vetted,
+    decide,
 )
 from strategyrun.domain.report import LOG_LIMIT_BYTES, InvalidReportError, full_report
-from strategyrun.domain.slots import Slots
-from strategyrun.domain.strategyrun import KIND, ReportReference, StrategyRun, StrategyRunStatus
-from strategyrun.domain.verdict import Fault
+from strategyrun.domain.slots import Slots, Ticket
+from strategyrun.domain.strategyrun import DEFAULT_PROFILE, KIND, ReportReference, StrategyRun, StrategyRunStatus
+from strategyrun.domain.verdict import Fault, Trouble
 
 WORKERS = 16
 SWEEP_SECONDS = 60.0
@@ -71,7 +74,7 @@ class Controller:
     ) -> None:
         self._kube = kube
         self._clock = clock
-        self._reconciler = Reconciler(settings.sandbox, settings.seccomp)
+        self._profiles = {DEFAULT_PROFILE: settings.profile}
         self._slots = Slots(settings.sandbox.max_active_runs)
         self._cache = Cache()
         self._queue = WorkQueue()
@@ -196,12 +199,17 @@ class Controller:
             return
         now = self._now()
         sight = self._cache.sight(key)
-        seen = self._cache.see(run, slot=self._slots.free_for(key), nonce=secrets.token_hex(16))
+        seen = self._cache.see(
+            run,
+            profile=self._profiles.get(run.spec.profile),
+            place=self._slots.place(_ticket(run), now),
+            nonce=secrets.token_hex(16),
+        )
         sight.refused = None
-        decision = self._reconciler.decide(seen, now)
+        decision = decide(seen, now)
         status = decision.status
         if status and status.phase.active:
-            self._slots.take(key)
+            self._slots.take(key, run.namespace)
         changed = status and (run.status is None or status.document() != run.status.document())
         if status and changed and not await self._write_status(run, status):
             return
@@ -271,16 +279,13 @@ class Controller:
                     await self._kube.delete(CONFIG_MAPS, run.namespace, name, uid=snapshot_uid)
                     sight.snapshots.pop(name, None)
             case ConfirmJob(name, uid):
-                body = await self._kube.get(JOBS, run.namespace, name)
-                if body is not None:
-                    self._cache.put_job(body, claimed_by=run)
-                if body is None or body["metadata"]["uid"] != uid:
-                    sight.gone.add(uid)
+                await self._confirm_job(run, name, uid)
                 self._queue.add(key)
             case FindPod(job_uid):
-                pods = self._kube.list(PODS, namespace=run.namespace, selector=naming.selector(run))
-                if job_uid not in {self._cache.put_pod(body)[1].job_uid async for body in pods}:
-                    sight.podless.add(job_uid)
+                await self._find_pod(run, job_uid)
+                self._queue.add(key)
+            case FindTrouble(uid):
+                sight.trouble = await self._find_trouble(run, uid)
                 self._queue.add(key)
             case KeepReport():
                 sight.kept = await self._keep(run, act)
@@ -288,6 +293,29 @@ class Controller:
             case DeleteReport(name):
                 await self._kube.delete(CONFIG_MAPS, run.namespace, name)
         return True
+
+    async def _confirm_job(self, run: StrategyRun, name: str, uid: str) -> None:
+        body = await self._kube.get(JOBS, run.namespace, name)
+        if body is not None:
+            self._cache.put_job(body, claimed_by=run)
+        if body is None or body["metadata"]["uid"] != uid:
+            self._cache.sight(key_of(run.namespace, run.uid)).gone.add(uid)
+
+    async def _find_pod(self, run: StrategyRun, job_uid: str) -> None:
+        pods = self._kube.list(PODS, namespace=run.namespace, selector=naming.selector(run))
+        if job_uid not in {self._cache.put_pod(body)[1].job_uid async for body in pods}:
+            self._cache.sight(key_of(run.namespace, run.uid)).podless.add(job_uid)
+
+    async def _find_trouble(self, run: StrategyRun, uid: str) -> Trouble:
+        """Return the last warning about a Job or pod; without the right to read events there is none."""
+        now, found = self._now(), []
+        with suppress(RefusedError):
+            selector = f"involvedObject.uid={uid},type=Warning"
+            found = [each async for each in self._kube.list(EVENTS, namespace=run.namespace, fields=selector)]
+        if not found:
+            return Trouble(uid, now)
+        last = max(found, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
+        return Trouble(uid, now, str(last.get("reason", "")), str(last.get("message", "")))
 
     async def _keep(self, run: StrategyRun, act: KeepReport) -> Kept:
         """Keep the full report, or say why it cannot be had: an answer does not wait for it."""
@@ -328,7 +356,8 @@ class Controller:
             return Vetted(wanted, asked_at, missing=Fault(Reason.SOURCE_MISSING, str(missing)))
         if missing_data := await self._missing_data(run):
             return Vetted(wanted, asked_at, missing=Fault(Reason.DATA_MISSING, missing_data))
-        return Vetted(wanted, asked_at, code=code, reading=await self._vetter.vet(code))
+        reading, gate = await self._vetter.vet(code)
+        return Vetted(wanted, asked_at, code=code, reading=reading, gate=gate)
 
     async def _missing_data(self, run: StrategyRun) -> str | None:
         """Return what of the dataset is not there, where the API server can tell; a pod would wait for it in vain."""
@@ -362,15 +391,18 @@ class Controller:
         """Let the run's recorded phase decide who holds a slot; what becomes free goes to the line."""
         run = self._cache.run(key)
         status = run.status if run else None
+        now = self._now()
         if run and status and status.phase.active:
-            self._slots.take(key)
+            self._slots.take(key, run.namespace)
             return
-        if run and status and status.reason == Reason.WAITING_FOR_SLOT:
-            freed = self._slots.wait(key, run.created_at)
+        if run and status and status.reason in (Reason.WAITING_FOR_SLOT, Reason.QUOTA_EXCEEDED):
+            freed = self._slots.wait(_ticket(run))
+            if status.reason == Reason.QUOTA_EXCEEDED and status.queue is None:  # it was refused just now
+                self._slots.pause(run.namespace, now + QUOTA_POLL)
         else:
             freed = self._slots.leave(key)
         if freed:
-            for next_key in self._slots.next():
+            for next_key in self._slots.next(now):
                 self._queue.add(next_key)
 
     def _now(self) -> datetime:
@@ -381,6 +413,10 @@ class Controller:
     def _name(self, key: Key) -> str:
         run = self._cache.run(key)
         return f"{run.namespace}/{run.name}" if run else key
+
+
+def _ticket(run: StrategyRun) -> Ticket:
+    return Ticket(key_of(run.namespace, run.uid), run.namespace, run.spec.priority, run.created_at)
 
 
 def _answered(run: StrategyRun) -> bool:

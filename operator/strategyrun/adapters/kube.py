@@ -36,6 +36,7 @@ class Resource:
 RUNS = Resource(GROUP, VERSION, PLURAL)
 JOBS = Resource("batch", "v1", "jobs")
 PODS = Resource("", "v1", "pods")
+EVENTS = Resource("", "v1", "events")
 CONFIG_MAPS = Resource("", "v1", "configmaps")
 NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies")
 
@@ -142,7 +143,13 @@ class Kube:
         await self._api.close()  # type: ignore[no-untyped-call]
 
     async def list(
-        self, resource: Resource, *, namespace: str | None = None, selector: str = "", metadata_only: bool = False
+        self,
+        resource: Resource,
+        *,
+        namespace: str | None = None,
+        selector: str = "",
+        fields: str = "",
+        metadata_only: bool = False,
     ) -> AsyncIterator[dict[str, Any]]:
         """Yield every object of a kind, in all namespaces or in one, page by page."""
         accept = "application/json"
@@ -150,7 +157,7 @@ class Kube:
             accept += ";as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
         token = ""
         while True:
-            query = {"limit": PAGE, "labelSelector": selector, "continue": token}
+            query = {"limit": PAGE, "labelSelector": selector, "fieldSelector": fields, "continue": token}
             page = await self.send("GET", resource.path(namespace), query=query, accept=accept)
             for item in page["items"] or []:
                 yield item

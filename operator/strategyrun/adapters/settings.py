@@ -7,7 +7,8 @@ import yaml
 from pydantic import ValidationError
 
 from strategyrun.domain.model import complaint
-from strategyrun.domain.sandbox import Sandbox, SeccompProfile
+from strategyrun.domain.sandbox import Profile, Sandbox, SeccompProfile
+from strategyrun.domain.strategyrun import DEFAULT_PROFILE
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,11 @@ class Settings:
 
     sandbox: Sandbox
     seccomp: SeccompProfile
+
+    @property
+    def profile(self) -> Profile:
+        """The default profile."""
+        return Profile(name=DEFAULT_PROFILE, sandbox=self.sandbox, seccomp=self.seccomp)
 
 
 class InvalidSettingsError(Exception):

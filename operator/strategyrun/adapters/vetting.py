@@ -7,6 +7,9 @@ from pathlib import Path
 
 from strategyrun.domain.vetting import SIZE_LIMIT_BYTES, Flaw, Kind, Reading, too_complex, vet
 
+Gate = tuple[Flaw, ...]
+"""What keeps a source out of the fallback; nothing does if it is empty."""
+
 _CHILD = Path(__file__).with_name("vetting_child.py")
 _WALL_SECONDS = 8.0
 
@@ -18,13 +21,13 @@ class Vetter:
         self._places = asyncio.Semaphore(at_once)
         self._wall_seconds = wall_seconds
 
-    async def vet(self, source: bytes) -> Reading:
-        """Return the kind and the flaws of a source; one that exhausts the child's limits is too complex.
+    async def vet(self, source: bytes) -> tuple[Reading, Gate]:
+        """Return the kind and the flaws of a source, and the strict gate's; one that exhausts the child is too complex.
 
         Raises RuntimeError where the child itself does not work: that is no fault of the source.
         """
         if len(source) > SIZE_LIMIT_BYTES:
-            return vet(source)
+            return vet(source), ()
         async with self._places:
             child = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -38,14 +41,15 @@ class Vetter:
             try:
                 answer, complaint = await asyncio.wait_for(child.communicate(source), self._wall_seconds)
             except TimeoutError:
-                return too_complex()
+                return too_complex(), ()
             finally:
                 if child.returncode is None:
                     child.kill()
                     await child.wait()
         if child.returncode is None or child.returncode < 0:
-            return too_complex()
+            return too_complex(), ()
         if child.returncode:
             raise RuntimeError(f"the vetting child failed: {complaint.decode(errors='replace')[-500:]}")
         document = json.loads(answer)
-        return Reading(Kind(document["kind"]), tuple(Flaw(**flaw) for flaw in document["flaws"]))
+        flaws, gate = (tuple(Flaw(**flaw) for flaw in document[name]) for name in ("flaws", "gate"))
+        return Reading(Kind(document["kind"]), flaws), gate

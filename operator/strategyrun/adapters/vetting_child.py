@@ -21,13 +21,16 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-    from strategyrun.domain.vetting import SIZE_LIMIT_BYTES, too_complex, vet  # noqa: PLC0415 - path is set above
+    from strategyrun.domain.gate import check  # noqa: PLC0415 - path is set above
+    from strategyrun.domain.vetting import SIZE_LIMIT_BYTES, too_complex, vet  # noqa: PLC0415
 
+    source = sys.stdin.buffer.read(SIZE_LIMIT_BYTES + 1)
     try:
-        reading = vet(sys.stdin.buffer.read(SIZE_LIMIT_BYTES + 1))
+        reading = vet(source)
+        gate = () if reading.flaws else check(source)
     except MemoryError:
-        reading = too_complex()
-    json.dump(dataclasses.asdict(reading), sys.stdout)
+        reading, gate = too_complex(), ()
+    json.dump(dataclasses.asdict(reading) | {"gate": [dataclasses.asdict(flaw) for flaw in gate]}, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ DATASET_UID = 3000
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
-def pod_isolation(localhost_profile: str) -> dict[str, Any]:
+def pod_isolation(seccomp_profile: dict[str, str]) -> dict[str, Any]:
     """Return what holds for the pod as a whole: no token, no names, no host, no lookups."""
     return {
         "automountServiceAccountToken": False,
@@ -26,7 +26,7 @@ def pod_isolation(localhost_profile: str) -> dict[str, Any]:
             "runAsNonRoot": True,
             "runAsUser": STRATEGY_UID,
             "runAsGroup": STRATEGY_UID,
-            "seccompProfile": {"type": "Localhost", "localhostProfile": localhost_profile},
+            "seccompProfile": seccomp_profile,
         },
     }
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from strategyrun.domain.model import Model
 from strategyrun.domain.sandbox import Sandbox
-from strategyrun.domain.strategyrun import Dataset, LookAheadAction, StrategyRun
+from strategyrun.domain.strategyrun import DEFAULT_PROFILE, Dataset, LookAheadAction, StrategyRun
 from strategyrun.domain.vetting import Kind
 
 CODE_KEY = "strategy.py"
@@ -32,10 +32,10 @@ def digest(content: bytes) -> str:
 
 
 def inputs_hash(run: StrategyRun) -> str:
-    """Identify what was asked: source, params, datasets, evaluation and the rerun annotation.
+    """Identify what was asked: source, params, datasets, evaluation, profile and the rerun annotation.
 
     A source that lives in a ConfigMap counts by its reference; its content stands in the
-    provenance of the answer. A field of the evaluation counts where it differs from its default,
+    provenance of the answer. The profile and the fields of the evaluation count where they differ from their default,
     so that an operator that knows one field more does not evaluate everything again. A spec that
     cannot be read counts as it is; an operator that can read it evaluates it.
     """
@@ -50,6 +50,7 @@ def inputs_hash(run: StrategyRun) -> str:
                 "datasets": [dataset.document() for dataset in spec.datasets],
                 "evaluation": spec.evaluation.model_dump(mode="json", by_alias=True, exclude_defaults=True),
                 "rerun": run.rerun,
+                **({} if spec.profile == DEFAULT_PROFILE else {"profile": spec.profile}),
             }
         )
     )

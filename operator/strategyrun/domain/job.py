@@ -1,7 +1,7 @@
 """The manifests of one attempt: the snapshot of its inputs, the Job with its steps, the report that stays."""
 
 import base64
-from typing import Any
+from typing import Any, NamedTuple
 
 from strategyrun.domain import naming
 from strategyrun.domain.hardening import (
@@ -13,8 +13,8 @@ from strategyrun.domain.hardening import (
     pod_isolation,
 )
 from strategyrun.domain.inputs import CODE_KEY, DATA_PATH, EVALUATION_KEY, INPUT_KEY, Inputs, timeout_seconds
-from strategyrun.domain.sandbox import Sandbox, SeccompProfile
-from strategyrun.domain.strategyrun import GROUP, Dataset, StrategyRun
+from strategyrun.domain.sandbox import Profile, Sandbox
+from strategyrun.domain.strategyrun import GROUP, KUEUE_LABEL, Dataset, Executor, StrategyRun
 
 REPORT_KEY = "report.json.gz"
 DATASET_CONTAINER = "dataset"
@@ -22,6 +22,7 @@ STRATEGY_CONTAINER = "strategy"
 EVALUATE_CONTAINER = "evaluate"
 NONCE_VARIABLE = "FINLAB_NONCE"
 DATASET_PATH_VARIABLE = "FINLAB_DATASET_PATH"
+EXECUTOR_VARIABLE = "FINLAB_EXECUTOR"
 PINNED_ANNOTATIONS = {name: f"{GROUP}/{name}-sha256" for name in ("code", "input", "evaluation")}
 """Where the Job's immutable pod template says what the evaluator must have read."""
 
@@ -65,8 +66,8 @@ def job(
     inputs: Inputs,
     attempt: int,
     nonce: str,
-    sandbox: Sandbox,
-    seccomp: SeccompProfile,
+    profile: Profile,
+    executor: Executor = Executor.SANDBOX,
 ) -> dict[str, Any]:
     """Build the Job: an init container runs the strategy to its end, then the main container scores it.
 
@@ -76,22 +77,28 @@ def job(
     Three clocks, each a backstop of the one before: the harness ends the strategy at its limit; the
     kubelet ends a pod whose harness does not, and keeps it readable; the Job's own deadline deletes
     pods that never came to a node.
+
+    The fallback differs in the image, in the node runtime's own seccomp profile, and in that the harness
+    is told, so that it tries the walls that are left. Raises ValueError where the profile has none.
     """
+    sandbox, step = profile.sandbox, _Step.of(profile.sandbox, executor)
     clocks = sandbox.timeouts
     to_start = start_seconds(run, sandbox)
     pod_deadline = to_start + timeout_seconds(run, sandbox) + clocks.evaluate_seconds
     dataset = run.spec.datasets[0]
-    labels = naming.labels(run)
+    labels = naming.labels(run) | {naming.PROFILE_LABEL: profile.name, naming.EXECUTOR_LABEL: executor.lower()}
+    held = {KUEUE_LABEL: run.kueue_queue} if run.kueue_queue else {}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
             "name": naming.job_name(run, inputs_hash, attempt),
             "namespace": run.namespace,
-            "labels": labels,
+            "labels": labels | held,
             "ownerReferences": [naming.owner_reference(run)],
         },
         "spec": {
+            **({"suspend": True} if held else {}),  # Kueue lets it in
             "parallelism": 1,
             "completions": 1,
             "backoffLimit": 0,
@@ -104,11 +111,11 @@ def job(
                     "annotations": {PINNED_ANNOTATIONS[name]: sha for name, sha in inputs.hashes.items()},
                 },
                 "spec": {
-                    **pod_isolation(seccomp.localhost_profile),
+                    **_placement(profile, executor),
                     "restartPolicy": "Never",
                     "activeDeadlineSeconds": pod_deadline,
-                    "initContainers": [*_dataset_containers(dataset, sandbox), _strategy_container(dataset, sandbox)],
-                    "containers": [_evaluate_container(dataset, sandbox, nonce)],
+                    "initContainers": [*_dataset_containers(dataset, step), _strategy_container(dataset, step)],
+                    "containers": [_evaluate_container(dataset, step, nonce)],
                     "volumes": [
                         *_volumes(naming.snapshot_name(run, inputs.content_hash), sandbox),
                         *_dataset_volumes(dataset, sandbox),
@@ -125,12 +132,43 @@ def start_seconds(run: StrategyRun, sandbox: Sandbox) -> int:
     return sandbox.timeouts.start_seconds + (sandbox.timeouts.load_seconds if loads else 0)
 
 
-def _dataset_containers(dataset: Dataset, sandbox: Sandbox) -> list[dict[str, Any]]:
+class _Step(NamedTuple):
+    """What the containers of a pod have in common."""
+
+    image: str
+    pull_policy: str
+    resources: dict[str, Any]
+    executor: Executor
+
+    @classmethod
+    def of(cls, sandbox: Sandbox, executor: Executor) -> "_Step":
+        source = sandbox if executor is Executor.SANDBOX else sandbox.fallback
+        if source is None:
+            raise ValueError("the profile has no fallback image")
+        resources = {"limits": sandbox.limits.document(), "requests": sandbox.requests.document()}
+        return cls(source.image, source.image_pull_policy, resources, executor)
+
+
+def _placement(profile: Profile, executor: Executor) -> dict[str, Any]:
+    """Return the isolation of the pod, and the nodes that can give it."""
+    if executor is Executor.FALLBACK:
+        return pod_isolation({"type": "RuntimeDefault"})
+    label = {"key": profile.seccomp.node_label, "operator": "In", "values": ["ready"]}
+    required = {"nodeSelectorTerms": [{"matchExpressions": [label]}]}
+    runtime_class = profile.sandbox.runtime_class_name
+    return {
+        **pod_isolation({"type": "Localhost", "localhostProfile": profile.seccomp.localhost_profile}),
+        **({"runtimeClassName": runtime_class} if runtime_class else {}),
+        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}},
+    }
+
+
+def _dataset_containers(dataset: Dataset, step: _Step) -> list[dict[str, Any]]:
     if dataset.builtin:
         return []
     return [
         {
-            **_container(DATASET_CONTAINER, "finlab_sandbox.load", DATASET_UID, sandbox),
+            **_container(DATASET_CONTAINER, "finlab_sandbox.load", DATASET_UID, step),
             "env": [*environment(), {"name": DATASET_PATH_VARIABLE, "value": dataset.path}],
             "terminationMessagePolicy": "FallbackToLogsOnError",
             "volumeMounts": [
@@ -145,10 +183,11 @@ def _data_mounts(dataset: Dataset) -> list[dict[str, Any]]:
     return [] if dataset.builtin else [{"name": "data", "mountPath": DATA_PATH, "readOnly": True}]
 
 
-def _strategy_container(dataset: Dataset, sandbox: Sandbox) -> dict[str, Any]:
+def _strategy_container(dataset: Dataset, step: _Step) -> dict[str, Any]:
+    told = [{"name": EXECUTOR_VARIABLE, "value": step.executor}] if step.executor is Executor.FALLBACK else []
     return {
-        **_container(STRATEGY_CONTAINER, "finlab_sandbox.harness", STRATEGY_UID, sandbox),
-        "env": environment(),
+        **_container(STRATEGY_CONTAINER, "finlab_sandbox.harness", STRATEGY_UID, step),
+        "env": [*environment(), *told],
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {"name": "code", "mountPath": "/code", "readOnly": True},
@@ -159,9 +198,9 @@ def _strategy_container(dataset: Dataset, sandbox: Sandbox) -> dict[str, Any]:
     }
 
 
-def _evaluate_container(dataset: Dataset, sandbox: Sandbox, nonce: str) -> dict[str, Any]:
+def _evaluate_container(dataset: Dataset, step: _Step, nonce: str) -> dict[str, Any]:
     return {
-        **_container(EVALUATE_CONTAINER, "finlab_sandbox.evaluate", EVALUATE_UID, sandbox),
+        **_container(EVALUATE_CONTAINER, "finlab_sandbox.evaluate", EVALUATE_UID, step),
         "env": [*environment(), {"name": NONCE_VARIABLE, "value": nonce}],
         "terminationMessagePolicy": "File",
         "volumeMounts": [
@@ -172,15 +211,15 @@ def _evaluate_container(dataset: Dataset, sandbox: Sandbox, nonce: str) -> dict[
     }
 
 
-def _container(name: str, module: str, uid: int, sandbox: Sandbox) -> dict[str, Any]:
+def _container(name: str, module: str, uid: int, step: _Step) -> dict[str, Any]:
     return {
         "name": name,
-        "image": sandbox.image,
-        "imagePullPolicy": sandbox.image_pull_policy,
+        "image": step.image,
+        "imagePullPolicy": step.pull_policy,
         # As isolated as -I, but for the environment, which is ours and fixes the order of sets.
         "command": ["python3", "-P", "-s", "-m", module],
         "securityContext": container_isolation(uid),
-        "resources": {"limits": sandbox.limits.document(), "requests": sandbox.requests.document()},
+        "resources": step.resources,
         "terminationMessagePath": "/dev/termination-log",
     }
 

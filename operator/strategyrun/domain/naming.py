@@ -9,6 +9,8 @@ MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "finlab-sandbox-operator"
 RUN_UID_LABEL = f"{GROUP}/run-uid"
 RUN_NAME_LABEL = f"{GROUP}/run"
+PROFILE_LABEL = f"{GROUP}/profile"
+EXECUTOR_LABEL = f"{GROUP}/executor"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 
 SELECTOR = f"{MANAGED_BY_LABEL}={MANAGED_BY},{COMPONENT_LABEL}=strategy"

@@ -14,6 +14,8 @@ from strategyrun.domain.job import (
 from strategyrun.domain.model import Model
 from strategyrun.domain.strategyrun import KIND
 
+_NEVER = "1970-01-01T00:00:00Z"
+
 
 class ContainerState(Model):
     """One container of the pod, as the kubelet reports it."""
@@ -96,6 +98,10 @@ class JobObservation(Model):
     finished: bool = False
     failure: str | None = None
     failure_message: str = ""
+    suspended: bool = False
+    """Whether somebody, Kueue as a rule, holds it back."""
+    released_at: datetime | None = None
+    """When the Job's own clock began: it begins again with every release."""
 
     @property
     def ended(self) -> bool:
@@ -129,6 +135,8 @@ def observe_job(body: dict[str, Any]) -> JobObservation:
         finished="Complete" in conditions or "Failed" in conditions,
         failure=failed.get("reason", "") if failed else None,
         failure_message=failed.get("message", "") if failed else "",
+        suspended=bool(body["spec"].get("suspend")),
+        released_at=status.get("startTime"),
     )
 
 
@@ -195,7 +203,8 @@ def _container(statuses: list[dict[str, Any]] | None, name: str) -> ContainerSta
         end = state["terminated"]
         return ContainerState(
             terminated=True,
-            started_at=end.get("startedAt"),
+            # For a container that could not be started, the kubelet writes the beginning of time.
+            started_at=None if end.get("startedAt") == _NEVER else end.get("startedAt"),
             finished_at=end.get("finishedAt"),
             exit_code=end.get("exitCode"),
             signal=end.get("signal") or None,

@@ -20,6 +20,9 @@ class Reason(StrEnum):
     STARTING = "PodStarting"
     RUNNING = "StrategyRunning"
     RETRYING = "Retrying"
+    FALLING_BACK = "FallingBack"
+    SUSPENDED = "Suspended"
+    CANCELLED = "Cancelled"
 
     SPEC_INVALID = "SpecInvalid"
     SOURCE_MISSING = "SourceMissing"
@@ -28,6 +31,7 @@ class Reason(StrEnum):
     TIMEOUT = "Timeout"
     OUT_OF_MEMORY = "OutOfMemory"
     DISK_LIMIT = "DiskLimit"
+    PROCESS_LIMIT = "ProcessLimit"
     SYSCALL_VIOLATION = "SyscallViolation"
     CRASHED = "Crashed"
     RESULT_MISSING = "ResultMissing"
@@ -37,15 +41,20 @@ class Reason(StrEnum):
     DATA_INVALID = "DataInvalid"
     LOOK_AHEAD_DETECTED = "LookAheadDetected"
     VENDOR_AUTH_REQUIRED = "VendorAuthRequired"
+    PROFILE_DENIED = "ProfileDenied"
 
+    PROFILE_MISSING = "ProfileMissing"
     SECCOMP_PROFILE_MISSING = "SeccompProfileMissing"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     IMAGE_INVALID = "ImageInvalid"
+    RUNTIME_CLASS_MISSING = "RuntimeClassMissing"
+    MOUNT_FAILED = "MountFailed"
     CONTAINER_CONFIG_ERROR = "ContainerConfigError"
     START_TIMEOUT = "StartTimeout"
     TAMPERED = "Tampered"
 
     UNSCHEDULABLE = "Unschedulable"
+    QUOTA_EXCEEDED = "QuotaExceeded"
     POLICY_DENIED = "PolicyDenied"
     EVICTED = "Evicted"
     NODE_LOST = "NodeLost"
@@ -62,6 +71,10 @@ class Outcome(Model):
     class_: FailureClass
     meaning: str
     hint: str
+
+
+_AGAIN = "`kubectl annotate --overwrite -n NAMESPACE srun NAME finlab-sandbox.dev/rerun=again`."
+"""A status shows the run's own names."""
 
 
 def _rows(class_: FailureClass, *rows: tuple[Reason, str, str]) -> list[Outcome]:
@@ -105,6 +118,11 @@ _FAILURES = [
             Reason.DISK_LIMIT,
             "The strategy filled /tmp.",
             "Write less; /tmp lies in memory and is gone after the run.",
+        ),
+        (
+            Reason.PROCESS_LIMIT,
+            "The strategy started more threads than the sandbox allows, or another process.",
+            "Work in one thread (n_jobs=1, no multiprocessing): the sandbox has half a CPU.",
         ),
         (
             Reason.SYSCALL_VIOLATION,
@@ -151,23 +169,43 @@ _FAILURES = [
             "The source calls what needs the vendor's authorisation over the network, such as finlab.backtest.sim.",
             "Leave the frame in `position` and take the call out; the sandbox scores the positions itself.",
         ),
+        (
+            Reason.PROFILE_DENIED,
+            "The SandboxProfile that the run names is not for its namespace.",
+            "Run `kubectl get sandboxprofiles`, name another one in spec.profile, or ask its administrator.",
+        ),
     ),
     *_rows(
         FailureClass.SANDBOX,
         (
+            Reason.PROFILE_MISSING,
+            "There is no SandboxProfile of the name in spec.profile.",
+            f"Run `kubectl get sandboxprofiles`; apply the missing one, then {_AGAIN}",
+        ),
+        (
             Reason.SECCOMP_PROFILE_MISSING,
             "The node does not hold the seccomp profile, so the container may not start.",
-            "Install the profile on the node (`make up` does on kind) and set the rerun annotation.",
+            "Run `kubectl get daemonset -n finlab-sandbox-installer`; the installer puts the profile on every node.",
         ),
         (
             Reason.IMAGE_PULL_FAILED,
             "The sandbox image could not be pulled.",
-            "Check `image` in config/sandbox.yaml, the registry and the node's access to it.",
+            "Run `kubectl get sandboxprofile -o wide` for the image; check the registry and the node's access to it.",
         ),
         (
             Reason.IMAGE_INVALID,
             "The sandbox image started but is not what the operator expects.",
             "Rebuild the image from image/ at the operator's version.",
+        ),
+        (
+            Reason.RUNTIME_CLASS_MISSING,
+            "The cluster or the node does not have the runtime class of the profile.",
+            "Run `kubectl get runtimeclass`; install the runtime, or take runtimeClassName out of the profile.",
+        ),
+        (
+            Reason.MOUNT_FAILED,
+            "A volume of the pod could not be mounted.",
+            "Run `kubectl describe pod -n NAMESPACE POD`; the kubelet's events name the volume.",
         ),
         (
             Reason.CONTAINER_CONFIG_ERROR,
@@ -177,7 +215,7 @@ _FAILURES = [
         (
             Reason.START_TIMEOUT,
             "The pod was on a node but its strategy did not start in time.",
-            "Run `kubectl describe pod` on the pod named in status.attempts.",
+            "Run `kubectl describe pod -n NAMESPACE POD`; its events say what took so long.",
         ),
         (
             Reason.TAMPERED,
@@ -190,7 +228,12 @@ _FAILURES = [
         (
             Reason.UNSCHEDULABLE,
             "No node had room for the pod in time.",
-            "Add nodes, or lower maxActiveRuns in config/sandbox.yaml.",
+            "Run `kubectl describe nodes`; add nodes, or lower maxActiveRuns in config/operator.yaml.",
+        ),
+        (
+            Reason.QUOTA_EXCEEDED,
+            "The namespace's ResourceQuota has no room for the pod; the run waits for it.",
+            "Run `kubectl describe resourcequota -n NAMESPACE`; it goes on by itself when there is room.",
         ),
         (
             Reason.POLICY_DENIED,
@@ -200,22 +243,22 @@ _FAILURES = [
         (
             Reason.EVICTED,
             "The node or an administrator took the pod away before it ended.",
-            "Nothing to mend in the strategy; set the rerun annotation when the cluster is calm.",
+            f"Nothing to mend in the strategy: {_AGAIN}",
         ),
         (
             Reason.NODE_LOST,
             "The node was lost while the run was on it.",
-            "Check the node named in status.attempts; set the rerun annotation.",
+            f"Run `kubectl get nodes`, then {_AGAIN}",
         ),
         (
             Reason.JOB_VANISHED,
             "Somebody deleted the Job or its pod before the answer was read.",
-            "Set the rerun annotation.",
+            f"Repeat it: {_AGAIN}",
         ),
         (
             Reason.NAME_CONFLICT,
             "An object with the name of the run's Job exists and belongs to somebody else.",
-            "Delete the object named in status.message.",
+            "Run `kubectl get jobs,configmaps -n NAMESPACE` and delete the object that status.message names.",
         ),
         (
             Reason.EVALUATOR_FAILED,
@@ -233,12 +276,24 @@ _FAILURES = [
 FAILURES: dict[Reason, Outcome] = {row.reason: row for row in _FAILURES}
 """The failure reasons, in the order of the documentation."""
 
+STARTS_FALLBACK: frozenset[str] = frozenset(
+    {
+        Reason.SECCOMP_PROFILE_MISSING,
+        Reason.IMAGE_PULL_FAILED,
+        Reason.RUNTIME_CLASS_MISSING,
+        Reason.MOUNT_FAILED,
+        Reason.CONTAINER_CONFIG_ERROR,
+    }
+)
+"""What keeps a strategy's first instruction from running, and nothing that a strategy could bring about."""
+
 SAID_BY_HARNESS: frozenset[str] = frozenset(
     {
         Reason.STRATEGY_ERROR,
         Reason.TIMEOUT,
         Reason.OUT_OF_MEMORY,
         Reason.DISK_LIMIT,
+        Reason.PROCESS_LIMIT,
         Reason.SYSCALL_VIOLATION,
         Reason.CRASHED,
         Reason.RESULT_MISSING,

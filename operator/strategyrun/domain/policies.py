@@ -13,7 +13,7 @@ from strategyrun.domain import naming
 from strategyrun.domain.hardening import STRATEGY_UID, pod_isolation
 from strategyrun.domain.inputs import Inputs
 from strategyrun.domain.job import DATASET_PATH_VARIABLE, NONCE_VARIABLE, PINNED_ANNOTATIONS, job
-from strategyrun.domain.sandbox import Resources, Sandbox, SeccompProfile, Timeouts
+from strategyrun.domain.sandbox import Profile, Resources, Sandbox, SeccompProfile, Timeouts
 from strategyrun.domain.strategyrun import GROUP, KIND, PLURAL, VERSION, StrategyRun, StrategyRunSpec
 
 OPERATOR_NAMESPACE = "finlab-sandbox-system"
@@ -286,8 +286,7 @@ def _example() -> dict[str, Any]:
         inputs=Inputs(code=b"", input=b"", evaluation=b""),
         attempt=1,
         nonce="any",
-        sandbox=sandbox,
-        seccomp=SeccompProfile.of(b""),
+        profile=Profile(name="any", sandbox=sandbox, seccomp=SeccompProfile.of(b"")),
     )
 
 
@@ -301,7 +300,7 @@ def _shape(made: str = _ALWAYS) -> list[Clause]:
 
 def _pod_clauses(made: str) -> list[Clause]:
     context = "variables.pod.?securityContext"
-    isolation = pod_isolation("")
+    isolation = pod_isolation({})
     resolver = _cel(isolation["dnsConfig"]["nameservers"])
     owner = KIND if made == _ALWAYS else "Job"
     priority = "variables.pod.?priorityClassName"  # of a pod, it may be the cluster's default

@@ -16,36 +16,51 @@ from strategyrun.domain.job import snapshot as build_snapshot
 from strategyrun.domain.job import start_seconds
 from strategyrun.domain.network_policy import deny_all
 from strategyrun.domain.observation import JobObservation, PodObservation
-from strategyrun.domain.outcomes import FAILURES, Reason
-from strategyrun.domain.sandbox import Sandbox, SeccompProfile
+from strategyrun.domain.outcomes import FAILURES, STARTS_FALLBACK, Reason
+from strategyrun.domain.sandbox import Obstacle, Profile
+from strategyrun.domain.slots import Place
 from strategyrun.domain.status import (
     accept,
     acknowledge,
     advance,
+    begin,
     close_attempt,
+    duration,
     fail,
+    findings,
     look_ahead_fault,
     succeed,
     witness,
 )
 from strategyrun.domain.strategyrun import (
     Attempt,
+    Executor,
     FailureClass,
+    FallbackPolicy,
+    FallbackStatus,
     Isolation,
     Phase,
     Provenance,
+    QueueStatus,
     ReportPolicy,
     ReportReference,
     StrategyRun,
     StrategyRunStatus,
+    Summary,
 )
-from strategyrun.domain.verdict import Fault, Pending, Running, Success, Unseen, judge
-from strategyrun.domain.vetting import VENDOR_RULE, Kind, Reading
+from strategyrun.domain.text import LINE_LIMIT, clean
+from strategyrun.domain.verdict import Fault, Pending, Running, Success, Trouble, Unseen, judge, refusal_reason
+from strategyrun.domain.vetting import VENDOR_RULE, Flaw, Kind, Reading
 
 SOURCE_POLL = timedelta(seconds=5)
 RETRY_BACKOFF = timedelta(seconds=10)
+QUOTA_POLL = timedelta(seconds=15)
+PROFILE_PATIENCE = timedelta(seconds=120)
+TROUBLE_AFTER, TROUBLE_POLL = timedelta(seconds=5), timedelta(seconds=10)
+"""A pod that has not started by then has events that say why; they are read again so often."""
 
 _UNREAD = Reading(Kind.SCRIPT)
+NOWHERE = Place(1, "waiting for a free slot")
 
 
 @dataclass(frozen=True)
@@ -57,6 +72,8 @@ class Vetted:
     """When it was asked for."""
     code: bytes = b""
     reading: Reading = _UNREAD
+    gate: tuple[Flaw, ...] = ()
+    """What keeps it out of the fallback."""
     missing: Fault | None = None
 
 
@@ -77,8 +94,10 @@ class Seen:
     jobs: tuple[JobObservation, ...] = ()
     pods: tuple[PodObservation, ...] = ()
     snapshots: frozenset[str] = frozenset()
+    profile: Profile | None = None
+    """The sandbox that the run names, if there is one of that name."""
     vetted: Vetted | None = None
-    slot: bool = False
+    place: Place = NOWHERE
     nonce: str = ""
     """A fresh unguessable word, for the Job that may be created now."""
     gone: frozenset[str] = frozenset()
@@ -88,6 +107,7 @@ class Seen:
     kept: Kept | None = None
     refused: str | None = None
     """Why the API server refused the Job, if it did."""
+    trouble: Trouble | None = None
 
 
 @dataclass(frozen=True)
@@ -133,6 +153,13 @@ class FindPod:
 
 
 @dataclass(frozen=True)
+class FindTrouble:
+    """Read the events of a Job or pod that does not start."""
+
+    uid: str
+
+
+@dataclass(frozen=True)
 class KeepReport:
     """Read the full report from the log of a pod's evaluator, and keep it in a ConfigMap."""
 
@@ -148,7 +175,7 @@ class DeleteReport:
     name: str
 
 
-Act = Vet | Create | DeleteJob | DeleteSnapshot | ConfirmJob | FindPod | KeepReport | DeleteReport
+Act = Vet | Create | DeleteJob | DeleteSnapshot | ConfirmJob | FindPod | FindTrouble | KeepReport | DeleteReport
 
 
 @dataclass(frozen=True)
@@ -160,166 +187,309 @@ class Decision:
     wake_at: datetime | None = None
 
 
-@dataclass(frozen=True)
-class Reconciler:
-    """The decision, bound to the sandbox it decides for."""
+def decide(seen: Seen, now: datetime) -> Decision:
+    """Return the next step of a run."""
+    decision = _decide(seen, now)
+    forgotten = sorted(_reports(seen.run.status) - _reports(decision.status))
+    return replace(decision, acts=(*decision.acts, *(DeleteReport(name) for name in forgotten)))
 
-    sandbox: Sandbox
-    seccomp: SeccompProfile
 
-    def decide(self, seen: Seen, now: datetime) -> Decision:
-        """Return the next step of a run."""
-        decision = self._decide(seen, now)
-        forgotten = sorted(_reports(seen.run.status) - _reports(decision.status))
-        return replace(decision, acts=(*decision.acts, *(DeleteReport(name) for name in forgotten)))
+def _decide(seen: Seen, now: datetime) -> Decision:
+    run = seen.run
+    if run.deleting:
+        return Decision(run.status, _tidy(seen))
+    wanted = inputs_hash(run)
+    status = run.status
+    if status is None or status.inputs_hash != wanted:
+        status = accept(run, wanted, _first_seen(seen, wanted) or now)
+    elif status.observed_generation != run.generation:
+        status = acknowledge(status, run)
+    if status.final:
+        return Decision(status, _tidy(seen))
+    if run.unreadable:
+        fault = Fault(Reason.SPEC_INVALID, run.unreadable.complaint)
+        return Decision(fail(status, run, now, fault), _tidy(seen))
+    attempt = _open_attempt(status)
+    if run.spec.cancel:
+        return Decision(_interrupted(seen, status, now, Phase.CANCELLED, Reason.CANCELLED), _tidy(seen))
+    if run.spec.suspend and not (attempt and _is_over(seen, attempt)):
+        return Decision(_interrupted(seen, status, now, Phase.QUEUED, Reason.SUSPENDED), _tidy(seen))
+    if attempt is None:
+        return _begin(seen, status, now)
+    return _follow(seen, status, attempt, now)
 
-    def _decide(self, seen: Seen, now: datetime) -> Decision:
-        run = seen.run
-        if run.deleting:
-            return Decision(run.status, _tidy(seen))
-        wanted = inputs_hash(run)
-        status = run.status
-        if status is None or status.inputs_hash != wanted:
-            status = accept(run, wanted, _first_seen(seen, wanted) or now)
-        elif status.observed_generation != run.generation:
-            status = acknowledge(status, run)
-        if status.final:
-            return Decision(status, _tidy(seen))
-        if run.unreadable:
-            fault = Fault(Reason.SPEC_INVALID, run.unreadable.complaint)
-            return Decision(fail(status, run, now, fault), _tidy(seen))
-        attempt = status.attempts[-1] if status.attempts else None
-        if attempt is None or attempt.finished_at is not None:
-            return self._begin(seen, status, now)
-        return self._follow(seen, status, attempt, now)
 
-    def _begin(self, seen: Seen, status: StrategyRunStatus, now: datetime) -> Decision:
-        """Admit the first attempt, or the next one after a failure of the platform."""
-        run, tidy = seen.run, _tidy(seen)
-        if (due := _due(status)) and now < due:
-            return Decision(status, tidy, wake_at=due)
-        vetted = _current(seen, status, now)
-        if vetted is None:
-            # Until the status speaks of these inputs, the Job of the earlier ones is not touched: they may come back.
-            return Decision(run.status, (Vet(),))
-        if vetted.missing:
-            return self._await_inputs(seen, status, vetted.missing, now)
-        if fault := _refusal(run, status, vetted):
-            return Decision(fail(status, run, now, fault), tidy)
-        number = len(status.attempts) + 1
-        attempt = Attempt(number=number, job_name=naming.job_name(run, status.inputs_hash, number), created_at=now)
-        if obstacles := _obstacles(seen, attempt.job_name):
-            return Decision(status, (*_deletions(obstacles), *_snapshot_deletions(seen)))
-        if not seen.slot:
-            message = "waiting for a free slot"
-            waiting = advance(status, run, now, Phase.QUEUED, Reason.WAITING_FOR_SLOT, message)
-            return Decision(waiting, tidy)
-        begun = advance(
-            status,
-            run,
-            now,
-            Phase.STARTING,
-            Reason.STARTING,
-            "the pod is starting",
-            executor="Sandbox",
-            kind=vetted.reading.kind,
-            attempts=(*status.attempts, attempt),
-            provenance=self._provenance(run, vetted.code),
-        )
-        return Decision(begun, (*tidy, *self._launch(seen, begun, attempt, vetted)))
+def _begin(seen: Seen, status: StrategyRunStatus, now: datetime) -> Decision:
+    """Admit the first attempt, or the next one after an interruption."""
+    run, tidy = seen.run, _tidy(seen)
+    if (due := _due(status)) and now < due:
+        return Decision(status, tidy, wake_at=due)
+    vetted = _current(seen, status, now)
+    if vetted is None:
+        # Until the status speaks of these inputs, the Job of the earlier ones is not touched: they may come back.
+        return Decision(run.status, (Vet(),))
+    if vetted.missing:
+        return _await_inputs(seen, status, vetted.missing, now)
+    if fault := _refusal(run, status, vetted):
+        return Decision(fail(status, run, now, fault), tidy)
+    profile = seen.profile
+    if profile is None:
+        return _await_inputs(seen, status, Fault(Reason.PROFILE_MISSING, _no_profile(run)), now)
+    if not profile.allows(run.namespace):
+        message = f"SandboxProfile {profile.name} is not for namespace {run.namespace}"
+        return Decision(fail(status, run, now, Fault(Reason.PROFILE_DENIED, message)), tidy)
+    executor = Executor.FALLBACK if status.fallback else Executor.SANDBOX
+    if status.fallback and vetted.gate:
+        fault = Fault(Reason(status.fallback.trigger), status.fallback.message)
+        return Decision(fail(_gated(status, status.fallback, vetted.gate), run, now, fault), tidy)
+    if executor is Executor.SANDBOX and profile.obstacle:
+        return _await_sandbox(seen, status, profile, profile.obstacle, now)
+    number = status.attempts[-1].number + 1 if status.attempts else 1
+    name = naming.job_name(run, status.inputs_hash, number)
+    attempt = Attempt(number=number, executor=executor, job_name=name, created_at=now)
+    if obstacles := _obstacles(seen, attempt.job_name):
+        return Decision(status, (*_deletions(obstacles), *_snapshot_deletions(seen)))
+    if seen.place.position and not run.kueue_queue:
+        return Decision(_in_line(status, run, seen.place, now), tidy)
+    begun = advance(
+        status,
+        run,
+        now,
+        Phase.STARTING,
+        Reason.STARTING,
+        "the pod is starting",
+        executor=executor,
+        kind=vetted.reading.kind,
+        attempts=begin(status, attempt),
+        provenance=_provenance(run, vetted.code, profile, executor),
+        fallback=status.fallback.model_copy(update={"used": True}) if status.fallback else None,
+    )
+    return Decision(begun, (*tidy, *_launch(seen, begun, attempt, vetted, profile)))
 
-    def _follow(self, seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: datetime) -> Decision:
-        """Watch an attempt whose intent is on record."""
-        run, tidy = seen.run, _tidy(seen, attempt)
-        job = next((job for job in seen.jobs if job.name == attempt.job_name), None)
-        if job is None:
-            return self._without_job(seen, status, attempt, now)
-        if job.run_uid != run.uid:
-            return _ended(seen, status, now, Fault(Reason.NAME_CONFLICT, f"Job {job.name} is not this run's"))
-        pod = next((pod for pod in seen.pods if pod.job_uid == job.uid), None)
-        match judge(job, pod, podless=job.uid in seen.podless):
-            case Pending(reason, message):
-                limit = start_seconds(run, self.sandbox)
-                deadline = job.created_at + timedelta(seconds=limit)
-                if now >= deadline:
-                    return _ended(seen, witness(status, job, pod), now, _overdue(reason, message, limit), pod)
-                if reason is not Reason.STARTING or status.reason != reason:
-                    status = advance(witness(status, job, pod), run, now, Phase.STARTING, reason, message)
-                return Decision(status, tidy, wake_at=deadline)
-            case Running():
-                status = advance(
-                    witness(status, job, pod), run, now, Phase.RUNNING, Reason.RUNNING, "the strategy runs"
-                )
-                return Decision(status, tidy)
-            case Unseen():
-                return Decision(status, (*tidy, FindPod(job.uid)))
-            case Success() as success:
-                return self._conclude(seen, status, job, success, now)
-            case Fault() as fault:
-                return _ended(seen, witness(status, job, pod), now, fault, pod)
 
-    def _conclude(
-        self, seen: Seen, status: StrategyRunStatus, job: JobObservation, success: Success, now: datetime
-    ) -> Decision:
-        """Keep the full report while the pod is there, then record the answer."""
-        run, pod = seen.run, success.pod
-        if fault := look_ahead_fault(run, success):
+def _follow(seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: datetime) -> Decision:
+    """Watch an attempt whose intent is on record."""
+    run, tidy = seen.run, _tidy(seen, attempt)
+    job = next((job for job in seen.jobs if job.name == attempt.job_name), None)
+    if job is None:
+        return _without_job(seen, status, attempt, now)
+    if job.run_uid != run.uid:
+        return _ended(seen, status, now, Fault(Reason.NAME_CONFLICT, f"Job {job.name} is not this run's"))
+    pod = next((pod for pod in seen.pods if pod.job_uid == job.uid), None)
+    match judge(job, pod, podless=job.uid in seen.podless, trouble=seen.trouble):
+        case Pending() as pending:
+            return _await_start(seen, status, job, pod, pending, now)
+        case Running():
+            status = advance(witness(status, job, pod), run, now, Phase.RUNNING, Reason.RUNNING, "the strategy runs")
+            return Decision(status, tidy)
+        case Unseen():
+            return Decision(status, (*tidy, FindPod(job.uid)))
+        case Success() as success:
+            return _conclude(seen, status, job, success, now)
+        case Fault() as fault:
             return _ended(seen, witness(status, job, pod), now, fault, pod)
-        kept = seen.kept if seen.kept and seen.kept.job_uid == job.uid else None
-        wanted = success.report.hashes.report if run.spec.report is ReportPolicy.KEEP else None
-        if wanted and kept is None:
-            return Decision(status, (KeepReport(job.uid, pod.name, wanted),))
-        kept = kept or Kept(job.uid)
-        closed = close_attempt(witness(status, job, pod), now, Reason.EVALUATED)
-        return Decision(succeed(closed, run, now, success, kept.reference, kept.lost), _tidy(seen))
 
-    def _without_job(self, seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: datetime) -> Decision:
-        """Create the Job that is on record, unless it was there already and somebody deleted it."""
-        if attempt.job_uid is not None:
-            if attempt.job_uid not in seen.gone:
-                return Decision(status, (ConfirmJob(attempt.job_name, attempt.job_uid),))
-            return _ended(seen, status, now, Fault(Reason.JOB_VANISHED, f"Job {attempt.job_name} was deleted"))
-        if seen.refused:
-            return _ended(seen, status, now, Fault(Reason.POLICY_DENIED, seen.refused))
-        vetted = _current(seen, status, now)
-        if vetted is None:
-            return Decision(status, (Vet(),))
-        if fault := _refusal(seen.run, status, vetted):
-            return _ended(seen, status, now, fault)
-        return Decision(status, self._launch(seen, status, attempt, vetted))
 
-    def _await_inputs(self, seen: Seen, status: StrategyRunStatus, missing: Fault, now: datetime) -> Decision:
-        """Give a source or a dataset that is applied beside the run time to appear."""
-        run, since = seen.run, status.accepted_at or now
-        if now - since >= timedelta(seconds=self.sandbox.timeouts.start_seconds):
-            return Decision(fail(status, run, now, missing), _tidy(seen))
-        waiting = advance(status, run, now, Phase.QUEUED, missing.reason, missing.message)
-        return Decision(waiting, _tidy(seen), wake_at=now + SOURCE_POLL)
+def _await_start(
+    seen: Seen,
+    status: StrategyRunStatus,
+    job: JobObservation,
+    pod: PodObservation | None,
+    pending: Pending,
+    now: datetime,
+) -> Decision:
+    """Give a pod its time to start, say what it waits for, and end the attempt when the time is over."""
+    run, profile, attempt = seen.run, seen.profile, status.attempts[-1]
+    reason, message = pending.reason, pending.message
+    if profile and profile.obstacle and reason is Reason.UNSCHEDULABLE and attempt.executor is Executor.SANDBOX:
+        reason, message = profile.obstacle.reason, profile.obstacle.message
+    if reason is Reason.QUOTA_EXCEEDED:
+        return _ended(seen, witness(status, job, pod), now, Fault(reason, message), pod)
+    tidy = _tidy(seen, attempt)
+    if job.suspended:
+        held = advance(witness(status, job, pod), run, now, Phase.QUEUED, reason, message)
+        return Decision(held, tidy)
+    limit = start_seconds(run, profile.sandbox) if profile else int(PROFILE_PATIENCE.total_seconds())
+    since = job.released_at or job.created_at
+    deadline = since + timedelta(seconds=limit)
+    if now >= deadline:
+        return _ended(seen, witness(status, job, pod), now, _overdue(reason, message, limit), pod)
+    if reason is not Reason.STARTING or status.reason != reason:
+        status = advance(witness(status, job, pod), run, now, Phase.STARTING, reason, message)
+    uid, known = (pod.uid if pod else job.uid), seen.trouble
+    look_at = max(since + TROUBLE_AFTER, known.at + TROUBLE_POLL if known and known.uid == uid else since)
+    if now >= look_at:
+        return Decision(status, (*tidy, FindTrouble(uid)), wake_at=min(deadline, now + TROUBLE_POLL))
+    return Decision(status, tidy, wake_at=min(deadline, look_at))
 
-    def _launch(self, seen: Seen, status: StrategyRunStatus, attempt: Attempt, vetted: Vetted) -> tuple[Create, ...]:
-        run, inputs = seen.run, build_inputs(seen.run, vetted.code, vetted.reading.kind, self.sandbox)
-        snapshot = Create(build_snapshot(run, inputs))
-        job = Create(
-            build_job(
-                run,
-                inputs_hash=status.inputs_hash,
-                inputs=inputs,
-                attempt=attempt.number,
-                nonce=seen.nonce,
-                sandbox=self.sandbox,
-                seccomp=self.seccomp,
-            )
+
+def _conclude(seen: Seen, status: StrategyRunStatus, job: JobObservation, success: Success, now: datetime) -> Decision:
+    """Keep the full report while the pod is there, then record the answer."""
+    run, pod = seen.run, success.pod
+    if fault := look_ahead_fault(run, success):
+        return _ended(seen, witness(status, job, pod), now, fault, pod)
+    kept = seen.kept if seen.kept and seen.kept.job_uid == job.uid else None
+    wanted = success.report.hashes.report if run.spec.report is ReportPolicy.KEEP else None
+    if wanted and kept is None:
+        return Decision(status, (KeepReport(job.uid, pod.name, wanted),))
+    kept = kept or Kept(job.uid)
+    closed = close_attempt(witness(status, job, pod), now, Reason.EVALUATED)
+    return Decision(succeed(closed, run, now, success, kept.reference, kept.lost), _tidy(seen))
+
+
+def _without_job(seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: datetime) -> Decision:
+    """Create the Job that is on record, unless it was there already and somebody deleted it."""
+    run = seen.run
+    if attempt.job_uid is not None:
+        if attempt.job_uid not in seen.gone:
+            return Decision(status, (ConfirmJob(attempt.job_name, attempt.job_uid),))
+        return _ended(seen, status, now, Fault(Reason.JOB_VANISHED, f"Job {attempt.job_name} was deleted"))
+    if seen.refused:
+        return _ended(seen, status, now, Fault(refusal_reason(seen.refused), seen.refused))
+    vetted = _current(seen, status, now)
+    if vetted is None:
+        return Decision(status, (Vet(),))
+    if fault := _refusal(run, status, vetted):
+        return _ended(seen, status, now, fault)
+    if seen.profile is None:
+        return _ended(seen, status, now, Fault(Reason.PROFILE_MISSING, _no_profile(run)))
+    return Decision(status, _launch(seen, status, attempt, vetted, seen.profile))
+
+
+def _await_inputs(seen: Seen, status: StrategyRunStatus, missing: Fault, now: datetime) -> Decision:
+    """Give a source, a dataset or a profile that is applied beside the run time to appear."""
+    run, since, profile = seen.run, status.accepted_at or now, seen.profile
+    patience = timedelta(seconds=profile.sandbox.timeouts.start_seconds) if profile else PROFILE_PATIENCE
+    if now - since >= patience:
+        return Decision(fail(status, run, now, missing), _tidy(seen))
+    waiting = advance(status, run, now, Phase.QUEUED, missing.reason, missing.message)
+    return Decision(waiting, _tidy(seen), wake_at=now + SOURCE_POLL)
+
+
+def _await_sandbox(
+    seen: Seen, status: StrategyRunStatus, profile: Profile, obstacle: Obstacle, now: datetime
+) -> Decision:
+    """Hold back a run while no node can take it, for as long as a pod would have to start."""
+    patience = timedelta(seconds=profile.sandbox.timeouts.start_seconds)
+    deadline = max(status.accepted_at or now, obstacle.since) + patience
+    if now >= deadline:
+        return _unavailable(seen, status, now, Fault(obstacle.reason, obstacle.message))
+    waiting = advance(status, seen.run, now, Phase.QUEUED, obstacle.reason, obstacle.message)
+    return Decision(waiting, _tidy(seen), wake_at=deadline)
+
+
+def _launch(
+    seen: Seen, status: StrategyRunStatus, attempt: Attempt, vetted: Vetted, profile: Profile
+) -> tuple[Create, ...]:
+    run, inputs = seen.run, build_inputs(seen.run, vetted.code, vetted.reading.kind, profile.sandbox)
+    snapshot = Create(build_snapshot(run, inputs))
+    job = Create(
+        build_job(
+            run,
+            inputs_hash=status.inputs_hash,
+            inputs=inputs,
+            attempt=attempt.number,
+            nonce=seen.nonce,
+            profile=profile,
+            executor=attempt.executor,
         )
-        # The policy every time: that it was there once says nothing of a namespace that was made anew.
-        return (Create(deny_all(run.namespace)), snapshot, job)
+    )
+    # The policy every time: that it was there once says nothing of a namespace that was made anew.
+    return (Create(deny_all(run.namespace)), snapshot, job)
 
-    def _provenance(self, run: StrategyRun, code: bytes) -> Provenance:
-        return Provenance(
-            code_sha256=digest(code),
-            params_sha256=digest(canonical(run.spec.params)),
-            seccomp_sha256=self.seccomp.sha256,
-            isolation=Isolation(seccomp=self.seccomp.localhost_profile, network_policy="Applied"),
-        )
+
+def _ended(
+    seen: Seen, status: StrategyRunStatus, now: datetime, fault: Fault, pod: PodObservation | None = None
+) -> Decision:
+    """Repeat after a failure of the platform while the limit allows; else the run has no more attempts."""
+    run, tidy = seen.run, _tidy(seen)
+    closed = close_attempt(status, now, fault.reason, fault.message)
+    if fault.reason is Reason.QUOTA_EXCEEDED:
+        waiting = advance(closed, run, now, Phase.QUEUED, fault.reason, fault.message)
+        return Decision(waiting, tidy, wake_at=now + QUOTA_POLL)
+    of_platform = FAILURES[fault.reason].class_ is FailureClass.PLATFORM
+    if of_platform and _failures_of_platform(closed) <= run.spec.retry.limit:
+        message = f"{fault.reason}: {fault.message}"
+        again = advance(closed, run, now, Phase.QUEUED, Reason.RETRYING, message)
+        return Decision(again, tidy, wake_at=_due(again))
+    return _unavailable(seen, closed, now, fault, pod)
+
+
+def _unavailable(
+    seen: Seen, status: StrategyRunStatus, now: datetime, fault: Fault, pod: PodObservation | None = None
+) -> Decision:
+    """Turn to the fallback if the sandbox could not start and no line of the strategy has run; else fail."""
+    run, profile = seen.run, seen.profile
+    untouched = pod is None or not (pod.strategy.started_at or pod.strategy.running)
+    wanted = run.spec.fallback.policy is FallbackPolicy.ON_SANDBOX_UNAVAILABLE and profile and profile.sandbox.fallback
+    if fault.reason in STARTS_FALLBACK and untouched and wanted and status.fallback is None:
+        told = FallbackStatus(used=False, trigger=fault.reason, message=clean(fault.message, LINE_LIMIT))
+        message = f"{fault.reason}: {fault.message}"
+        again = advance(status, run, now, Phase.QUEUED, Reason.FALLING_BACK, message, fallback=told)
+        return Decision(again, _tidy(seen), wake_at=now)
+    return Decision(fail(status, run, now, fault, pod), _tidy(seen))
+
+
+def _interrupted(
+    seen: Seen, status: StrategyRunStatus, now: datetime, phase: Phase, reason: Reason
+) -> StrategyRunStatus:
+    """Return the status of a run that its user holds back or ends."""
+    field = "suspend" if reason is Reason.SUSPENDED else "cancel"
+    message = f"spec.{field} is set"
+    closed = close_attempt(status, now, reason, message) if _open_attempt(status) else status
+    changes = {"summary": Summary(duration=duration(status, now))} if phase.final else {}
+    return advance(closed, seen.run, now, phase, reason, message, **changes)
+
+
+def _in_line(status: StrategyRunStatus, run: StrategyRun, place: Place, now: datetime) -> StrategyRunStatus:
+    """Return the status of a run that waits; far from the head of the line its place is not written at every step."""
+    before, position = (status.queue.position if status.queue else 0), place.position
+    shown = before if 10 < position <= before < 2 * position else position
+    reason = Reason.QUOTA_EXCEEDED if place.quota else Reason.WAITING_FOR_SLOT
+    queue = QueueStatus(position=shown, reason=place.reason)
+    return advance(status, run, now, Phase.QUEUED, reason, place.reason, queue=queue)
+
+
+def _gated(status: StrategyRunStatus, told: FallbackStatus, gate: tuple[Flaw, ...]) -> StrategyRunStatus:
+    return status.model_copy(update={"fallback": told.model_copy(update={"findings": findings(gate)})})
+
+
+def _provenance(run: StrategyRun, code: bytes, profile: Profile, executor: Executor) -> Provenance:
+    sandboxed, seccomp = executor is Executor.SANDBOX, profile.seccomp
+    return Provenance(
+        code_sha256=digest(code),
+        params_sha256=digest(canonical(run.spec.params)),
+        seccomp_sha256=seccomp.sha256 if sandboxed else None,
+        isolation=Isolation(
+            seccomp=seccomp.localhost_profile if sandboxed else "RuntimeDefault",
+            network_policy=profile.network,
+            runtime_class=profile.sandbox.runtime_class_name if sandboxed else None,
+        ),
+    )
+
+
+def _open_attempt(status: StrategyRunStatus) -> Attempt | None:
+    """Return the attempt that is under way."""
+    last = status.attempts[-1] if status.attempts else None
+    return last if last and last.finished_at is None else None
+
+
+def _is_over(seen: Seen, attempt: Attempt) -> bool:
+    """Whether the pod of an attempt has ended: its answer is worth more than a wish to wait."""
+    uids = {job.uid for job in seen.jobs if job.name == attempt.job_name}
+    return any(pod.job_uid in uids and pod.done for pod in seen.pods)
+
+
+def _failures_of_platform(status: StrategyRunStatus) -> int:
+    """Count the attempts that the platform ended."""
+    reasons = [Reason(attempt.reason) for attempt in status.attempts if attempt.reason in FAILURES]
+    return sum(FAILURES[reason].class_ is FailureClass.PLATFORM for reason in reasons) - reasons.count(
+        Reason.QUOTA_EXCEEDED
+    )
+
+
+def _no_profile(run: StrategyRun) -> str:
+    return f"there is no SandboxProfile {run.spec.profile}"
 
 
 def _overdue(reason: Reason, message: str, limit: int) -> Fault:
@@ -342,11 +512,11 @@ def _first_seen(seen: Seen, wanted: str) -> datetime | None:
 
 
 def _due(status: StrategyRunStatus) -> datetime | None:
-    """Return when the next attempt may begin, if one has failed."""
+    """Return when the next attempt may begin, if the platform ended one."""
     last = status.attempts[-1] if status.attempts else None
-    if last is None or last.finished_at is None:
+    if last is None or last.finished_at is None or not (failures := _failures_of_platform(status)):
         return None
-    return last.finished_at + RETRY_BACKOFF * (1 << (last.number - 1))
+    return last.finished_at + RETRY_BACKOFF * (1 << (failures - 1))
 
 
 def _current(seen: Seen, status: StrategyRunStatus, now: datetime) -> Vetted | None:
@@ -375,20 +545,6 @@ def _refusal(run: StrategyRun, status: StrategyRunStatus, vetted: Vetted) -> Fau
     if size > PARAMS_LIMIT_BYTES:
         return Fault(Reason.SPEC_INVALID, f"spec.params: {size} bytes of JSON; the limit is {PARAMS_LIMIT_BYTES}")
     return None
-
-
-def _ended(
-    seen: Seen, status: StrategyRunStatus, now: datetime, fault: Fault, pod: PodObservation | None = None
-) -> Decision:
-    """Repeat after a failure of the platform while the limit allows; else the run has failed."""
-    run, tidy = seen.run, _tidy(seen)
-    closed = close_attempt(status, now, fault.reason, fault.message)
-    of_platform = FAILURES[fault.reason].class_ is FailureClass.PLATFORM
-    if of_platform and len(status.attempts) <= run.spec.retry.limit:
-        message = f"{fault.reason}: {fault.message}"
-        again = advance(closed, run, now, Phase.QUEUED, Reason.RETRYING, message)
-        return Decision(again, tidy, wake_at=_due(again))
-    return Decision(fail(closed, run, now, fault, pod), tidy)
 
 
 def _can_run(job: JobObservation, seen: Seen) -> bool:

@@ -12,6 +12,7 @@ from strategyrun.domain.outcomes import FAILURES, Reason
 from strategyrun.domain.report import LastWords, Report, parse_last_words
 from strategyrun.domain.strategyrun import (
     HISTORY_LIMIT,
+    Attempt,
     Condition,
     ConditionType,
     Equity,
@@ -32,7 +33,7 @@ from strategyrun.domain.strategyrun import (
 )
 from strategyrun.domain.text import LINE_LIMIT, LINES_LIMIT, clean
 from strategyrun.domain.verdict import Fault, Success
-from strategyrun.domain.vetting import Kind
+from strategyrun.domain.vetting import FINDINGS_LIMIT, Flaw, Kind
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -67,6 +68,10 @@ def acknowledge(status: StrategyRunStatus, run: StrategyRun) -> StrategyRunStatu
     return status.model_copy(update={**seen, "conditions": conditions})
 
 
+ATTEMPTS_LIMIT = 8
+"""Attempts that a status keeps: retries are fewer, but a run may be suspended as often as somebody likes."""
+
+
 def advance(
     status: StrategyRunStatus,
     run: StrategyRun,
@@ -84,12 +89,24 @@ def advance(
             "phase": phase,
             "reason": reason,
             "message": clean(message),
-            "hint": outcome.hint if outcome else None,
+            "hint": _hint(outcome.hint, status, run) if outcome else None,
             "finished_at": now if phase.final else None,
+            "queue": None,
             **changes,
         }
     )
     return moved.model_copy(update={"conditions": _conditions(moved, now)})
+
+
+def begin(status: StrategyRunStatus, attempt: Attempt) -> tuple[Attempt, ...]:
+    """Return the attempts with one more."""
+    return (*status.attempts, attempt)[-ATTEMPTS_LIMIT:]
+
+
+def _hint(text: str, status: StrategyRunStatus, run: StrategyRun) -> str:
+    """Write the run's own names into the command that a hint proposes."""
+    pod = (status.attempts[-1].pod_name if status.attempts else None) or "POD"
+    return text.replace("NAMESPACE", run.namespace).replace("srun NAME", f"srun {run.name}").replace("POD", pod)
 
 
 def witness(status: StrategyRunStatus, job: JobObservation, pod: PodObservation | None) -> StrategyRunStatus:
@@ -137,7 +154,7 @@ def succeed(
             warnings.insert(0, _accusation(found))
         facts |= {
             "metrics": metrics,
-            "summary": _summary(metrics, _duration(status, now)),
+            "summary": _summary(metrics, duration(status, now)),
             "look_ahead": found,
             "equity": _equity(report),
             "report": kept,
@@ -167,7 +184,7 @@ def fail(
         exit_code=fault.exit_code,
         signal=clean(fault.signal, _WORD_LIMIT) if fault.signal else None,
         last_lines=tuple(clean(line, LINE_LIMIT) for line in fault.last_lines[-LINES_LIMIT:]),
-        findings=tuple(Finding(line=f.line, rule=f.rule, hint=clean(f.hint, LINE_LIMIT)) for f in fault.flaws),
+        findings=findings(fault.flaws),
     )
     return advance(
         status,
@@ -177,7 +194,7 @@ def fail(
         fault.reason,
         message,
         failure=failure,
-        summary=Summary(duration=_duration(status, now)),
+        summary=Summary(duration=duration(status, now)),
         look_ahead=_look_ahead(run, parse_last_words(pod.strategy.message))
         if pod and fault.reason is Reason.LOOK_AHEAD_DETECTED
         else None,
@@ -186,9 +203,16 @@ def fail(
     )
 
 
+def findings(flaws: tuple[Flaw, ...]) -> tuple[Finding, ...]:
+    """Write flaws of a source as a status shows them."""
+    return tuple(
+        Finding(line=flaw.line, rule=flaw.rule, hint=clean(flaw.hint, LINE_LIMIT)) for flaw in flaws[:FINDINGS_LIMIT]
+    )
+
+
 def _unscored(status: StrategyRunStatus, now: datetime, words: LastWords | None) -> tuple[Reason, str, dict[str, Any]]:
     """Return reason, message and facts of a script that hands over no positions."""
-    facts: dict[str, Any] = {"summary": Summary(duration=_duration(status, now))}
+    facts: dict[str, Any] = {"summary": Summary(duration=duration(status, now))}
     if status.kind is Kind.RESULT:
         values = (words.result if words else None) or {}
         cleaned = {clean(name, _WORD_LIMIT): number for name, number in values.items()}
@@ -260,12 +284,23 @@ def _facts(status: StrategyRunStatus) -> list[tuple[ConditionType, Truth, str, s
     accepted: Truth = "True" if status.attempts else "False" if refused else "Unknown"
     finished: Truth = "True" if phase.final else "False"
     succeeded: Truth = "True" if phase is Phase.SUCCEEDED else "False" if phase.final else "Unknown"
+    unfinished: Truth = "Unknown" if not phase.final else "False"
     facts: list[tuple[ConditionType, Truth, str, str]] = [
         (ConditionType.ACCEPTED, accepted, "CodeAccepted" if status.attempts else reason, ""),
         (ConditionType.STARTED, "True" if started else "False", "StrategyStarted" if started else reason, ""),
         (ConditionType.FINISHED, finished, reason, ""),
         (ConditionType.SUCCEEDED, succeeded, reason, status.message),
+        (ConditionType.READY, "True" if phase is Phase.SUCCEEDED else unfinished, reason, status.message),
+        (
+            ConditionType.STALLED,
+            "True" if phase.final and phase is not Phase.SUCCEEDED else "False",
+            reason,
+            status.message,
+        ),
     ]
+    if fallback := status.fallback:
+        used: Truth = "True" if fallback.used else "False"
+        facts.append((ConditionType.FALLBACK_USED, used, fallback.trigger, fallback.message))
     if found := status.look_ahead:
         facts.append((ConditionType.LOOK_AHEAD_CLEAN, *_cleanliness(found)))
     return facts
@@ -290,7 +325,8 @@ def _past(status: StrategyRunStatus) -> PastOutcome:
     )
 
 
-def _duration(status: StrategyRunStatus, now: datetime) -> str:
+def duration(status: StrategyRunStatus, now: datetime) -> str:
+    """Return the time from the acceptance of the inputs, as a column shows it."""
     return f"{(now - (status.accepted_at or now)).total_seconds():.1f}s"
 
 

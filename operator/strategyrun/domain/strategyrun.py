@@ -18,6 +18,8 @@ VERSION = "v1alpha1"
 KIND = "StrategyRun"
 PLURAL = "strategyruns"
 RERUN_ANNOTATION = f"{GROUP}/rerun"
+KUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+"""Kueue's own label: a run that carries it is let in by Kueue."""
 
 HISTORY_LIMIT = 5
 
@@ -248,8 +250,28 @@ class Retry(Model):
     )
 
 
+class FallbackPolicy(StrEnum):
+    """Whether vetted code may run outside the sandbox image when the sandbox itself cannot start."""
+
+    ON_SANDBOX_UNAVAILABLE = "OnSandboxUnavailable"
+    NEVER = "Never"
+
+
+class Fallback(Model):
+    """What happens where the sandbox provably could not start, so that no line of the strategy has run."""
+
+    policy: FallbackPolicy = Field(
+        default=FallbackPolicy.ON_SANDBOX_UNAVAILABLE,
+        description="OnSandboxUnavailable: source that passes the strict gate runs in the profile's fallback image. "
+        "Never: the run fails.",
+    )
+
+
+DEFAULT_PROFILE = "default"
+
+
 class StrategyRunSpec(Model):
-    """One evaluation of one strategy. A change of source, params, datasets or evaluation starts a new one."""
+    """One evaluation of one strategy. A change of source, params, datasets, evaluation or profile starts a new one."""
 
     source: Source
     params: Annotated[dict[str, Any], Field(max_length=128)] = Field(
@@ -266,7 +288,19 @@ class StrategyRunSpec(Model):
         description="Wall-clock limit of the strategy itself; waiting does not count. Default and ceiling "
         "come from the sandbox configuration (300).",
     )
+    profile: ObjectName = Field(default=DEFAULT_PROFILE, description="The SandboxProfile that the strategy runs in.")
     retry: Retry = Retry()
+    fallback: Fallback = Fallback()
+    suspend: bool = Field(
+        default=False,
+        description="Hold the run back; one that is under way is stopped and begins anew when it is resumed.",
+    )
+    cancel: bool = Field(
+        default=False, description="End the run where it stands. That is final; the rerun annotation begins anew."
+    )
+    priority: Annotated[int, Field(ge=-1000, le=1000)] = Field(
+        default=0, description="Order among the waiting runs of the same namespace: higher first, then by age."
+    )
     report: ReportPolicy = Field(
         default=ReportPolicy.KEEP,
         description="Keep: equity curve, orders and trades stay in a ConfigMap that lives as long as the run "
@@ -278,13 +312,14 @@ class StrategyRunSpec(Model):
 
 
 class Phase(StrEnum):
-    """Where a run stands; the last two are final for the same inputs."""
+    """Where a run stands; the last three are final for the same inputs."""
 
     QUEUED = "Queued"
     STARTING = "Starting"
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
+    CANCELLED = "Cancelled"
 
     @property
     def active(self) -> bool:
@@ -294,7 +329,7 @@ class Phase(StrEnum):
     @property
     def final(self) -> bool:
         """Whether a run in this phase has its answer."""
-        return self in (Phase.SUCCEEDED, Phase.FAILED)
+        return self in (Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED)
 
 
 class ConditionType(StrEnum):
@@ -305,14 +340,17 @@ class ConditionType(StrEnum):
     FINISHED = "Finished"
     SUCCEEDED = "Succeeded"
     LOOK_AHEAD_CLEAN = "LookAheadClean"
+    FALLBACK_USED = "FallbackUsed"
+    READY = "Ready"
+    STALLED = "Stalled"
 
 
 class Condition(Model):
     """A fact about the run that a program can wait for."""
 
     type: ConditionType = Field(
-        description="Accepted, Started, Finished (True at every end), Succeeded, or LookAheadClean (where it was "
-        "checked)."
+        description="Accepted, Started, Finished (True at every end), Succeeded, LookAheadClean (where it was "
+        "checked), FallbackUsed (where the sandbox could not start), and for GitOps Ready and Stalled."
     )
     status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
     reason: str = Field(description="One word for programs.")
@@ -423,10 +461,18 @@ class Failure(Model):
     findings: tuple[Finding, ...] = Field(default=(), description="Why the source was rejected, line by line.")
 
 
+class Executor(StrEnum):
+    """What runs a strategy."""
+
+    SANDBOX = "Sandbox"
+    FALLBACK = "Fallback"
+
+
 class Attempt(Model):
     """One Job for the current inputs."""
 
     number: int = Field(description="Count of the attempt, from 1.")
+    executor: Executor = Field(default=Executor.SANDBOX, description="What the attempt ran in: Sandbox or Fallback.")
     job_name: str = Field(description="Name of the attempt's Job.")
     job_uid: str | None = Field(default=None, alias="jobUID", description="UID of the Job, once it was created.")
     pod_name: str | None = Field(default=None, description="Name of the Job's pod; it lives as long as the Job.")
@@ -436,6 +482,26 @@ class Attempt(Model):
     finished_at: Timestamp | None = Field(default=None, description="When the attempt ended.")
     reason: str | None = Field(default=None, description="How the attempt ended.")
     message: str | None = Field(default=None, description="What ended the attempt, in words.")
+
+
+class FallbackStatus(Model):
+    """What became of a run whose sandbox could not start."""
+
+    used: bool = Field(description="Whether the strategy ran in the fallback.")
+    trigger: str = Field(description="The reason for which the sandbox could not start.")
+    message: str = Field(default="", description="That reason in words.")
+    findings: tuple[Finding, ...] = Field(
+        default=(), description="What the strict gate found; source with findings does not run in the fallback."
+    )
+
+
+class QueueStatus(Model):
+    """What a run waits for."""
+
+    position: int = Field(
+        description="Place among the waiting, 1 is next. Beyond 10 it is renewed only when it has halved."
+    )
+    reason: str = Field(description="Why nobody moves up.")
 
 
 class Timings(Model):
@@ -494,18 +560,20 @@ class StrategyRunStatus(Model):
     """The operator's answer."""
 
     observed_generation: int = Field(description="The metadata.generation that the status speaks of.")
-    phase: Phase = Field(description="Where the run stands; Succeeded and Failed are final for the same inputs.")
+    phase: Phase = Field(
+        description="Where the run stands; Succeeded, Failed and Cancelled are final for the same inputs."
+    )
     reason: str = Field(description="One word: why the run is where it is; docs/outcomes.md lists them.")
     message: str = Field(default="", description="The reason in a sentence.")
     hint: str | None = Field(default=None, description="What to do about a failure.")
-    executor: Literal["Sandbox"] | None = Field(default=None, description="What ran the strategy.")
+    executor: Executor | None = Field(default=None, description="What runs the strategy: Sandbox or Fallback.")
     kind: Kind | None = Field(
         default=None,
         description="What the source is: Positions (scored), Result (a script that reports numbers of its own) or "
         "Script.",
     )
     inputs_hash: str = Field(
-        description="Hash of source, params, datasets, evaluation and rerun annotation: what was evaluated."
+        description="Hash of source, params, datasets, evaluation, profile and rerun annotation: what was evaluated."
     )
     conditions: tuple[Condition, ...] = Field(
         default=(),
@@ -523,8 +591,12 @@ class StrategyRunStatus(Model):
     self_reported: SelfReported | None = None
     output: tuple[str, ...] = Field(default=(), description="Last lines that a script printed; untrusted text.")
     failure: Failure | None = None
+    fallback: FallbackStatus | None = None
+    queue: QueueStatus | None = None
     attempts: tuple[Attempt, ...] = Field(
-        default=(), description="The Jobs for the current inputs; more than one after failures of the platform."
+        default=(),
+        description="The Jobs for the current inputs, the last few; more than one after failures of the platform, "
+        "a suspension or the fallback.",
     )
     timings: Timings | None = None
     provenance: Provenance | None = None
@@ -559,6 +631,7 @@ class StrategyRun(Model):
     created_at: datetime
     deleting: bool
     rerun: str | None
+    kueue_queue: str | None = None
     spec: StrategyRunSpec
     unreadable: Unreadable | None = None
     """Set where `spec` is only a stand-in."""
@@ -586,6 +659,7 @@ class StrategyRun(Model):
             created_at=meta["creationTimestamp"],
             deleting="deletionTimestamp" in meta,
             rerun=(meta.get("annotations") or {}).get(RERUN_ANNOTATION),
+            kueue_queue=(meta.get("labels") or {}).get(KUEUE_LABEL),
             spec=spec,
             unreadable=unreadable,
             status=body.get("status") or None,

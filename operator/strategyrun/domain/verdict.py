@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 
 from strategyrun.domain.observation import ContainerState, JobObservation, PodObservation
 from strategyrun.domain.outcomes import SAID_BY_HARNESS, Reason
@@ -57,6 +58,18 @@ class Fault:
     flaws: tuple[Flaw, ...] = ()
 
 
+@dataclass(frozen=True)
+class Trouble:
+    """What the cluster's events say of a Job or pod that does not start."""
+
+    uid: str
+    """Of the Job or pod."""
+    at: datetime
+    """When the events were read."""
+    reason: str = ""
+    message: str = ""
+
+
 Verdict = Pending | Running | Unseen | Success | Fault
 
 _DEADLINE = "DeadlineExceeded"
@@ -85,20 +98,29 @@ _NODE_TROUBLE = frozenset({"NodeLost", "NodeShutdown", "Terminated", "DeletionBy
 _OWN_LIMIT_EXCEEDED = re.compile(r"exceed(s|ed) (the|its) .*limit")
 """An eviction for what the pod itself wrote. One for a node that runs low says: The node was low on ..."""
 
+_TROUBLES = {
+    "FailedMount": Reason.MOUNT_FAILED,
+    "FailedAttachVolume": Reason.MOUNT_FAILED,
+    "FailedCreatePodSandBox": Reason.CONTAINER_CONFIG_ERROR,
+}
+_RUNTIME_MISSING = re.compile(r"no runtime for .* is configured|RuntimeHandler .* not supported")
 _CLAIM_MISSING = re.compile(r'persistentvolumeclaim "[^"]*" not found')
 
 _SIGNALS = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM"}
 _SIGKILL, _SIGSYS = 9, 31
 
 
-def judge(job: JobObservation, pod: PodObservation | None, *, podless: bool = False) -> Verdict:
+def judge(
+    job: JobObservation, pod: PodObservation | None, *, podless: bool = False, trouble: Trouble | None = None
+) -> Verdict:
     """Tell what became of an attempt.
 
     Evidence of success outranks every sign of failure; a strategy that failed by itself is not
-    excused by what was done to its pod afterwards. `podless` says that a direct read found no pod.
+    excused by what was done to its pod afterwards. `podless` says that a direct read found no pod;
+    `trouble` is what events say of the Job or the pod.
     """
     if pod is None:
-        return _without_pod(job, podless)
+        return _without_pod(job, podless, trouble if trouble and trouble.uid == job.uid else None)
     if pod.evaluate.terminated:
         return _evaluated(job, pod)
     if not _failed_by_itself(pod) and (loss := _loss(pod)):
@@ -115,11 +137,15 @@ def judge(job: JobObservation, pod: PodObservation | None, *, podless: bool = Fa
         return Fault(Reason.START_TIMEOUT, job.failure_message)
     if pod.deleting:
         return Fault(Reason.JOB_VANISHED, f"pod {pod.name} was deleted before it ran")
-    return _starting(pod)
+    return _starting(pod, trouble if trouble and trouble.uid == pod.uid else None)
 
 
-def _without_pod(job: JobObservation, podless: bool) -> Verdict:
+def _without_pod(job: JobObservation, podless: bool, trouble: Trouble | None) -> Verdict:
+    if job.suspended:
+        return Pending(Reason.WAITING_FOR_SLOT, "the Job is suspended; Kueue, or whoever suspended it, lets it go on")
     if not job.ended:
+        if trouble and trouble.reason == "FailedCreate":
+            return Pending(refusal_reason(trouble.message), trouble.message)
         return Pending(Reason.STARTING, "waiting for the pod")
     if not podless:
         return Unseen()
@@ -269,7 +295,16 @@ def _failed_without_a_word(pod: PodObservation) -> Fault:
     return Fault(Reason.NODE_LOST, pod.message or "the pod failed without a word")
 
 
-def _starting(pod: PodObservation) -> Pending:
+def refusal_reason(message: str) -> Reason:
+    """Say why the API server refused a Job or a pod."""
+    if "exceeded quota" in message:
+        return Reason.QUOTA_EXCEEDED
+    if "RuntimeClass" in message and "not found" in message:
+        return Reason.RUNTIME_CLASS_MISSING
+    return Reason.POLICY_DENIED
+
+
+def _starting(pod: PodObservation, trouble: Trouble | None) -> Pending:
     loading = pod.dataset if pod.dataset and not pod.dataset.terminated else None
     container = loading or pod.strategy
     if loading and loading.running:
@@ -283,6 +318,9 @@ def _starting(pod: PodObservation) -> Pending:
     if pod.unschedulable is not None:
         missing = _CLAIM_MISSING.search(pod.unschedulable)
         return Pending(Reason.DATA_MISSING if missing else Reason.UNSCHEDULABLE, pod.unschedulable)
+    if trouble and trouble.reason in _TROUBLES:
+        no_runtime = _RUNTIME_MISSING.search(trouble.message)
+        return Pending(Reason.RUNTIME_CLASS_MISSING if no_runtime else _TROUBLES[trouble.reason], trouble.message)
     return Pending(Reason.STARTING, "waiting for the pod to start")
 
 

@@ -10,10 +10,12 @@ from pydantic import ValidationError
 from strategyrun.adapters.cache import Cache, Sight, key_of
 from strategyrun.domain.inputs import inputs_hash
 from strategyrun.domain.job import snapshot
+from strategyrun.domain.slots import Place
 from strategyrun.domain.strategyrun import StrategyRun
 from support.builders import (
     JOB_UID,
     POD_UID,
+    PROFILE,
     RUN_UID,
     Document,
     job_body,
@@ -29,7 +31,7 @@ KEY = key_of("research", RUN_UID)
 
 def seen(cache: Cache, run: StrategyRun | None = None) -> Any:
     """Return what a decision on the run would see."""
-    return cache.see(run or make_run(), slot=True, nonce="n")
+    return cache.see(run or make_run(), profile=PROFILE, place=Place(0), nonce="n")
 
 
 def snapshot_body(namespace: str = "research", uid: str = "snapshot-uid") -> Document:

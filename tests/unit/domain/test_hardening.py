@@ -9,7 +9,7 @@ from strategyrun.domain.hardening import DATASET_UID, EVALUATE_UID, STRATEGY_UID
 from strategyrun.domain.inputs import build_inputs, inputs_hash
 from strategyrun.domain.job import job
 from strategyrun.domain.vetting import Kind
-from support.builders import CODE, NONCE, SANDBOX, SECCOMP, Document, job_manifest, make_run, specs
+from support.builders import CODE, NONCE, PROFILE, SANDBOX, Document, job_manifest, make_run, specs
 
 
 def test_a_container_runs_as_its_own_user_without_any_privilege() -> None:
@@ -27,7 +27,7 @@ def test_a_container_runs_as_its_own_user_without_any_privilege() -> None:
 
 def test_a_pod_has_no_token_no_names_and_nothing_of_the_host() -> None:
     """The seccomp profile is the node's file, by its hash."""
-    pod = pod_isolation("finlab-sandbox/abc.json")
+    pod = pod_isolation({"type": "Localhost", "localhostProfile": "finlab-sandbox/abc.json"})
     assert pod["securityContext"]["seccompProfile"] == {
         "type": "Localhost",
         "localhostProfile": "finlab-sandbox/abc.json",
@@ -121,8 +121,7 @@ def build(spec: Document, code: str = CODE) -> Document:
         inputs=build_inputs(run, code.encode(), Kind.POSITIONS, SANDBOX),
         attempt=1,
         nonce=NONCE,
-        sandbox=SANDBOX,
-        seccomp=SECCOMP,
+        profile=PROFILE,
     )
 
 

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from strategyrun.domain import reconcile
 from strategyrun.domain.inputs import PARAMS_LIMIT_BYTES, inputs_hash
 from strategyrun.domain.observation import PodObservation, observe_job, observe_pod
 from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.reconcile import (
+    NOWHERE,
     RETRY_BACKOFF,
     SOURCE_POLL,
     ConfirmJob,
@@ -23,12 +25,12 @@ from strategyrun.domain.reconcile import (
     FindPod,
     KeepReport,
     Kept,
-    Reconciler,
     Seen,
     Vet,
     Vetted,
 )
 from strategyrun.domain.report import parse_report
+from strategyrun.domain.slots import Place
 from strategyrun.domain.status import accept, advance, close_attempt, fail, succeed, witness
 from strategyrun.domain.strategyrun import (
     Attempt,
@@ -46,6 +48,7 @@ from support.builders import (
     JOB_UID,
     NONCE,
     NOW,
+    PROFILE,
     SANDBOX,
     SECCOMP,
     Document,
@@ -67,7 +70,6 @@ from support.builders import (
     waiting,
 )
 
-RECONCILER = Reconciler(SANDBOX, SECCOMP)
 START_SECONDS = SANDBOX.timeouts.start_seconds
 BY_MAP: Document = {"source": {"configMapRef": {"name": "code"}}}
 
@@ -92,12 +94,13 @@ def vetted(run: StrategyRun | None = None, **changes: Any) -> Vetted:
 
 def look(status: StrategyRunStatus | None = None, run: StrategyRun | None = None, **seen: Any) -> Seen:
     """Build what is seen of a run that has a slot and a good source."""
-    return Seen(**{"run": at(status, run), "vetted": vetted(run), "slot": True, "nonce": NONCE, **seen})
+    known = {"run": at(status, run), "vetted": vetted(run), "profile": PROFILE, "place": Place(0), "nonce": NONCE}
+    return Seen(**{**known, **seen})
 
 
 def decide(seen: Seen, now: datetime = NOW) -> Decision:
     """Decide."""
-    return RECONCILER.decide(seen, now)
+    return reconcile.decide(seen, now)
 
 
 def queued(run: StrategyRun | None = None) -> StrategyRunStatus:
@@ -172,7 +175,7 @@ def test_the_source_of_a_new_run_is_vetted_before_anything_is_written() -> None:
 
 def test_a_run_is_accepted_when_its_source_was_asked_for() -> None:
     """The time of vetting counts as time in the queue."""
-    status = answer(decide(look(slot=False), after(3)))
+    status = answer(decide(look(place=NOWHERE), after(3)))
     assert status.accepted_at == NOW
 
 
@@ -228,7 +231,7 @@ def test_a_missing_source_is_not_waited_for_for_ever() -> None:
 
 def test_a_run_waits_for_a_slot() -> None:
     """Without one it stays in the queue, and nothing is created."""
-    decision = decide(look(queued(), slot=False))
+    decision = decide(look(queued(), place=NOWHERE))
     assert (answer(decision).phase, answer(decision).reason) == (Phase.QUEUED, Reason.WAITING_FOR_SLOT)
     assert decision.acts == ()
 
@@ -490,7 +493,7 @@ def test_the_limit_counts_further_attempts(limit: int, final: bool) -> None:
 
 def test_a_repeated_run_waits_for_a_slot_like_any_other() -> None:
     """It gave its own back."""
-    decision = decide(look(lost(), slot=False), after(20))
+    decision = decide(look(lost(), place=NOWHERE), after(20))
     assert (answer(decision).phase, answer(decision).reason) == (Phase.QUEUED, Reason.WAITING_FOR_SLOT)
 
 
@@ -547,7 +550,7 @@ def test_an_edit_of_an_answered_run_keeps_the_answer_in_the_history() -> None:
     """And its finished Job for as long as it lives."""
     edited = make_run(generation=2, params={"fast": 5})
     job = make_job(conditions={"Complete": "CompletionsReached"})
-    decision = decide(look(answered(), edited, jobs=(job,), slot=False), after(50))
+    decision = decide(look(answered(), edited, jobs=(job,), place=NOWHERE), after(50))
     assert [past.reason for past in answer(decision).history] == ["Evaluated"]
     assert decision.acts == ()
 
@@ -669,11 +672,11 @@ JOBS = [
 STATUSES = [None, queued(), begun(), started(), lost(), answered()]
 
 sights = st.builds(
-    lambda status, jobs, pod, slot, source, gone, podless, refused: look(
+    lambda status, jobs, pod, place, source, gone, podless, refused: look(
         status,
         jobs=tuple({job.name: job for job in jobs if job}.values()),
         pods=(pod,) if pod else (),
-        slot=slot,
+        place=place,
         vetted=source,
         gone=gone,
         podless=podless,
@@ -682,7 +685,7 @@ sights = st.builds(
     st.sampled_from(STATUSES),
     st.lists(st.sampled_from(JOBS), max_size=3),
     st.sampled_from(PODS),
-    st.booleans(),
+    st.sampled_from([Place(0), NOWHERE]),
     st.sampled_from(
         [
             None,

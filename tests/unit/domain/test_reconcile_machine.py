@@ -1,7 +1,7 @@
 """Any history: the decision against a small cluster in which everything that may go wrong does.
 
 The cluster is a model of an API server, a Job controller, a kubelet and a garbage collector. The
-operator is the real Reconciler with an executor that does what the adapters do. Between them lies a
+operator is the real decision with an executor that does what the adapters do. Between them lies a
 watch: events of one object arrive in order, each object's as late as it likes, twice, or never until
 the next relist. The operator may end after any of its writes, or lose the answer to one.
 """
@@ -25,6 +25,7 @@ from strategyrun.domain.naming import job_name
 from strategyrun.domain.observation import JobObservation, PodObservation, observe_job, observe_pod
 from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.reconcile import (
+    NOWHERE,
     ConfirmJob,
     Create,
     DeleteJob,
@@ -33,11 +34,12 @@ from strategyrun.domain.reconcile import (
     FindPod,
     KeepReport,
     Kept,
-    Reconciler,
     Seen,
     Vet,
     Vetted,
+    decide,
 )
+from strategyrun.domain.slots import Place
 from strategyrun.domain.strategyrun import ReportReference, StrategyRun, StrategyRunStatus
 from strategyrun.domain.verdict import Fault
 from strategyrun.domain.vetting import vet
@@ -46,8 +48,7 @@ from support.builders import (
     JOB_MESSAGES,
     NOW,
     PLATFORM_REASONS,
-    SANDBOX,
-    SECCOMP,
+    PROFILE,
     Document,
     last_words,
     pod_body,
@@ -459,7 +460,6 @@ class Operator:
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
-        self.reconciler = Reconciler(SANDBOX, SECCOMP)
         self.relist()
         self.vetted: dict[str, Vetted] = {}
         self.gone: set[str] = set()
@@ -512,13 +512,14 @@ class Operator:
             pods=tuple(pod for pod in self.pods.values() if pod.run_uid == uid),
             snapshots=frozenset(name for name, owner in self.snapshots.items() if owner == uid),
             vetted=self.vetted.get(uid),
-            slot=slot,
+            profile=PROFILE,
+            place=Place(0) if slot else NOWHERE,
             nonce=f"nonce-{self.cluster.version()}",
             gone=frozenset(self.gone),
             podless=frozenset(self.podless),
             kept=self.kept.get(uid),
         )
-        decision = self.reconciler.decide(seen, self.cluster.now)
+        decision = decide(seen, self.cluster.now)
         self.wake_at = decision.wake_at
         if decision.status is not None and decision.status != run.status:
             try:
