@@ -151,8 +151,7 @@ def _bare_job(namespace: str) -> tuple[Manifest, Manifest]:
         inputs=inputs,
         attempt=1,
         nonce="none",
-        sandbox=SETTINGS.sandbox,
-        seccomp=SETTINGS.seccomp,
+        profile=SETTINGS.profile,
     )
     pod = built["spec"]["template"]["spec"]
     pod["containers"] = pod.pop("initContainers")

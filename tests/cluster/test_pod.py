@@ -13,7 +13,7 @@ from strategyrun.domain.inputs import build_inputs, inputs_hash
 from strategyrun.domain.job import job, snapshot
 from strategyrun.domain.observation import observe_job, observe_pod
 from strategyrun.domain.outcomes import Reason
-from strategyrun.domain.sandbox import Resources, Sandbox, SeccompProfile
+from strategyrun.domain.sandbox import Profile, Resources, Sandbox, SeccompProfile
 from strategyrun.domain.strategyrun import StrategyRun
 from strategyrun.domain.verdict import Verdict, judge
 from strategyrun.domain.vetting import Kind
@@ -156,8 +156,7 @@ def _manifests(namespace: str, sandbox: Sandbox, profile: SeccompProfile) -> lis
         inputs=inputs,
         attempt=1,
         nonce="none",
-        sandbox=sandbox,
-        seccomp=profile,
+        profile=Profile(name="default", sandbox=sandbox, seccomp=profile),
     )
     del built["spec"]["template"]["metadata"]["labels"]
     manifests = [snapshot(run, inputs), built]

@@ -79,6 +79,7 @@ class Controller:
         self._cache = Cache()
         self._queue = WorkQueue()
         self._vetter = Vetter()
+        self._vettings: dict[Key, asyncio.Task[None]] = {}
         self._failures: dict[Key, int] = {}
         self.swept_at: float | None = None
         """Loop time of the last complete sweep; None before the first."""
@@ -138,10 +139,15 @@ class Controller:
 
     async def run(self) -> None:
         """Work and sweep until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(WORKERS):
-                tasks.create_task(self._work())
-            tasks.create_task(self._keep_sweeping())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(WORKERS):
+                    tasks.create_task(self._work())
+                tasks.create_task(self._keep_sweeping())
+        finally:
+            for vetting in self._vettings.values():
+                vetting.cancel()
+            await asyncio.gather(*self._vettings.values(), return_exceptions=True)
 
     async def _keep_sweeping(self) -> None:
         while True:
@@ -266,8 +272,7 @@ class Controller:
         sight = self._cache.sight(key)
         match act:
             case Vet():
-                sight.vetted = await self._vet(run)
-                self._queue.add(key)
+                self._vet_aside(run, key)
             case Create(manifest):
                 return await self._create(run, manifest)
             case DeleteJob(name, uid):
@@ -347,6 +352,28 @@ class Controller:
         if body is None or kind == "Job":
             self._queue.add(key)
         return body is not None
+
+    def _vet_aside(self, run: StrategyRun, key: Key) -> None:
+        """Vet without holding a worker: others are not to wait for it, and once at a time is enough."""
+        if key in self._vettings:
+            return
+
+        async def vet() -> None:
+            try:
+                vetted = await self._vet(run)
+            except TROUBLE as error:
+                log.warning("%s/%s: the source cannot be read, again soon: %s", run.namespace, run.name, error)
+                await asyncio.sleep(_BACKOFF_SECONDS[2])
+            except Exception:
+                log.exception("%s/%s: defect while vetting, again soon", run.namespace, run.name)
+                await asyncio.sleep(_BACKOFF_SECONDS[-1])
+            else:
+                self._cache.sight(key).vetted = vetted
+            finally:
+                del self._vettings[key]
+                self._queue.add(key)
+
+        self._vettings[key] = asyncio.create_task(vet())
 
     async def _vet(self, run: StrategyRun) -> Vetted:
         wanted, asked_at = inputs_hash(run), self._now()

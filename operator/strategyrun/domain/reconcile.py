@@ -27,7 +27,7 @@ from strategyrun.domain.status import (
     close_attempt,
     duration,
     fail,
-    findings,
+    gated,
     look_ahead_fault,
     succeed,
     witness,
@@ -58,6 +58,17 @@ QUOTA_POLL = timedelta(seconds=15)
 PROFILE_PATIENCE = timedelta(seconds=120)
 TROUBLE_AFTER, TROUBLE_POLL = timedelta(seconds=5), timedelta(seconds=10)
 """A pod that has not started by then has events that say why; they are read again so often."""
+
+_EVENTS_TELL = frozenset(
+    {
+        Reason.STARTING,
+        Reason.MOUNT_FAILED,
+        Reason.RUNTIME_CLASS_MISSING,
+        Reason.CONTAINER_CONFIG_ERROR,
+        Reason.POLICY_DENIED,
+    }
+)
+"""What a pod waits for of which its own status does not, or not always, say why."""
 
 _UNREAD = Reading(Kind.SCRIPT)
 NOWHERE = Place(1, "waiting for a free slot")
@@ -227,7 +238,8 @@ def _begin(seen: Seen, status: StrategyRunStatus, now: datetime) -> Decision:
     vetted = _current(seen, status, now)
     if vetted is None:
         # Until the status speaks of these inputs, the Job of the earlier ones is not touched: they may come back.
-        return Decision(run.status, (Vet(),))
+        waits = run.status is None and seen.place.position
+        return Decision(_in_line(status, run, seen.place, now) if waits else run.status, (Vet(),))
     if vetted.missing:
         return _await_inputs(seen, status, vetted.missing, now)
     if fault := _refusal(run, status, vetted):
@@ -241,7 +253,7 @@ def _begin(seen: Seen, status: StrategyRunStatus, now: datetime) -> Decision:
     executor = Executor.FALLBACK if status.fallback else Executor.SANDBOX
     if status.fallback and vetted.gate:
         fault = Fault(Reason(status.fallback.trigger), status.fallback.message)
-        return Decision(fail(_gated(status, status.fallback, vetted.gate), run, now, fault), tidy)
+        return Decision(fail(gated(status, status.fallback, vetted.gate), run, now, fault), tidy)
     if executor is Executor.SANDBOX and profile.obstacle:
         return _await_sandbox(seen, status, profile, profile.obstacle, now)
     number = status.attempts[-1].number + 1 if status.attempts else 1
@@ -316,6 +328,8 @@ def _await_start(
         return _ended(seen, witness(status, job, pod), now, _overdue(reason, message, limit), pod)
     if reason is not Reason.STARTING or status.reason != reason:
         status = advance(witness(status, job, pod), run, now, Phase.STARTING, reason, message)
+    if reason not in _EVENTS_TELL:
+        return Decision(status, tidy, wake_at=deadline)
     uid, known = (pod.uid if pod else job.uid), seen.trouble
     look_at = max(since + TROUBLE_AFTER, known.at + TROUBLE_POLL if known and known.uid == uid else since)
     if now >= look_at:
@@ -448,10 +462,6 @@ def _in_line(status: StrategyRunStatus, run: StrategyRun, place: Place, now: dat
     reason = Reason.QUOTA_EXCEEDED if place.quota else Reason.WAITING_FOR_SLOT
     queue = QueueStatus(position=shown, reason=place.reason)
     return advance(status, run, now, Phase.QUEUED, reason, place.reason, queue=queue)
-
-
-def _gated(status: StrategyRunStatus, told: FallbackStatus, gate: tuple[Flaw, ...]) -> StrategyRunStatus:
-    return status.model_copy(update={"fallback": told.model_copy(update={"findings": findings(gate)})})
 
 
 def _provenance(run: StrategyRun, code: bytes, profile: Profile, executor: Executor) -> Provenance:

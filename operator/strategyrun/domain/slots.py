@@ -5,6 +5,7 @@ with the fewest active runs, so nobody waits behind the burst of somebody else, 
 not start anything now, because it is full or its quota is spent, is passed over.
 """
 
+import sys
 from bisect import bisect_left, insort
 from collections import Counter
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ class Slots:
 
     def __init__(self, limit: int, *, per_namespace: int | None = None) -> None:
         self._limit = limit
-        self._per_namespace = per_namespace or limit
+        self._per_namespace = sys.maxsize if per_namespace is None else per_namespace
         self._holders: dict[str, str] = {}
         self._active: Counter[str] = Counter()
         self._lines: dict[str, list[tuple[tuple[int, datetime, str], Ticket]]] = {}

@@ -17,6 +17,7 @@ from strategyrun.domain.strategyrun import (
     ConditionType,
     Equity,
     Failure,
+    FallbackStatus,
     Finding,
     LookAheadAction,
     LookAheadFound,
@@ -33,12 +34,15 @@ from strategyrun.domain.strategyrun import (
 )
 from strategyrun.domain.text import LINE_LIMIT, LINES_LIMIT, clean
 from strategyrun.domain.verdict import Fault, Success
-from strategyrun.domain.vetting import FINDINGS_LIMIT, Flaw, Kind
+from strategyrun.domain.vetting import Flaw, Kind
 
 Truth = Literal["True", "False", "Unknown"]
 
 _WORD_LIMIT = 64
 _WARNING_LIMIT = 160
+_ATTEMPT_LIMIT = 100
+_OUTPUT_LIMIT = 14
+_GATE_LIMIT, _GATE_HINT_LIMIT = 5, 100
 _EQUITY_DIGITS = 6
 
 
@@ -68,7 +72,7 @@ def acknowledge(status: StrategyRunStatus, run: StrategyRun) -> StrategyRunStatu
     return status.model_copy(update={**seen, "conditions": conditions})
 
 
-ATTEMPTS_LIMIT = 8
+ATTEMPTS_LIMIT = 6
 """Attempts that a status keeps: retries are fewer, but a run may be suspended as often as somebody likes."""
 
 
@@ -119,7 +123,7 @@ def witness(status: StrategyRunStatus, job: JobObservation, pod: PodObservation 
 
 def close_attempt(status: StrategyRunStatus, now: datetime, reason: Reason, message: str = "") -> StrategyRunStatus:
     """Put on record how the last attempt ended."""
-    said = clean(message, LINE_LIMIT) or None
+    said = clean(message, _ATTEMPT_LIMIT) or None
     return _with_last_attempt(status, {"finished_at": now, "reason": reason, "message": said})
 
 
@@ -184,7 +188,7 @@ def fail(
         exit_code=fault.exit_code,
         signal=clean(fault.signal, _WORD_LIMIT) if fault.signal else None,
         last_lines=tuple(clean(line, LINE_LIMIT) for line in fault.last_lines[-LINES_LIMIT:]),
-        findings=findings(fault.flaws),
+        findings=_findings(fault.flaws),
     )
     return advance(
         status,
@@ -203,11 +207,14 @@ def fail(
     )
 
 
-def findings(flaws: tuple[Flaw, ...]) -> tuple[Finding, ...]:
-    """Write flaws of a source as a status shows them."""
-    return tuple(
-        Finding(line=flaw.line, rule=flaw.rule, hint=clean(flaw.hint, LINE_LIMIT)) for flaw in flaws[:FINDINGS_LIMIT]
-    )
+def gated(status: StrategyRunStatus, told: FallbackStatus, gate: tuple[Flaw, ...]) -> StrategyRunStatus:
+    """Put on record why the strict gate does not let a source into the fallback: the first few findings."""
+    few = _findings(gate[:_GATE_LIMIT], _GATE_HINT_LIMIT)
+    return status.model_copy(update={"fallback": told.model_copy(update={"findings": few})})
+
+
+def _findings(flaws: tuple[Flaw, ...], limit: int = LINE_LIMIT) -> tuple[Finding, ...]:
+    return tuple(Finding(line=flaw.line, rule=flaw.rule, hint=clean(flaw.hint, limit)) for flaw in flaws)
 
 
 def _unscored(status: StrategyRunStatus, now: datetime, words: LastWords | None) -> tuple[Reason, str, dict[str, Any]]:
@@ -218,7 +225,7 @@ def _unscored(status: StrategyRunStatus, now: datetime, words: LastWords | None)
         cleaned = {clean(name, _WORD_LIMIT): number for name, number in values.items()}
         message = "numbers of the script's own; nobody has checked them"
         return Reason.SELF_REPORTED, message, facts | {"self_reported": SelfReported(values=cleaned)}
-    lines = words.last_lines[-LINES_LIMIT:] if words else ()
+    lines = words.last_lines[-_OUTPUT_LIMIT:] if words else ()
     facts["output"] = tuple(clean(line, LINE_LIMIT) for line in lines)
     return Reason.SCRIPT_COMPLETED, "the script ended well; it handed over no positions", facts
 
@@ -284,19 +291,13 @@ def _facts(status: StrategyRunStatus) -> list[tuple[ConditionType, Truth, str, s
     accepted: Truth = "True" if status.attempts else "False" if refused else "Unknown"
     finished: Truth = "True" if phase.final else "False"
     succeeded: Truth = "True" if phase is Phase.SUCCEEDED else "False" if phase.final else "Unknown"
-    unfinished: Truth = "Unknown" if not phase.final else "False"
     facts: list[tuple[ConditionType, Truth, str, str]] = [
         (ConditionType.ACCEPTED, accepted, "CodeAccepted" if status.attempts else reason, ""),
         (ConditionType.STARTED, "True" if started else "False", "StrategyStarted" if started else reason, ""),
         (ConditionType.FINISHED, finished, reason, ""),
         (ConditionType.SUCCEEDED, succeeded, reason, status.message),
-        (ConditionType.READY, "True" if phase is Phase.SUCCEEDED else unfinished, reason, status.message),
-        (
-            ConditionType.STALLED,
-            "True" if phase.final and phase is not Phase.SUCCEEDED else "False",
-            reason,
-            status.message,
-        ),
+        (ConditionType.READY, succeeded, reason, ""),
+        (ConditionType.STALLED, "True" if succeeded == "False" else "False", reason, ""),
     ]
     if fallback := status.fallback:
         used: Truth = "True" if fallback.used else "False"

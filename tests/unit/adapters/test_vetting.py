@@ -35,7 +35,7 @@ def vet(source: bytes, **options: float) -> Reading:
     """Vet one source."""
 
     async def work() -> Reading:
-        return await Vetter(**options).vet(source)  # type: ignore[arg-type]
+        return (await Vetter(**options).vet(source))[0]  # type: ignore[arg-type]
 
     return asyncio.run(work())
 
@@ -119,7 +119,7 @@ def test_the_environment_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     script = (
         "import json, os; flaw = {'line': 1, 'rule': 'env', 'hint': ' '.join(sorted(os.environ))}; "
-        "print(json.dumps({'kind': 'Script', 'flaws': [flaw]}))"
+        "print(json.dumps({'kind': 'Script', 'flaws': [flaw], 'gate': []}))"
     )
     monkeypatch.setattr(sys, "executable", spy(tmp_path, script))
     (flaw,) = vet(HONEST).flaws
@@ -163,12 +163,31 @@ mine = pathlib.Path({str(running)!r}, str(os.getpid()))
 mine.touch()
 count = max(len(os.listdir(mine.parent)) for _ in range(10_000))
 mine.unlink()
-print('{{"kind": "Script", "flaws": [{{"line": %d, "rule": "count", "hint": ""}}]}}' % count)
+print('{{"kind": "Script", "flaws": [{{"line": %d, "rule": "count", "hint": ""}}], "gate": []}}' % count)
 """
     monkeypatch.setattr(sys, "executable", spy(tmp_path, script))
 
     async def work() -> list[Reading]:
         vetter = Vetter(at_once=2)
-        return await asyncio.gather(*(vetter.vet(HONEST) for _ in range(8)))
+        answers = await asyncio.gather(*(vetter.vet(HONEST + b"#" * number) for number in range(8)))
+        return [reading for reading, _ in answers]
 
     assert max(reading.flaws[0].line for reading in asyncio.run(work())) <= 2
+
+
+def test_a_source_that_was_read_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop that sends one source with a hundred params costs one child."""
+    calls = tmp_path / "calls"
+    script = f"""
+with open({str(calls)!r}, "a") as file: file.write("x")
+print('{{"kind": "Positions", "flaws": [], "gate": []}}')
+"""
+    monkeypatch.setattr(sys, "executable", spy(tmp_path, script))
+
+    async def work() -> None:
+        vetter = Vetter()
+        await asyncio.gather(*(vetter.vet(HONEST) for _ in range(5)))
+        await vetter.vet(HONEST)
+
+    asyncio.run(work())
+    assert len(calls.read_text()) <= 2, "as many as may run at once"

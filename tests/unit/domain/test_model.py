@@ -34,6 +34,7 @@ def test_names_are_camel_case_outside_and_snake_case_inside() -> None:
     """Both name the same field."""
     assert Attempt(number=1, job_name="j", created_at=datetime(2026, 1, 1, tzinfo=UTC)).document() == {
         "number": 1,
+        "executor": "Sandbox",
         "jobName": "j",
         "createdAt": "2026-01-01T00:00:00.000Z",
     }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from strategyrun.domain.outcomes import FAILURES, SAID_BY_HARNESS, Reason
+from strategyrun.domain.outcomes import FAILURES, SAID_BY_HARNESS, STARTS_FALLBACK, Reason
 from strategyrun.domain.strategyrun import FailureClass
 
 NOT_FAILURES = {
@@ -13,6 +13,9 @@ NOT_FAILURES = {
     Reason.STARTING,
     Reason.RUNNING,
     Reason.RETRYING,
+    Reason.FALLING_BACK,
+    Reason.SUSPENDED,
+    Reason.CANCELLED,
 }
 
 
@@ -42,3 +45,10 @@ def test_a_strategy_can_only_blame_itself() -> None:
     """What its container says can name a failure of the strategy and no other: nothing to be gained by lying."""
     assert {FAILURES[Reason(reason)].class_ for reason in SAID_BY_HARNESS} == {FailureClass.USER}
     assert not SAID_BY_HARNESS & {Reason.CODE_REJECTED, Reason.SOURCE_MISSING, Reason.SPEC_INVALID}
+
+
+def test_only_a_sandbox_that_cannot_start_leads_to_the_fallback() -> None:
+    """A closed list: nothing that a strategy could bring about by itself is on it."""
+    assert {FAILURES[Reason(reason)].class_ for reason in STARTS_FALLBACK} == {FailureClass.SANDBOX}
+    assert not STARTS_FALLBACK & SAID_BY_HARNESS
+    assert not STARTS_FALLBACK & {Reason.IMAGE_INVALID, Reason.START_TIMEOUT, Reason.TAMPERED, Reason.EVICTED}

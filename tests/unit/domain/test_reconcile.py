@@ -14,8 +14,12 @@ from strategyrun.domain.observation import PodObservation, observe_job, observe_
 from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.reconcile import (
     NOWHERE,
+    PROFILE_PATIENCE,
+    QUOTA_POLL,
     RETRY_BACKOFF,
     SOURCE_POLL,
+    TROUBLE_AFTER,
+    TROUBLE_POLL,
     ConfirmJob,
     Create,
     Decision,
@@ -23,6 +27,7 @@ from strategyrun.domain.reconcile import (
     DeleteReport,
     DeleteSnapshot,
     FindPod,
+    FindTrouble,
     KeepReport,
     Kept,
     Seen,
@@ -30,18 +35,21 @@ from strategyrun.domain.reconcile import (
     Vetted,
 )
 from strategyrun.domain.report import parse_report
+from strategyrun.domain.sandbox import Obstacle
 from strategyrun.domain.slots import Place
 from strategyrun.domain.status import accept, advance, close_attempt, fail, succeed, witness
 from strategyrun.domain.strategyrun import (
     Attempt,
+    Executor,
     Failure,
     PastOutcome,
     Phase,
+    QueueStatus,
     ReportReference,
     StrategyRun,
     StrategyRunStatus,
 )
-from strategyrun.domain.verdict import Fault, Success
+from strategyrun.domain.verdict import Fault, Success, Trouble
 from strategyrun.domain.vetting import VENDOR_RULE, Flaw, Kind, Reading
 from support.builders import (
     CODE,
@@ -321,9 +329,9 @@ def test_a_job_of_somebody_else_is_left_alone() -> None:
 
 
 def test_a_pod_that_starts_changes_nothing() -> None:
-    """No write for what everybody expects; the next look is at the end of the time to start."""
+    """No write for what everybody expects; the next look is when its events may say what keeps it."""
     decision = decide(look(begun(), jobs=(make_job(),), pods=(make_pod(strategy=waiting()),)), after(1))
-    assert decision == Decision(begun(), (), after(START_SECONDS))
+    assert decision == Decision(begun(), (), NOW + TROUBLE_AFTER)
 
 
 def test_trouble_at_the_start_is_written_while_it_lasts() -> None:
@@ -351,9 +359,9 @@ def test_trouble_at_the_start_is_written_while_it_lasts() -> None:
             id="pod",
         ),
         pytest.param(
-            make_pod(strategy=waiting("ErrImagePull", "not found")),
-            Reason.IMAGE_PULL_FAILED,
-            "ErrImagePull: not found",
+            make_pod(strategy=waiting("CreateContainerError", "executable file not found")),
+            Reason.IMAGE_INVALID,
+            "executable file not found",
             id="image",
         ),
     ],
@@ -383,7 +391,10 @@ def test_the_time_to_start_is_counted_from_the_job() -> None:
     """An operator that was away does not count its absence."""
     job = make_job(created=after(500))
     decision = decide(look(begun(), jobs=(job,)), after(501))
-    assert decision.wake_at == after(500 + START_SECONDS)
+    assert decision.wake_at == after(500) + TROUBLE_AFTER
+    known = Trouble(JOB_UID, after(500 + START_SECONDS - 1))
+    later = decide(look(begun(), jobs=(job,), trouble=known), after(500 + START_SECONDS - 1))
+    assert later.wake_at == after(500 + START_SECONDS)
 
 
 def test_a_running_strategy_is_on_record_with_its_pod() -> None:
@@ -749,7 +760,7 @@ def test_who_waits_knows_for_what(seen: Seen, now: datetime) -> None:
 @given(specs)
 def test_every_spec_is_accepted_and_launched(spec: Document) -> None:
     """No valid spec stops the decision."""
-    run = make_run(**spec)
+    run = make_run(**spec | {"suspend": False, "cancel": False})
     decision = decide(look(queued(run), run))
     assert kinds(decision) == ["NetworkPolicy", "ConfigMap", "Job"]
 
@@ -875,3 +886,265 @@ def test_loading_a_dataset_has_time_of_its_own() -> None:
     assert not answer(decide(seen, after(START_SECONDS + 1))).final
     late = answer(decide(seen, after(START_SECONDS + 60)))
     assert (late.reason, late.message) == (Reason.START_TIMEOUT, "after 180 s still the dataset is being read")
+
+
+# --- what holds a run back ----------------------------------------------------------------------------------------
+
+
+def test_a_new_run_without_a_slot_is_acknowledged_before_it_is_vetted() -> None:
+    """Whoever applies a thousand runs sees each of them taken note of, with its place."""
+    decision = decide(look(None, vetted=None, place=Place(7, "4 of 4 slots are taken")))
+    assert decision.acts == (Vet(),)
+    assert (answer(decision).phase, answer(decision).reason) == (Phase.QUEUED, Reason.WAITING_FOR_SLOT)
+    assert answer(decision).queue == QueueStatus(position=7, reason="4 of 4 slots are taken")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "shown"),
+    [(900, 800, 900), (900, 450, 450), (12, 11, 12), (12, 10, 10), (3, 2, 2), (5, 40, 40)],
+)
+def test_a_place_far_from_the_head_is_not_written_at_every_step(before: int, now: int, shown: int) -> None:
+    """A line of thousands costs each of them a few writes; the last ten places are exact."""
+    first = answer(decide(look(queued(), place=Place(before, "full"))))
+    second = answer(decide(look(first, place=Place(now, "full")), after(5)))
+    assert second.queue == QueueStatus(position=shown, reason="full")
+
+
+def test_a_suspended_run_waits_and_goes_on() -> None:
+    """Before its Job it simply waits; set to false, it begins."""
+    run = make_run(suspend=True)
+    waiting_status = answer(decide(look(queued(run), run)))
+    assert (waiting_status.phase, waiting_status.reason, waiting_status.attempts) == (
+        Phase.QUEUED,
+        Reason.SUSPENDED,
+        (),
+    )
+    assert kinds(decide(look(waiting_status))) == ["NetworkPolicy", "ConfigMap", "Job"]
+
+
+def test_a_suspension_stops_a_strategy_and_its_resumption_begins_anew() -> None:
+    """The attempt is closed, its Job deleted; the next one does not count as a retry."""
+    run = make_run(suspend=True, retry={"limit": 0})
+    stopped = decide(look(started(), run, jobs=(make_job(),), pods=(running_pod(),)), after(10))
+    assert stopped.acts == (DeleteJob(make_job().name, JOB_UID),)
+    (attempt,) = answer(stopped).attempts
+    assert (attempt.reason, attempt.finished_at) == (Reason.SUSPENDED, after(10))
+    resumed = decide(look(answer(stopped), make_run(retry={"limit": 0})), after(11))
+    assert [attempt.number for attempt in answer(resumed).attempts] == [1, 2]
+
+
+def test_a_suspension_does_not_throw_away_an_answer() -> None:
+    """A pod that has ended is read, whatever somebody wishes afterwards."""
+    decision = decide(look(started(), make_run(suspend=True), jobs=(make_job(),), pods=(scored_pod(),)), after(30))
+    assert answer(decision).phase is Phase.SUCCEEDED
+
+
+def test_a_cancelled_run_is_over() -> None:
+    """Its Job goes, the phase is final, and taking the field back changes nothing."""
+    run = make_run(cancel=True)
+    decision = decide(look(started(), run, jobs=(make_job(),), pods=(running_pod(),)), after(10))
+    cancelled = answer(decision)
+    assert (cancelled.phase, cancelled.reason, cancelled.attempts[0].reason) == (
+        Phase.CANCELLED,
+        Reason.CANCELLED,
+        Reason.CANCELLED,
+    )
+    assert decision.acts == (DeleteJob(make_job().name, JOB_UID),)
+    assert cancelled.summary is not None
+    assert cancelled.summary.duration == "10.0s"
+    assert decide(look(cancelled), after(20)).status == cancelled
+
+
+def test_a_run_that_was_answered_cannot_be_cancelled() -> None:
+    """A final status is never left."""
+    assert decide(look(answered(), make_run(cancel=True)), after(40)).status == answered()
+
+
+@pytest.mark.parametrize("field", ["suspend", "cancel", "priority", "fallback"])
+def test_what_only_steers_a_run_starts_no_evaluation(field: str) -> None:
+    """GitOps may switch them as it likes."""
+    values = {"suspend": True, "cancel": True, "priority": 5, "fallback": {"policy": "Never"}}
+    assert inputs_hash(make_run(**{field: values[field]})) == inputs_hash(make_run())
+
+
+def test_another_profile_is_another_evaluation() -> None:
+    """And the default counts as before there were others."""
+    assert inputs_hash(make_run(profile="gvisor")) != inputs_hash(make_run())
+    assert inputs_hash(make_run(profile="default")) == inputs_hash(make_run())
+
+
+def test_a_profile_that_is_not_there_is_waited_for() -> None:
+    """It may be applied a moment later; after two minutes the run fails with its name."""
+    run = make_run(profile="gvisor")
+    waits = decide(look(queued(run), run, profile=None), after(1))
+    assert (answer(waits).phase, answer(waits).reason) == (Phase.QUEUED, Reason.PROFILE_MISSING)
+    assert waits.wake_at == after(1) + SOURCE_POLL
+    failed = answer(decide(look(answer(waits), run, profile=None), NOW + PROFILE_PATIENCE))
+    assert (failed.phase, failed.message) == (Phase.FAILED, "there is no SandboxProfile gvisor")
+
+
+def test_a_profile_for_others_is_refused() -> None:
+    """At once: nobody waits for a right."""
+    sandbox = SANDBOX.model_copy(update={"allowed_namespaces": ("trading",)})
+    decision = decide(look(queued(), profile=PROFILE.model_copy(update={"sandbox": sandbox})))
+    assert (answer(decision).phase, answer(decision).reason) == (Phase.FAILED, Reason.PROFILE_DENIED)
+    assert "research" in answer(decision).message
+
+
+NO_NODE = PROFILE.model_copy(
+    update={
+        "obstacle": Obstacle(
+            reason=Reason.SECCOMP_PROFILE_MISSING, message="0 of 3 nodes hold the profile", since=after(5)
+        )
+    }
+)
+
+
+def test_a_run_waits_while_no_node_can_take_it() -> None:
+    """No Job is made; the reason is there at once; it goes on when the obstacle is gone."""
+    waits = decide(look(queued(), profile=NO_NODE), after(6))
+    assert (answer(waits).reason, waits.acts) == (Reason.SECCOMP_PROFILE_MISSING, ())
+    assert waits.wake_at == after(5 + START_SECONDS)
+    assert kinds(decide(look(answer(waits)), after(30))) == ["NetworkPolicy", "ConfigMap", "Job"]
+
+
+def test_a_pod_without_a_node_says_why_no_node_takes_it() -> None:
+    """The scheduler only says that the affinity does not match."""
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
+    pod = make_pod(node=None, scheduled=condition)
+    status = answer(decide(look(begun(), jobs=(make_job(),), pods=(pod,), profile=NO_NODE), after(9)))
+    assert (status.reason, status.message) == (Reason.SECCOMP_PROFILE_MISSING, "0 of 3 nodes hold the profile")
+
+
+QUOTA = "jobs.batch is forbidden: exceeded quota: few, requested: pods=1, used: pods=1, limited: pods=1"
+
+
+def test_a_spent_quota_is_waited_for_without_a_slot() -> None:
+    """However often: it is no failure, and it does not count as one."""
+    status, run = begun(), make_run(retry={"limit": 0})
+    for turn in range(4):
+        refused = decide(look(status, run, refused=QUOTA), after(20 * turn))
+        assert (answer(refused).phase, answer(refused).reason) == (Phase.QUEUED, Reason.QUOTA_EXCEEDED)
+        assert refused.wake_at == after(20 * turn) + QUOTA_POLL
+        status = answer(decide(look(answer(refused), run), after(20 * turn + 15)))
+        assert status.attempts[-1].number == turn + 2
+
+
+def test_a_quota_that_stops_the_pod_gives_the_slot_back() -> None:
+    """The Job controller says so in an event of the Job; the Job is deleted, so that it does not hold anything."""
+    trouble = Trouble(JOB_UID, after(6), "FailedCreate", 'pods "x" is forbidden: exceeded quota: few')
+    decision = decide(look(begun(), jobs=(make_job(),), trouble=trouble), after(6))
+    assert (answer(decision).phase, answer(decision).reason) == (Phase.QUEUED, Reason.QUOTA_EXCEEDED)
+    assert decision.acts == (DeleteJob(make_job().name, JOB_UID),)
+
+
+def test_the_events_of_a_pod_that_does_not_start_are_read() -> None:
+    """After five seconds, then every ten, and what they say is the reason that it waits for."""
+    pod = make_pod(strategy=waiting())
+    asks = decide(look(begun(), jobs=(make_job(),), pods=(pod,)), NOW + TROUBLE_AFTER)
+    assert asks.acts == (FindTrouble(pod.uid),)
+    told = Trouble(pod.uid, after(5), "FailedMount", 'configmap "gone" not found')
+    waits = decide(look(begun(), jobs=(make_job(),), pods=(pod,), trouble=told), after(6))
+    assert (answer(waits).reason, answer(waits).message) == (Reason.MOUNT_FAILED, 'configmap "gone" not found')
+    assert (waits.acts, waits.wake_at) == ((), after(5) + TROUBLE_POLL)
+
+
+def test_a_job_that_kueue_holds_back_has_no_deadline() -> None:
+    """It is created suspended, in Kueue's queue and not in ours; its time to start begins with its release."""
+    run = make_run().model_copy(update={"kueue_queue": "team-a"})
+    decision = decide(look(queued(run), run, place=NOWHERE))
+    job = next(act.manifest for act in decision.acts if isinstance(act, Create) and act.manifest["kind"] == "Job")
+    assert job["spec"]["suspend"] is True
+    assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team-a"
+    held = make_job().model_copy(update={"suspended": True})
+    waits = decide(look(begun(), run, jobs=(held,)), after(9999))
+    assert (answer(waits).phase, answer(waits).reason, waits.wake_at) == (Phase.QUEUED, Reason.WAITING_FOR_SLOT, None)
+    released = make_job().model_copy(update={"released_at": after(9999)})
+    starts = decide(look(answer(waits), run, jobs=(released,)), after(10_000))
+    assert (answer(starts).phase, answer(starts).reason) == (Phase.STARTING, Reason.STARTING)
+
+
+# --- the fallback -------------------------------------------------------------------------------------------------
+
+NO_IMAGE = make_pod(strategy=waiting("ErrImagePull", "not found"))
+
+
+def falling_back(run: StrategyRun | None = None) -> StrategyRunStatus:
+    """Build the status of a run whose sandbox could not start."""
+    return answer(decide(look(begun(run), run, jobs=(make_job(run),), pods=(NO_IMAGE,)), after(START_SECONDS)))
+
+
+def test_a_sandbox_that_cannot_start_leads_to_the_fallback() -> None:
+    """The trigger is on record first; then vetted code starts in the other image."""
+    status = falling_back()
+    assert (status.phase, status.reason) == (Phase.QUEUED, Reason.FALLING_BACK)
+    assert status.fallback is not None
+    assert (status.fallback.used, status.fallback.trigger) == (False, Reason.IMAGE_PULL_FAILED)
+    decision = decide(look(status), after(START_SECONDS + 1))
+    begun_again = answer(decision)
+    assert begun_again.fallback is not None
+    assert (begun_again.executor, begun_again.fallback.used) == (Executor.FALLBACK, True)
+    assert [(attempt.number, attempt.executor) for attempt in begun_again.attempts] == [
+        (1, Executor.SANDBOX),
+        (2, Executor.FALLBACK),
+    ]
+    job = next(act.manifest for act in decision.acts if isinstance(act, Create) and act.manifest["kind"] == "Job")
+    containers = [*job["spec"]["template"]["spec"]["initContainers"], *job["spec"]["template"]["spec"]["containers"]]
+    assert {container["image"] for container in containers} == {"finlab-sandbox-operator:test"}
+    assert begun_again.provenance is not None
+    assert begun_again.provenance.isolation is not None
+    assert begun_again.provenance.isolation.seccomp == "RuntimeDefault"
+
+
+def test_code_that_the_gate_refuses_fails_with_the_trigger() -> None:
+    """And the gate's findings say why it did not run."""
+    refused = (Flaw(3, "R-IMP", "scipy is not on the list"),)
+    status = answer(decide(look(falling_back(), vetted=vetted(gate=refused)), after(START_SECONDS + 1)))
+    assert (status.phase, status.reason) == (Phase.FAILED, Reason.IMAGE_PULL_FAILED)
+    assert status.fallback is not None
+    assert [(finding.line, finding.rule) for finding in status.fallback.findings] == [(3, "R-IMP")]
+    assert {condition.type: condition.status for condition in status.conditions}["FallbackUsed"] == "False"
+
+
+def test_an_obstacle_that_lasts_leads_to_the_fallback_too() -> None:
+    """Without a Job, as none could have started."""
+    decision = decide(look(queued(), profile=NO_NODE), after(5 + START_SECONDS))
+    assert (answer(decision).reason, answer(decision).attempts) == (Reason.FALLING_BACK, ())
+    assert kinds(decide(look(answer(decision), profile=NO_NODE), after(200))) == ["NetworkPolicy", "ConfigMap", "Job"]
+
+
+@pytest.mark.parametrize("how", ["policy", "no image", "strategy ran", "fallback failed too"])
+def test_without_right_or_reason_there_is_no_fallback(how: str) -> None:
+    """Never by policy, never without an image for it, never after a first instruction, and never twice."""
+    run = make_run(fallback={"policy": "Never"}) if how == "policy" else make_run()
+    bare = PROFILE.model_copy(update={"sandbox": SANDBOX.model_copy(update={"fallback": None})})
+    status, pod, number = begun(run), NO_IMAGE, 1
+    if how == "strategy ran":
+        pod = failed_pod(message="seccomp profile: no such file", reason="CreateContainerError")
+    if how == "fallback failed too":
+        status, number = answer(decide(look(falling_back(run), run), after(START_SECONDS + 1))), 2
+        pod = make_pod(job_body(run, attempt=2), strategy=waiting("ErrImagePull", "not found"))
+    sight = look(
+        status,
+        run,
+        jobs=(make_job(run, attempt=number),),
+        pods=(pod,),
+        profile=bare if how == "no image" else PROFILE,
+    )
+    assert answer(decide(sight, after(3 * START_SECONDS))).phase is Phase.FAILED
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        pytest.param(failed_pod(exit_code=137), id="oom"),
+        pytest.param(failed_pod(exit_code=159), id="violation"),
+        pytest.param(failed_pod(exit_code=2, message=last_words("ImageInvalid", exitCode=2)), id="feigned"),
+        pytest.param(failed_pod(message=last_words("Timeout")), id="timeout"),
+        pytest.param(failed_pod(message=last_words("SeccompProfileMissing")), id="said-by-the-strategy"),
+    ],
+)
+def test_nothing_that_a_strategy_does_leads_to_the_fallback(pod: PodObservation) -> None:
+    """Else a strategy could leave the sandbox by breaking it."""
+    status = answer(decide(look(started(), jobs=(make_job(),), pods=(pod,)), after(30)))
+    assert (status.phase, status.fallback) == (Phase.FAILED, None)

@@ -39,6 +39,7 @@ from strategyrun.domain.reconcile import (
     Vetted,
     decide,
 )
+from strategyrun.domain.sandbox import Profile
 from strategyrun.domain.slots import Place
 from strategyrun.domain.strategyrun import ReportReference, StrategyRun, StrategyRunStatus
 from strategyrun.domain.verdict import Fault
@@ -467,6 +468,7 @@ class Operator:
         self.kept: dict[str, Kept] = {}
         self.wake_at: datetime | None = None
         self.writes = 0
+        self.profile: Profile | None = PROFILE
         self.trouble: Callable[[int], Exception | None] = lambda _: None
 
     def relist(self) -> None:
@@ -512,7 +514,7 @@ class Operator:
             pods=tuple(pod for pod in self.pods.values() if pod.run_uid == uid),
             snapshots=frozenset(name for name, owner in self.snapshots.items() if owner == uid),
             vetted=self.vetted.get(uid),
-            profile=PROFILE,
+            profile=self.profile,
             place=Place(0) if slot else NOWHERE,
             nonce=f"nonce-{self.cluster.version()}",
             gone=frozenset(self.gone),
@@ -628,6 +630,7 @@ HAPPENINGS = [
     *("other time limit", "other retries", "rerun", "other code", "run deleted", "run deleted in the foreground"),
     *("no image", "job overrun", "evict", "lose", "drained later", "time", "garbage collected"),
     *("edited and taken back", "job deleted", "pod deleted", "deletions linger"),
+    *("suspended", "resumed", "cancelled", "profile gone", "profile back"),
     *("arrives", "arrives twice", "never arrives", "sweep", "restart"),
 ]
 
@@ -678,6 +681,10 @@ class Histories(RuleBasedStateMachine):
                 self._things_arrive()
                 self._look()
                 cluster.apply(before)
+            case "suspended" | "resumed":
+                cluster.change(suspend=what == "suspended")
+            case "cancelled" if number == 0:
+                cluster.change(cancel=True)
             case "rerun":
                 cluster.annotate(str(number % 2))
             case "run deleted":
@@ -724,6 +731,8 @@ class Histories(RuleBasedStateMachine):
                 self.operator.relist()
             case "restart":
                 self.operator = Operator(self.cluster)
+            case "profile gone" | "profile back":
+                self.operator.profile = PROFILE if what == "profile back" else None
 
     def _look(self, how: str = "calm", number: int = 0) -> None:
         """Reconcile every run; `number` says how many writes go well before the operator ends or an answer is lost."""
@@ -762,6 +771,9 @@ class Histories(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Once nothing disturbs any more, every run gets its answer and nothing is left of it."""
         self._calm = True
+        self.operator.profile = PROFILE
+        if self.cluster.runs:
+            self.cluster.change(suspend=False)
         for _ in range(SETTLING_ROUNDS):
             if self._settled():
                 break
@@ -786,7 +798,9 @@ class Histories(RuleBasedStateMachine):
     def _answered(self) -> bool:
         runs = self.cluster.runs.values()
         phases = {body.get("status", {}).get("phase") for body in runs}
-        return phases <= {"Succeeded", "Failed"} and not any("deletionTimestamp" in body["metadata"] for body in runs)
+        return phases <= {"Succeeded", "Failed", "Cancelled"} and not any(
+            "deletionTimestamp" in body["metadata"] for body in runs
+        )
 
     def _things_arrive(self, *, only: str = "") -> None:
         for key in list(self.cluster.pending):
@@ -855,6 +869,6 @@ def test_any_history_ends_well() -> None:
     expected = {
         *("Evaluated", "StrategyError", "CodeRejected", "SourceMissing", "StartTimeout", "Retrying"),
         *("score", "fail", "evict", "lose", "operator ends after a write", "answer is lost", "inputs came back"),
-        *("second attempt", "JobVanished"),
+        *("second attempt", "JobVanished", "Suspended", "Cancelled", "FallingBack", "ProfileMissing"),
     }
     assert expected <= {what for what, times in REACHED.items() if times}, REACHED

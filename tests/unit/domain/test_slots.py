@@ -1,4 +1,4 @@
-"""The window of active runs and the line before it."""
+"""The window of active runs, shared fairly between the lines of the namespaces."""
 
 from datetime import timedelta
 
@@ -6,120 +6,193 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from strategyrun.domain.slots import Slots
+from strategyrun.domain.slots import Place, Slots, Ticket
 from support.builders import NOW, after
 
 
-def waiting_line(*uids: str, limit: int = 2) -> Slots:
-    """Build a window with a line before it, in this order."""
-    slots = Slots(limit)
-    for place, uid in enumerate(uids):
-        slots.wait(uid, after(place))
+def ticket(key: str, *, since: float = 0, namespace: str = "a", priority: int = 0) -> Ticket:
+    """Build the wish of a run."""
+    return Ticket(key, namespace, priority, after(since))
+
+
+def line(*keys: str, limit: int = 2, namespace: str = "a", slots: Slots | None = None) -> Slots:
+    """Build a window with a line of one namespace before it, in this order."""
+    slots = slots or Slots(limit)
+    for since, key in enumerate(keys):
+        slots.wait(ticket(key, since=since, namespace=namespace))
     return slots
 
 
 def test_whoever_came_first_goes_first() -> None:
     """A free slot belongs to the head of the line, not to who asks first."""
-    slots = waiting_line("a", "b", "c", limit=1)
-    assert [slots.free_for(uid) for uid in "abc"] == [True, False, False]
+    slots = line("x", "y", "z", limit=1)
+    assert slots.next(NOW) == ("x",)
+    assert [slots.place(ticket(key, since=n), NOW).position for n, key in enumerate("xyz")] == [0, 1, 2]
 
 
 def test_somebody_new_does_not_pass_the_line() -> None:
-    """A run that is not in the line yet stands behind those who are."""
-    slots = waiting_line("a", "b", limit=2)
-    assert not slots.free_for("new")
-    slots.take("a")
-    assert not slots.free_for("new")
+    """A run that is not in the line yet stands where it would stand, and asking leaves no trace."""
+    slots = line("x", "y", limit=2)
+    assert slots.place(ticket("new", since=9), NOW).position == 1
+    assert slots.waiting == 2
 
 
 def test_an_older_run_goes_before_a_younger_one() -> None:
     """The line is in the order of creation, not of arrival."""
     slots = Slots(1)
-    slots.wait("young", after(10))
-    slots.wait("old", NOW)
-    assert slots.next() == ("old",)
+    slots.wait(ticket("young", since=10))
+    slots.wait(ticket("old"))
+    assert slots.next(NOW) == ("old",)
+
+
+def test_priority_goes_before_age_within_a_namespace() -> None:
+    """And a changed priority changes the place."""
+    slots = line("x", "y", limit=1)
+    slots.wait(ticket("urgent", since=99, priority=5))
+    assert slots.next(NOW) == ("urgent",)
+    slots.wait(ticket("urgent", since=99, priority=-5))
+    assert slots.next(NOW) == ("x",)
+    assert slots.waiting == 3
+
+
+def test_a_burst_does_not_make_others_wait() -> None:
+    """Whoever has the fewest active runs is next, whatever the number and the priority of somebody else's."""
+    slots = Slots(4)
+    for number in range(100):
+        slots.wait(ticket(f"burst-{number:03}", since=number, namespace="loud", priority=1000))
+    slots.wait(ticket("one", since=500, namespace="quiet"))
+    assert slots.next(NOW) == ("burst-000", "one", "burst-001", "burst-002")
+    for number in range(4):
+        slots.take(f"burst-{number:03}", "loud")
+    assert slots.place(ticket("one", since=500, namespace="quiet"), NOW).position == 1
+    assert slots.place(ticket("burst-004", since=4, namespace="loud"), NOW).position == 2
+
+
+def test_a_namespace_that_is_full_does_not_block_the_others() -> None:
+    """Its runs wait behind its own window, and the message says whose window it is."""
+    slots = Slots(10, per_namespace=1)
+    line("x", "y", slots=slots)
+    slots.take("x", "a")
+    line("z", namespace="b", slots=slots)
+    assert slots.next(NOW) == ("z",)
+    assert slots.place(ticket("y", since=1), NOW) == Place(1, "1 of 1 slots of namespace a are taken")
+
+
+def test_a_spent_quota_pauses_its_namespace_alone() -> None:
+    """Until the pause is over; then it is tried again."""
+    slots = line("x", limit=4)
+    slots.pause("a", after(15))
+    slots.wait(ticket("z", namespace="b"))
+    assert slots.next(NOW) == ("z",)
+    assert slots.place(ticket("x"), NOW).quota
+    assert slots.next(after(15)) == ("x", "z")
 
 
 def test_a_holder_keeps_its_slot() -> None:
     """Asking again is not asking for a second one."""
-    slots = waiting_line("a", limit=1)
-    slots.take("a")
-    slots.take("a")
-    assert slots.free_for("a")
-    assert not slots.free_for("b")
-    assert slots.next() == ()
+    slots = line("x", limit=1)
+    slots.take("x", "a")
+    slots.take("x", "a")
+    assert slots.place(ticket("x"), NOW) == Place(0)
+    assert slots.place(ticket("y"), NOW) == Place(1, "1 of 1 slots are taken")
+    assert (slots.next(NOW), slots.active) == ((), 1)
 
 
 def test_a_slot_that_is_given_up_goes_to_the_line() -> None:
     """Whoever leaves tells that there is something to give."""
-    slots = waiting_line("a", "b", limit=1)
-    slots.take("a")
-    assert slots.leave("a")
-    assert not slots.leave("a")
-    assert slots.next() == ("b",)
+    slots = line("x", "y", limit=1)
+    slots.take("x", "a")
+    assert slots.leave("x")
+    assert not slots.leave("x")
+    assert slots.next(NOW) == ("y",)
 
 
-def test_a_run_that_goes_back_to_the_line_frees_its_slot() -> None:
-    """As one does whose inputs were changed while it ran."""
+def test_what_is_active_after_a_restart_is_a_fact() -> None:
+    """Beyond the limit nobody starts until there is room again."""
     slots = Slots(1)
-    slots.take("a")
-    assert slots.wait("a", NOW)
-    assert slots.next() == ("a",)
-    assert not slots.wait("a", NOW)
+    slots.take("x", "a")
+    slots.take("y", "a")
+    slots.wait(ticket("z"))
+    slots.leave("x")
+    assert slots.next(NOW) == ()
+    slots.leave("y")
+    assert slots.next(NOW) == ("z",)
 
 
-def test_facts_may_exceed_the_limit() -> None:
-    """After a restart with a smaller limit all active runs hold a slot, and no other gets one before they end."""
-    slots = Slots(1)
-    for uid in "abc":
-        slots.take(uid)
-    slots.wait("d", NOW)
-    assert not slots.free_for("d")
-    slots.leave("a")
-    slots.leave("b")
-    assert not slots.free_for("d")
-    slots.leave("c")
-    assert slots.free_for("d")
+KEYS = st.sampled_from([f"{namespace}/{number}" for namespace in "abc" for number in range(4)])
+PRIORITIES = st.integers(-1, 1)
 
 
-class Line(RuleBasedStateMachine):
-    """Any order of events: as many are let in as there is room, in the order of creation."""
+class Window(RuleBasedStateMachine):
+    """Any order of events, beside a model that only knows who holds and who waits."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.slots = Slots(2)
+        self.slots = Slots(3, per_namespace=2)
         self.holders: set[str] = set()
-        self.line: set[str] = set()
+        self.waiting: dict[str, Ticket] = {}
+        self.paused: set[str] = set()
+        self.now = NOW
 
-    @rule(uid=st.sampled_from("abcdef"))
-    def take(self, uid: str) -> None:
-        """Become active, as the status says."""
-        self.slots.take(uid)
-        self.holders.add(uid)
-        self.line.discard(uid)
+    @rule(key=KEYS, priority=PRIORITIES)
+    def wait(self, key: str, priority: int) -> None:
+        """Stand in line, again perhaps, with another priority perhaps."""
+        wish = ticket(key, since=int(key[-1]), namespace=key[0], priority=priority)
+        assert self.slots.wait(wish) is (key in self.holders)
+        self.holders.discard(key)
+        self.waiting[key] = wish
 
-    @rule(uid=st.sampled_from("abcdef"))
-    def wait(self, uid: str) -> None:
-        """Wait for a slot."""
-        assert self.slots.wait(uid, NOW + timedelta(seconds=ord(uid))) == (uid in self.holders)
-        self.holders.discard(uid)
-        self.line.add(uid)
+    @rule()
+    def start_next(self) -> None:
+        """Give every free slot to whose turn it is."""
+        for key in self.slots.next(self.now):
+            self.slots.take(key, key[0])
+            del self.waiting[key]
+            self.holders.add(key)
 
-    @rule(uid=st.sampled_from("abcdef"))
-    def leave(self, uid: str) -> None:
-        """End, or be deleted."""
-        assert self.slots.leave(uid) == (uid in self.holders | self.line)
-        self.holders.discard(uid)
-        self.line.discard(uid)
+    @rule(key=KEYS)
+    def leave(self, key: str) -> None:
+        """End."""
+        assert self.slots.leave(key) is (key in self.holders or key in self.waiting)
+        self.holders.discard(key)
+        self.waiting.pop(key, None)
+
+    @rule(namespace=st.sampled_from("abc"))
+    def pause(self, namespace: str) -> None:
+        """Meet a spent quota."""
+        self.slots.pause(namespace, self.now + timedelta(seconds=10))
+        self.paused.add(namespace)
+
+    @rule()
+    def time_passes(self) -> None:
+        """Let every pause end."""
+        self.now += timedelta(seconds=11)
+        self.paused.clear()
 
     @invariant()
-    def lets_in_as_many_as_there_is_room(self) -> None:
-        """The first of the line and the holders, nobody else."""
-        free = max(0, 2 - len(self.holders))
-        first = tuple(sorted(self.line))[:free]
-        assert self.slots.next() == first
-        assert {uid for uid in self.holders | self.line if self.slots.free_for(uid)} == self.holders | set(first)
+    def nobody_is_lost(self) -> None:
+        """The counts are the model's."""
+        assert (self.slots.active, self.slots.waiting) == (len(self.holders), len(self.waiting))
+
+    @invariant()
+    def no_slot_is_idle_while_somebody_may_have_it(self) -> None:
+        """As many are next as there are free slots and runs that may go, in fair turns."""
+        chosen = self.slots.next(self.now)
+        active = {namespace: sum(key[0] == namespace for key in self.holders) for namespace in "abc"}
+        may_go = sum(
+            min(max(0, 2 - active[namespace]), sum(key[0] == namespace for key in self.waiting))
+            for namespace in set("abc") - self.paused
+        )
+        assert len(chosen) == min(3 - len(self.holders), may_go)
+        for key in chosen:
+            assert self.slots.place(self.waiting[key], self.now).position == 0
+        for key, wish in self.waiting.items():
+            if key not in chosen:
+                assert self.slots.place(wish, self.now).position >= 1
+            if key[0] not in self.paused and key not in chosen and active[key[0]] + 1 < 2:
+                behind = [other for other in chosen if active[other[0]] > active[key[0]] + 1]
+                assert not behind, "a fuller namespace went first"
 
 
-Line.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
-TestLine = Line.TestCase
+Window.TestCase.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
+TestWindow = Window.TestCase

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from strategyrun.domain.observation import PodObservation
 from strategyrun.domain.outcomes import FAILURES, Reason
 from strategyrun.domain.report import LastWords, parse_last_words, parse_report
-from strategyrun.domain.status import accept, acknowledge, advance, close_attempt, fail, succeed, witness
+from strategyrun.domain.status import accept, acknowledge, advance, close_attempt, fail, gated, succeed, witness
 from strategyrun.domain.strategyrun import (
     HISTORY_LIMIT,
     Attempt,
     Condition,
+    Executor,
+    FallbackStatus,
     Isolation,
     Metrics,
     Phase,
@@ -26,6 +28,7 @@ from strategyrun.domain.strategyrun import (
     StrategyRunStatus,
     Summary,
 )
+from strategyrun.domain.text import LINE_LIMIT, clean
 from strategyrun.domain.verdict import Fault, Success
 from strategyrun.domain.vetting import Flaw, Kind
 from support.builders import (
@@ -101,23 +104,28 @@ def by_type(status: StrategyRunStatus) -> dict[str, Condition]:
 @pytest.mark.parametrize(
     ("status", "truths"),
     [
-        pytest.param(queued(), "Unknown False False Unknown", id="queued"),
-        pytest.param(begun(), "True False False Unknown", id="starting"),
-        pytest.param(ran(), "True True False Unknown", id="running"),
-        pytest.param(scored(), "True True True True", id="succeeded"),
-        pytest.param(failed(Fault(Reason.TIMEOUT, "late")), "True True True False", id="failed"),
+        pytest.param(queued(), "Unknown False False Unknown Unknown False", id="queued"),
+        pytest.param(begun(), "True False False Unknown Unknown False", id="starting"),
+        pytest.param(ran(), "True True False Unknown Unknown False", id="running"),
+        pytest.param(scored(), "True True True True True False", id="succeeded"),
+        pytest.param(failed(Fault(Reason.TIMEOUT, "late")), "True True True False False True", id="failed"),
         pytest.param(
-            fail(queued(), RUN, NOW, Fault(Reason.CODE_REJECTED, "no")), "False False True False", id="rejected"
+            fail(queued(), RUN, NOW, Fault(Reason.CODE_REJECTED, "no")),
+            "False False True False False True",
+            id="rejected",
         ),
         pytest.param(
-            failed(Fault(Reason.IMAGE_PULL_FAILED, "no"), begun()), "True False True False", id="never-started"
+            failed(Fault(Reason.IMAGE_PULL_FAILED, "no"), begun()),
+            "True False True False False True",
+            id="never-started",
         ),
     ],
 )
 def test_conditions_follow_from_the_status(status: StrategyRunStatus, truths: str) -> None:
-    """Accepted, Started, Finished, Succeeded: all four, always, and Finished at every end."""
-    four = {type_: truth for type_, truth in conditions(status).items() if type_ != "LookAheadClean"}
-    assert four == dict(zip(("Accepted", "Started", "Finished", "Succeeded"), truths.split(), strict=True))
+    """All of these, always, and Finished at every end; Ready and Stalled are what GitOps tools look at."""
+    always = ("Accepted", "Started", "Finished", "Succeeded", "Ready", "Stalled")
+    found = {type_: truth for type_, truth in conditions(status).items() if type_ != "LookAheadClean"}
+    assert found == dict(zip(always, truths.split(), strict=True))
 
 
 @pytest.mark.parametrize("reason", ALL_FAILURES, ids=str)
@@ -127,7 +135,11 @@ def test_every_failure_finishes_the_run(reason: Reason) -> None:
     outcome = FAILURES[reason]
     assert status.final
     assert conditions(status)["Finished"] == "True"
-    assert (status.reason, status.message, status.hint) == (reason, "what happened", outcome.hint)
+    assert (status.reason, status.message) == (reason, "what happened")
+    assert status.hint is not None
+    assert status.hint == outcome.hint.replace("srun NAME", "srun momentum").replace("NAMESPACE", "research").replace(
+        "POD", "POD" if status.attempts[-1].pod_name is None else status.attempts[-1].pod_name
+    )
     assert status.failure is not None
     assert (status.failure.class_, status.failure.reason) == (outcome.class_, reason)
     assert status.finished_at == after(30)
@@ -398,7 +410,9 @@ def exhausted(text: str, end: datetime) -> StrategyRunStatus:
         evaluator="e" * 64,
         isolation=Isolation(seccomp="finlab-sandbox/0123456789ab.json", network_policy="Applied"),
     )
-    return status.model_copy(update={"provenance": known, "executor": "Sandbox"})
+    told = FallbackStatus(used=True, trigger=Reason.SECCOMP_PROFILE_MISSING, message=clean(text, LINE_LIMIT))
+    status = gated(status, told, (Flaw(131_072, "R-ATTR", text),) * 20)
+    return status.model_copy(update={"provenance": known, "executor": Executor.SANDBOX})
 
 
 @pytest.mark.parametrize("text", [pytest.param(HUGE, id="emoji"), pytest.param(QUOTES, id="quotes")])

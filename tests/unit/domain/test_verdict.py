@@ -8,7 +8,7 @@ import pytest
 from strategyrun.domain.observation import PodObservation
 from strategyrun.domain.outcomes import FAILURES, SAID_BY_HARNESS, Reason
 from strategyrun.domain.strategyrun import FailureClass
-from strategyrun.domain.verdict import Fault, Pending, Running, Success, Unseen, Verdict, judge
+from strategyrun.domain.verdict import Fault, Pending, Running, Success, Trouble, Unseen, Verdict, judge
 from support.builders import (
     Document,
     after,
@@ -471,10 +471,11 @@ ELSEWHERE = {
     Reason.SPEC_INVALID: "test_reconcile.py",
     Reason.SOURCE_MISSING: "test_reconcile.py",
     Reason.CODE_REJECTED: "test_reconcile.py",
-    Reason.POLICY_DENIED: "test_reconcile.py",
     Reason.NAME_CONFLICT: "test_reconcile.py",
     Reason.IMAGE_PULL_FAILED: "test_reconcile.py",
     Reason.LOOK_AHEAD_DETECTED: "test_reconcile.py",
+    Reason.PROFILE_DENIED: "test_reconcile.py",
+    Reason.PROFILE_MISSING: "test_reconcile.py",
 }
 """Reasons that end a run by a decision of reconcile and not by what a pod shows."""
 
@@ -483,6 +484,7 @@ def test_every_reason_is_reached() -> None:
     """No row of the taxonomy is without a document of the cluster that leads to it."""
     tables: tuple[dict[str, Any], ...] = (FAILED, UNREADABLE, WITHOUT_A_POD)
     reached = {reason for table in tables for _, reason in table.values()}
+    reached |= {reason for _, _, reason in TROUBLES.values()} | {Reason.MOUNT_FAILED}
     assert reached | ELSEWHERE.keys() == FAILURES.keys()
     assert not reached & ELSEWHERE.keys()
 
@@ -632,3 +634,48 @@ def test_a_rejected_result_comes_with_what_the_strategy_printed() -> None:
         None,
         ("Traceback (most recent call last):", "KeyError: 'Close'"),
     )
+
+
+TROUBLES = {
+    "quota": ("FailedCreate", 'pods "a" is forbidden: exceeded quota: few, used: pods=1', Reason.QUOTA_EXCEEDED),
+    "runtime-class": (
+        "FailedCreate",
+        'pods "a" is forbidden: pod rejected: RuntimeClass "gvisor" not found',
+        Reason.RUNTIME_CLASS_MISSING,
+    ),
+    "admission": ("FailedCreate", 'pods "a" is forbidden: violates PodSecurity "restricted"', Reason.POLICY_DENIED),
+}
+
+
+@pytest.mark.parametrize(("event", "message", "reason"), TROUBLES.values(), ids=TROUBLES)
+def test_the_jobs_events_say_why_there_is_no_pod(event: str, message: str, reason: Reason) -> None:
+    """The Job itself says nothing; what is said of another Job does not count."""
+    job = make_job()
+    assert judge(job, None, trouble=Trouble(job.uid, after(6), event, message)) == Pending(reason, message)
+    assert judge(job, None, trouble=Trouble("other", after(6), event, message)) == NOT_FAILED["no-pod-yet"][2]
+
+
+NO_RUNTIME = 'failed to get sandbox runtime: no runtime for "gvisor" is configured'
+
+
+@pytest.mark.parametrize(
+    ("event", "message", "reason"),
+    [
+        pytest.param("FailedMount", 'configmap "gone" not found', Reason.MOUNT_FAILED, id="mount"),
+        pytest.param("FailedCreatePodSandBox", NO_RUNTIME, Reason.RUNTIME_CLASS_MISSING, id="runtime"),
+        pytest.param("FailedCreatePodSandBox", "no space left", Reason.CONTAINER_CONFIG_ERROR, id="sandbox"),
+        pytest.param("Unhealthy", "who knows", Reason.STARTING, id="another-event"),
+    ],
+)
+def test_the_pods_events_say_why_it_does_not_start(event: str, message: str, reason: Reason) -> None:
+    """Where its containers only wait."""
+    pod = starting()
+    verdict = judge(make_job(), pod, trouble=Trouble(pod.uid, after(6), event, message))
+    assert isinstance(verdict, Pending)
+    assert verdict.reason is reason
+
+
+def test_a_container_that_could_not_be_started_has_no_beginning() -> None:
+    """The kubelet writes the year 1970 there, and a strategy that began has no way to the fallback."""
+    never = {"terminated": {"exitCode": 128, "reason": "StartError", "startedAt": "1970-01-01T00:00:00Z"}}
+    assert make_pod(strategy=never).strategy.started_at is None
