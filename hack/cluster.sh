@@ -40,14 +40,10 @@ revive() {
 		((SECONDS < deadline)) || return 1
 		sleep 0.5
 	done
-	serves_inside || {
-		say "the node has lost the addresses of services: starting kube-proxy again"
-		in_node --namespace kube-system delete pod --selector k8s-app=kube-proxy >/dev/null
-		until serves_inside; do
-			((SECONDS < deadline)) || return 1
-			sleep 0.5
-		done
-	}
+	until serves_inside; do
+		((SECONDS < deadline)) || return 1
+		sleep 0.5
+	done
 }
 
 in_node() { docker exec "$NODE" kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
@@ -66,9 +62,33 @@ create() { # CONFIG MARK
 	kind create cluster --quiet --name "$CLUSTER" --config "$1" --image "$NODE_IMAGE" --wait 180s
 	# Before a namespace has its default account, no pod can be created in it.
 	kubectl wait --for=create --timeout=60s serviceaccount/default >/dev/null
-	# Without walls it must not run: docker alone never starts it, only `up` does.
-	[ "$1" = config/kind/cluster.yaml ] || docker update --restart no "$NODE" >/dev/null
+	[ "$1" = config/kind/cluster.yaml ] || {
+		# Without walls it must not run: docker alone never starts it, only `up` does.
+		docker update --restart no "$NODE" >/dev/null
+		clean_kube_proxy
+	}
 	docker exec -i "$NODE" sh -c 'cat >/kind/finlab-sandbox' <<<"$2"
+}
+
+# Lets kube-proxy begin without the table of the one before it. Where it empties and fills a map of
+# verdicts in one transaction, as it does at its start, Linux 6.18 was seen to keep the map empty, and
+# every address of a service refused.
+clean_kube_proxy() {
+	local daemonset=(--namespace kube-system daemonset/kube-proxy) image
+	image=$(kubectl get "${daemonset[@]}" --output 'jsonpath={.spec.template.spec.containers[0].image}')
+	kubectl patch "${daemonset[@]}" --patch "$(
+		cat <<-YAML
+			spec:
+			  template:
+			    spec:
+			      initContainers:
+			        - name: forget
+			          image: $image
+			          command: [/usr/local/bin/kube-proxy, --cleanup]
+			          securityContext: { privileged: true }
+		YAML
+	)" >/dev/null
+	kubectl rollout status "${daemonset[@]}" --timeout=60s >/dev/null
 }
 
 # Puts the seccomp profile where each node's kubelet looks for it, under a name made of its content.

@@ -963,7 +963,7 @@ def test_a_run_that_was_answered_cannot_be_cancelled() -> None:
 @pytest.mark.parametrize("field", ["suspend", "cancel", "priority", "fallback"])
 def test_what_only_steers_a_run_starts_no_evaluation(field: str) -> None:
     """GitOps may switch them as it likes."""
-    values = {"suspend": True, "cancel": True, "priority": 5, "fallback": {"policy": "Never"}}
+    values: Document = {"suspend": True, "cancel": True, "priority": 5, "fallback": {"policy": "Never"}}
     assert inputs_hash(make_run(**{field: values[field]})) == inputs_hash(make_run())
 
 
@@ -1103,7 +1103,7 @@ def test_code_that_the_gate_refuses_fails_with_the_trigger() -> None:
     assert (status.phase, status.reason) == (Phase.FAILED, Reason.IMAGE_PULL_FAILED)
     assert status.fallback is not None
     assert [(finding.line, finding.rule) for finding in status.fallback.findings] == [(3, "R-IMP")]
-    assert {condition.type: condition.status for condition in status.conditions}["FallbackUsed"] == "False"
+    assert {str(condition.type): condition.status for condition in status.conditions}["FallbackUsed"] == "False"
 
 
 def test_an_obstacle_that_lasts_leads_to_the_fallback_too() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import seed, settings
 from hypothesis import strategies as st
@@ -23,7 +23,7 @@ from strategyrun.domain.inputs import digest, inputs_hash
 from strategyrun.domain.model import rfc3339
 from strategyrun.domain.naming import job_name
 from strategyrun.domain.observation import JobObservation, PodObservation, observe_job, observe_pod
-from strategyrun.domain.outcomes import Reason
+from strategyrun.domain.outcomes import STARTS_FALLBACK, Reason
 from strategyrun.domain.reconcile import (
     NOWHERE,
     ConfirmJob,
@@ -39,7 +39,6 @@ from strategyrun.domain.reconcile import (
     Vetted,
     decide,
 )
-from strategyrun.domain.sandbox import Profile
 from strategyrun.domain.slots import Place
 from strategyrun.domain.strategyrun import ReportReference, StrategyRun, StrategyRunStatus
 from strategyrun.domain.verdict import Fault
@@ -59,6 +58,9 @@ from support.builders import (
     terminated,
     waiting,
 )
+
+if TYPE_CHECKING:
+    from strategyrun.domain.sandbox import Profile
 
 SEEDS = 20
 SETTINGS = settings(max_examples=10, stateful_step_count=50, deadline=None, database=None)
@@ -420,7 +422,9 @@ class Cluster:
         assert not status.final, "a Job for a run that has its answer"
         assert status.attempts[-1].job_name == job.name, "a Job that is not on record"
         for earlier in status.attempts[:-1]:
-            assert earlier.reason in PLATFORM_REASONS, "an attempt after a failure that is not the platform's"
+            allowed = PLATFORM_REASONS | {"Suspended"} | ({status.fallback.trigger} if status.fallback else set())
+            assert earlier.reason in allowed, "an attempt after an end that calls for none"
+            assert status.fallback is None or status.fallback.trigger in STARTS_FALLBACK
             witnesses = [pod for pod in self.pods.values() if pod.job.uid == earlier.job_uid and not pod.spoilt]
             assert not any(pod.outcome == "raised" for pod in witnesses), "a strategy's failure was tried again"
 
