@@ -343,7 +343,7 @@ CASES: dict[str, Case] = {
             while True:
                 threading.Thread(target=waiting.wait, daemon=True).start()
         """),
-        ERROR,
+        ("ProcessLimit",),
         THREADS,
         says=r"can't start new thread",
     ),

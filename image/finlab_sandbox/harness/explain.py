@@ -20,6 +20,7 @@ FILE = "strategy.py"
 FRAMES = 3  # of each end of a long traceback
 MESSAGE_CHARS = 400
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_THREAD = "can't start new thread"  # what Python says where the kernel says EAGAIN
 FORBIDDEN = "; the sandbox has no network, and starts no programs and no other processes"
 
 
@@ -59,6 +60,8 @@ def _reason(error: BaseException) -> str:
         return reasons.OUT_OF_MEMORY
     if isinstance(error, OSError) and error.errno in NO_SPACE:
         return reasons.DISK_LIMIT
+    if isinstance(error, BlockingIOError) or (isinstance(error, RuntimeError) and NO_THREAD in error.args):
+        return reasons.PROCESS_LIMIT
     if isinstance(error, MissingFieldError):
         return reasons.DATA_MISSING
     return reasons.STRATEGY_ERROR

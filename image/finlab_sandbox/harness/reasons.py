@@ -5,6 +5,7 @@ STRATEGY_ERROR = "StrategyError"
 TIMEOUT = "Timeout"
 OUT_OF_MEMORY = "OutOfMemory"
 DISK_LIMIT = "DiskLimit"
+PROCESS_LIMIT = "ProcessLimit"
 SYSCALL_VIOLATION = "SyscallViolation"
 CRASHED = "Crashed"
 RESULT_MISSING = "ResultMissing"
@@ -20,6 +21,7 @@ REPORTED = frozenset(
         STRATEGY_ERROR,
         OUT_OF_MEMORY,
         DISK_LIMIT,
+        PROCESS_LIMIT,
         RESULT_MISSING,
         RESULT_INVALID,
         RESULT_TOO_LARGE,

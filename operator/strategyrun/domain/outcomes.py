@@ -121,7 +121,7 @@ _FAILURES = [
         ),
         (
             Reason.PROCESS_LIMIT,
-            "The strategy started more threads than the sandbox allows, or another process.",
+            "The strategy started more threads than the sandbox allows.",
             "Work in one thread (n_jobs=1, no multiprocessing): the sandbox has half a CPU.",
         ),
         (

@@ -1,0 +1,161 @@
+"""What holds runs back and what they wait for, caused for real: quotas, runtimes, volumes, users, Kueue's way in."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from strategyrun.adapters.settings import load_settings
+from strategyrun.domain.crd import crd
+from support.bench import Bench, workbench
+from support.cluster import CHECKOUT, JOB, POD, Cluster, Kind
+from support.definitions import installed
+from support.namespaces import temporary_namespace
+from support.operator import RunningOperator
+from support.runs import condition, strategy_run
+from support.waiting import wait_until
+
+SETTINGS = load_settings(CHECKOUT / "config" / "sandbox.yaml")
+QUOTA = Kind("v1", "ResourceQuota")
+SLOW = "import time\ndef strategy(data, params):\n    time.sleep(params['seconds'])\n    return data['close'].notna()\n"
+
+
+@pytest.fixture(scope="module")
+def kind(cluster: Cluster) -> Iterator[Kind]:
+    """Install the CRD for this module's own operator."""
+    with installed(cluster, crd()) as own:
+        yield own
+
+
+@pytest.fixture
+def bench(cluster: Cluster, kind: Kind, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """Give the test a namespace in which real pods run for an operator of its own."""
+    with (
+        temporary_namespace(cluster, request.node.nodeid, admission=False) as namespace,
+        workbench(cluster, kind, namespace) as lent,
+    ):
+        yield lent
+
+
+@pytest.fixture
+def operator(cluster: Cluster, kind: Kind) -> Iterator[RunningOperator]:
+    """Run the operator with the configuration of this checkout."""
+    with RunningOperator(cluster, kind, SETTINGS) as running:
+        yield running
+
+
+@pytest.mark.parametrize("resource", ["count/jobs.batch", "pods"])
+@pytest.mark.usefixtures("operator")
+def test_a_run_waits_for_its_namespaces_quota(bench: Bench, resource: str) -> None:
+    """Whether the Job or its pod is refused: the reason is there, and it goes on when there is room."""
+    made = {"metadata": {"name": "few", "namespace": bench.namespace}, "spec": {"hard": {resource: "0"}}}
+    bench.cluster.create({"apiVersion": QUOTA.api_version, "kind": QUOTA.kind, **made})
+    wait_until(
+        "the quota is in force",
+        lambda: bench.cluster.get(QUOTA, "few", bench.namespace).get("status", {}).get("hard"),
+        lambda hard: hard == {resource: "0"},
+    )
+    bench.apply()
+    waits = bench.wait_reason("QuotaExceeded")
+    assert waits["phase"] == "Queued"
+    assert "few" in waits["message"] or "ResourceQuota" in waits["message"]
+    assert f"describe resourcequota -n {bench.namespace}" in waits["hint"]
+    bench.cluster.merge(QUOTA, "few", bench.namespace, {"spec": {"hard": {resource: "9"}}})
+    assert bench.wait_reason("Evaluated")["phase"] == "Succeeded"
+
+
+def test_a_runtime_class_that_is_not_there_is_named(cluster: Cluster, kind: Kind, bench: Bench) -> None:
+    """While the run waits: the Job controller cannot make the pod."""
+    settings = replace(SETTINGS, sandbox=SETTINGS.sandbox.model_copy(update={"runtime_class_name": "no-such-runtime"}))
+    with RunningOperator(cluster, kind, settings):
+        bench.apply()
+        waits = bench.wait_reason("RuntimeClassMissing")
+    assert (waits["phase"], "no-such-runtime" in waits["message"]) == ("Starting", True)
+
+
+@pytest.mark.usefixtures("operator")
+def test_a_volume_that_cannot_be_mounted_is_named(bench: Bench) -> None:
+    """The claim is bound, and its folder is not on the node: only the kubelet's events say so."""
+    name = f"nowhere-{bench.namespace}"
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name},
+        "spec": {
+            "capacity": {"storage": "1Mi"},
+            "accessModes": ["ReadOnlyMany"],
+            "storageClassName": "",
+            "hostPath": {"path": f"/no/{name}", "type": "Directory"},
+            "claimRef": {"name": "prices", "namespace": bench.namespace},
+        },
+    }
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "prices", "namespace": bench.namespace},
+        "spec": {
+            "accessModes": ["ReadOnlyMany"],
+            "storageClassName": "",
+            "volumeName": name,
+            "resources": {"requests": {"storage": "1Mi"}},
+        },
+    }
+    bench.cluster.create(volume)
+    try:
+        bench.cluster.create(claim)
+        bench.apply(datasets=[{"name": "prices", "persistentVolumeClaim": {"claimName": "prices"}}])
+        waits = bench.wait_reason("MountFailed")
+        assert name in waits["message"]
+    finally:
+        bench.cluster.delete(Kind("v1", "PersistentVolume"), name)
+
+
+@pytest.mark.usefixtures("operator")
+def test_a_profile_that_is_not_there_is_waited_for(bench: Bench) -> None:
+    """By name, and without a Job."""
+    bench.apply(profile="nobodys")
+    waits = bench.wait_reason("ProfileMissing")
+    assert (waits["phase"], waits["message"]) == ("Queued", "there is no SandboxProfile nobodys")
+    assert bench.names(JOB) == []
+
+
+@pytest.mark.usefixtures("operator")
+def test_a_strategy_is_suspended_and_resumed(bench: Bench) -> None:
+    """Its pod goes; set to false, a second attempt runs to the end."""
+    bench.apply(source=SLOW, params={"seconds": 60})
+    bench.wait_reason("StrategyRunning")
+    bench.edit({"spec": {"suspend": True}})
+    bench.wait_reason("Suspended")
+    bench.wait_names(POD, lambda names: not names, seconds=60)
+    bench.edit({"spec": {"suspend": False}})
+    assert (
+        bench.wait("a second attempt", lambda seen: len(seen["attempts"]) == 2)["attempts"][0]["reason"] == "Suspended"
+    )
+    bench.wait_reason("StrategyRunning")
+
+
+@pytest.mark.usefixtures("operator")
+def test_a_strategy_is_cancelled(bench: Bench) -> None:
+    """Finished is True, so that whoever waits goes on; pod and snapshot go."""
+    bench.apply(source=SLOW, params={"seconds": 60})
+    bench.wait_reason("StrategyRunning")
+    bench.edit({"spec": {"cancel": True}})
+    bench.wait_reason("Cancelled")
+    run = bench.run()
+    truths = {name: condition(run, name) for name in ("Finished", "Succeeded", "Ready", "Stalled")}
+    assert truths == {"Finished": "True", "Succeeded": "False", "Ready": "False", "Stalled": "True"}
+    bench.wait_nothing_left()
+
+
+@pytest.mark.usefixtures("operator")
+def test_kueue_decides_when_a_run_begins(bench: Bench) -> None:
+    """The Job carries Kueue's label and is held back; whoever lets it go, lets the run go."""
+    run = strategy_run(namespace=bench.namespace, kind=bench.kind)
+    run["metadata"]["labels"] = {"kueue.x-k8s.io/queue-name": "team-a"}
+    bench.cluster.create(run)
+    held = bench.wait("held back", lambda seen: seen.get("attempts") and seen["phase"] == "Queued")
+    name = held["attempts"][0]["jobName"]
+    job = bench.cluster.get(JOB, name, bench.namespace)
+    assert (job["spec"]["suspend"], job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"]) == (True, "team-a")
+    bench.cluster.merge(JOB, name, bench.namespace, {"spec": {"suspend": False}})
+    assert bench.wait_reason("Evaluated")["phase"] == "Succeeded"
