@@ -56,7 +56,7 @@ def main() -> None:
     """Measure and print."""
     arguments = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     arguments.add_argument("--rounds", type=int, default=8, help="how often to measure each side (default: 8)")
-    arguments.add_argument("--image", default=SETTINGS.sandbox.image, help="the sandbox's image (default: %(default)s)")
+    arguments.add_argument("--image", default=SETTINGS.profile.sandbox.image, help="the sandbox's image (default: %(default)s)")
     asked = arguments.parse_args()
     loads = [os.getloadavg()[0]]
     for name, modules in SETS.items():

@@ -144,7 +144,7 @@ def _bare_job(namespace: str) -> tuple[Manifest, Manifest]:
         "creationTimestamp": datetime.now(UTC).isoformat(),
     }
     run = StrategyRun.parse(SAMPLE | {"metadata": metadata})
-    inputs = build_inputs(run, SOURCE.encode(), SourceKind.POSITIONS, SETTINGS.sandbox)
+    inputs = build_inputs(run, SOURCE.encode(), SourceKind.POSITIONS, SETTINGS.profile.sandbox)
     built = job(
         run,
         inputs_hash=inputs_hash(run),

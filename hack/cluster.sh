@@ -20,7 +20,6 @@ up() {
 	else
 		create "$config" "$wanted"
 	fi
-	install_seccomp
 }
 
 # True if the node was completed, from this image and configuration. A node that stands still
@@ -89,16 +88,6 @@ clean_kube_proxy() {
 		YAML
 	)" >/dev/null
 	kubectl rollout status "${daemonset[@]}" --timeout=60s >/dev/null
-}
-
-# Puts the seccomp profile where each node's kubelet looks for it, under a name made of its content.
-install_seccomp() {
-	local profile=config/seccomp_profile.json folder=/var/lib/kubelet/seccomp/finlab-sandbox node name
-	name=$(sha256sum <"$profile" | cut -c1-12).json
-	for node in $(kind get nodes --name "$CLUSTER"); do
-		docker exec -i "$node" sh -c \
-			"mkdir -p $folder && cat >$folder/.$name && mv $folder/.$name $folder/$name" <"$profile"
-	done
 }
 
 down() {

@@ -1,4 +1,4 @@
-"""The command line: `operator` in a pod or from a checkout, `report` for users, `generate` for developers."""
+"""The command line: `operator` and `install-seccomp` in pods, `report` for users, `generate` for developers."""
 
 import logging
 import os
@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
+from strategyrun.adapters import installer
 from strategyrun.adapters.generate import write_generated
 from strategyrun.adapters.kopf_source import run_operator
-from strategyrun.adapters.kube import NoClusterError
+from strategyrun.adapters.kube import PROFILES, NoClusterError
 from strategyrun.adapters.reports import NotReadError, fetch
 from strategyrun.adapters.settings import InvalidSettingsError, load_settings
 from strategyrun.reporting.rendering import CannotRenderError, Form, Material, render
@@ -25,14 +26,35 @@ def operator(
     config: Annotated[Path, typer.Option(help="The sandbox configuration.", envvar="STRATEGYRUN_CONFIG")] = Path(
         "config/sandbox.yaml"
     ),
+    seccomp: Annotated[
+        Path | None, typer.Option(help="Folder of the seccomp files; by default that of the configuration.")
+    ] = None,
+    alone: Annotated[
+        bool, typer.Option("--alone", help="Know the profile of the configuration alone, and measure nothing.")
+    ] = False,
     health_port: Annotated[int, typer.Option(help="Port of /healthz and /readyz.")] = 8080,
 ) -> None:
     """Run the operator: in a cluster as its pod, elsewhere with the kubeconfig."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # else a line for every event
     try:
-        run_operator(load_settings(config), health_port=health_port)
+        run_operator(load_settings(config, seccomp), profiles=None if alone else PROFILES, health_port=health_port)
     except (InvalidSettingsError, NoClusterError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+
+
+@app.command()
+def install_seccomp(
+    node: Annotated[str, typer.Option(help="The node that this process runs on.", envvar="NODE_NAME")],
+    source: Annotated[Path, typer.Option(help="Folder of the files: every *.json.")],
+    target: Annotated[Path, typer.Option(help="The node's folder of them, below that of its kubelet.")],
+) -> None:
+    """Keep the seccomp files on a node, and its labels true, until asked to end."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        installer.install_seccomp(node, source, target)
+    except (InvalidSettingsError, NoClusterError, installer.FolderGoneError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
 
@@ -68,7 +90,7 @@ def report(
 
 @app.command()
 def generate(root: Annotated[Path, typer.Argument(help="The checkout to write into.")] = Path()) -> None:
-    """Write the files that are derived from the models: the CRD and the table of outcomes."""
+    """Write the files that are derived from the models: the CRDs, the policies and the table of outcomes."""
     for path in write_generated(root):
         typer.echo(path)
 

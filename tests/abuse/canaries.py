@@ -10,7 +10,7 @@ from strategyrun.adapters.settings import load_settings
 from support.cluster import CHECKOUT, NODE, POD, Cluster, Kind, Manifest
 from support.waiting import wait_until
 
-IMAGE = load_settings(CHECKOUT / "config" / "sandbox.yaml").sandbox.image
+IMAGE = load_settings(CHECKOUT / "config" / "sandbox.yaml").profile.sandbox.image
 SERVICE = Kind("v1", "Service")
 PORT = 8080
 _LISTEN = f"""\

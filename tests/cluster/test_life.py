@@ -12,7 +12,7 @@ from support.runs import condition, strategy_run, wait_finished
 from support.waiting import wait_until
 
 RESOURCE = "strategyruns.finlab-sandbox.dev"
-SLOTS = load_settings(CHECKOUT / "config" / "sandbox.yaml").sandbox.max_active_runs
+SLOTS = load_settings(CHECKOUT / "config" / "sandbox.yaml").queue.max_active_runs
 HOLD = """\
 def strategy(data, params):
     return data.close.notna() * params["weight"]

@@ -43,8 +43,8 @@ def test_stored_pod_and_job_are_the_hardened_ones(cluster: Cluster, namespace: s
     names = {
         stored["metadata"]["uid"]: "<uid of the job>",
         kept["metadata"]["name"]: "<name of the snapshot>",
-        SETTINGS.sandbox.image: "<image>",
-        SETTINGS.seccomp.localhost_profile: "<seccomp profile>",
+        SETTINGS.profile.sandbox.image: "<image>",
+        SETTINGS.profile.seccomp.localhost_profile: "<seccomp profile>",
     }
     del stored["spec"]["template"]
     containers = [*pod["spec"]["initContainers"], *pod["spec"]["containers"]]
@@ -131,8 +131,8 @@ def test_words_of_the_kubelet_are_understood(
     """
     if changes.get("image") == "pause":
         changes = changes | {"image": _pause_image(cluster)}
-    sandbox = SETTINGS.sandbox.model_copy(update=changes)
-    for manifest in _manifests(namespace, sandbox, profile or SETTINGS.seccomp):
+    sandbox = SETTINGS.profile.sandbox.model_copy(update=changes)
+    for manifest in _manifests(namespace, sandbox, profile or SETTINGS.profile.seccomp):
         created = cluster.create(manifest)
     name = created["metadata"]["name"]
 

@@ -12,31 +12,53 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 
+from strategyrun.adapters.settings import load_settings
 from strategyrun.domain import naming
+from strategyrun.domain.canary import Role, canary_job
+from strategyrun.domain.crd import profile_crd
 from strategyrun.domain.inputs import build_inputs, inputs_hash
 from strategyrun.domain.job import job, report, snapshot
 from strategyrun.domain.policies import (
-    CONFIG_KEY,
-    CONFIG_NAME,
+    CANARY_NAMESPACE,
+    INSTALLER_ACCOUNT,
     JOB_CONTROLLERS,
+    KUEUE_ACCOUNT,
     OPERATOR_ACCOUNT,
+    OPERATOR_NAME,
+    OPERATOR_NAMESPACE,
     SWITCH_LABEL,
     SWITCHED_OFF,
     policies,
 )
-from strategyrun.domain.sandbox import Profile, Sandbox
-from strategyrun.domain.strategyrun import GROUP, StrategyRun
+from strategyrun.domain.sandbox import NODE_LABEL_PREFIX, Profile, Resources, SandboxProfile, SeccompProfile
+from strategyrun.domain.strategyrun import GROUP, KUEUE_LABEL, Executor, StrategyRun
 from strategyrun.domain.vetting import Kind as SourceKind
 from support.builders import CODE, NONCE, SECCOMP, make_run, specs
-from support.cluster import CHECKOUT, CONFIG_MAP, JOB, NAMESPACE, POD, Cluster, Kind, Manifest, RefusedError
+from support.cluster import CHECKOUT, CONFIG_MAP, JOB, NAMESPACE, NODE, POD, Cluster, Kind, Manifest, RefusedError
+from support.definitions import installed
 from support.namespaces import temporary_namespace
 from support.runs import strategy_run
 from support.waiting import wait_until
 
-CONFIGURATION = re.sub(r"cpu: \d+m", "cpu: 1k", (CHECKOUT / "config" / CONFIG_KEY).read_text(encoding="utf-8"))
-"""What is shipped, as it is written, but for a CPU that no node has: pods are made, and none runs."""
+SHIPPED = SandboxProfile.parse(yaml.safe_load((CHECKOUT / "config" / "sandbox.yaml").read_text(encoding="utf-8"))).spec
+SANDBOX = SHIPPED.model_copy(
+    update={"limits": SHIPPED.limits.model_copy(update={"cpu": "1k"}), "requests": Resources(cpu="1k", memory="2Gi")}
+)
+"""What is shipped, but for a CPU that no node has: pods are made, and none runs."""
 
-SANDBOX = Sandbox.model_validate(yaml.safe_load(CONFIGURATION))
+DEFAULT = Profile(name="default", sandbox=SANDBOX, seccomp=SECCOMP)
+GVISOR = Profile(
+    name="gvisor",
+    sandbox=SANDBOX.model_copy(
+        update={"image": "other@sha256:" + "a" * 64, "runtime_class_name": "gvisor", "tmp": "64Mi"}
+    ),
+    seccomp=SeccompProfile.of(b"other"),
+)
+CLOSED = Profile(
+    name="closed",
+    sandbox=SANDBOX.model_copy(update={"allowed_namespaces": ("elsewhere",), "fallback": None}),
+    seccomp=SECCOMP,
+)
 POLICY = Kind("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy")
 BINDING = Kind("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding")
 JOB_CONTROLLER = JOB_CONTROLLERS[0]
@@ -67,6 +89,8 @@ class Place(NamedTuple):
     tenant: Cluster
     controller: Cluster
     runs: Kind
+    profiles: Kind
+    canaries: str
 
     def job(self, dataset: str = "config-map", **spec: Any) -> Manifest:
         """Build the operator's Job of a run in this namespace."""
@@ -78,16 +102,27 @@ class Place(NamedTuple):
         return pod_of(self.job(dataset))
 
 
-def job_of(run: StrategyRun, sandbox: Sandbox = SANDBOX) -> Manifest:
+def job_of(run: StrategyRun, profile: Profile = DEFAULT, executor: Executor = Executor.SANDBOX) -> Manifest:
     """Build the Job that the operator would POST for a run."""
     return job(
         run,
         inputs_hash=inputs_hash(run),
-        inputs=build_inputs(run, CODE.encode(), SourceKind.POSITIONS, sandbox),
+        inputs=build_inputs(run, CODE.encode(), SourceKind.POSITIONS, profile.sandbox),
         attempt=1,
         nonce=NONCE,
-        profile=Profile(name="default", sandbox=sandbox, seccomp=SECCOMP),
+        profile=profile,
+        executor=executor,
     )
+
+
+def resource(kind: Kind, profile: Profile) -> Manifest:
+    """Build the SandboxProfile of a profile."""
+    return {
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "metadata": {"name": profile.name},
+        "spec": profile.sandbox.document(),
+    }
 
 
 def pod_of(made: Manifest) -> Manifest:
@@ -103,12 +138,20 @@ def pod_of(made: Manifest) -> Manifest:
     return {"apiVersion": "v1", "kind": "Pod", **template}
 
 
-def rendered(namespaces: list[str], suffix: str, group: str) -> list[Manifest]:
-    """Give the policies names and a switch of their own, for these namespaces alone, with another operator."""
+def rendered(namespaces: list[str], suffix: str, group: str, profiles: str) -> list[Manifest]:
+    """Give the policies names and a switch of their own, for these namespaces alone, with another operator.
+
+    The last namespace is that of the canaries; `group` has the StrategyRuns, `profiles` the SandboxProfiles.
+    """
     documents = policies()
     names = {document["metadata"]["name"] for document in documents}
-    text = yaml.safe_dump_all(documents)
+    text = yaml.safe_dump_all(documents, width=10_000)
     text = text.replace(OPERATOR_ACCOUNT, f"system:serviceaccount:{namespaces[0]}:operator")
+    text = text.replace(INSTALLER_ACCOUNT, f"system:serviceaccount:{namespaces[0]}:installer")
+    account = f'serviceAccount("{OPERATOR_NAMESPACE}", "{OPERATOR_NAME}").group("{GROUP}")'
+    assert account in text
+    text = text.replace(account, f'serviceAccount("{namespaces[0]}", "operator").group("{profiles}")')
+    text = text.replace(CANARY_NAMESPACE, namespaces[-1])
     text = text.replace(SWITCH_LABEL, f"{SWITCH_LABEL}-{suffix}")
     only = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": namespaces}
     documents = list(yaml.safe_load_all(text))
@@ -118,13 +161,31 @@ def rendered(namespaces: list[str], suffix: str, group: str) -> list[Manifest]:
         if document["kind"] == POLICY.kind:
             for rule in spec["matchConstraints"]["resourceRules"]:
                 rule["apiGroups"] = [group if each == GROUP else each for each in rule["apiGroups"]]
+            if "paramKind" in spec:
+                spec["paramKind"]["apiVersion"] = f"{profiles}/v1alpha1"
         else:
             assert spec["policyName"] in names
             spec["policyName"] += f"-{suffix}"
             spec["matchResources"]["namespaceSelector"]["matchExpressions"].append(only)
-            if "paramRef" in spec:
-                spec["paramRef"]["namespace"] = namespaces[0]
     return documents
+
+
+def grant(stack: ExitStack, cluster: Cluster, name: str, rule: Manifest, subject: Manifest) -> None:
+    """Give an account a right in the whole cluster."""
+    version = "rbac.authorization.k8s.io/v1"
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
+    for manifest in (
+        {"apiVersion": version, "kind": "ClusterRole", "metadata": {"name": name}, "rules": [rule]},
+        {
+            "apiVersion": version,
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": name},
+            "roleRef": role,
+            "subjects": [subject],
+        },
+    ):
+        cluster.create(manifest)
+        stack.callback(cluster.delete, Kind.of(manifest), name)
 
 
 @pytest.fixture(scope="module")
@@ -133,33 +194,49 @@ def place(cluster: Cluster, operated_kind: Kind) -> Iterator[Place]:
     with ExitStack() as stack:
         namespace = stack.enter_context(temporary_namespace(cluster, "test_admission"))
         exempt = stack.enter_context(temporary_namespace(cluster, "test_admission_exempt"))
+        canaries = stack.enter_context(temporary_namespace(cluster, "test_admission_canaries"))
+        profiles = stack.enter_context(installed(cluster, profile_crd()))
         suffix = token_hex(4)
         deployed, tested = {SWITCH_LABEL: SWITCHED_OFF}, {f"{SWITCH_LABEL}-{suffix}": SWITCHED_OFF}
-        for name, labels in ((namespace, deployed), (exempt, deployed | tested)):
+        for name, labels in ((namespace, deployed), (exempt, deployed | tested), (canaries, deployed)):
             cluster.merge(NAMESPACE, name, None, {"metadata": {"labels": labels}})
         accounts = ("operator", "tenant")
-        cluster.create(
-            {
-                "apiVersion": "v1",
-                "kind": "ConfigMap",
-                "metadata": {"name": CONFIG_NAME, "namespace": namespace},
-                "data": {CONFIG_KEY: CONFIGURATION},
-            }
-        )
+        profile_group = profiles.api_version.split("/")[0]
+        for profile in (DEFAULT, GVISOR, CLOSED):
+            cluster.create(resource(profiles, profile))
+        operator = {"kind": "ServiceAccount", "name": "operator", "namespace": namespace}
+        use = {
+            "apiGroups": [profile_group],
+            "resources": ["sandboxprofiles"],
+            "resourceNames": ["default", "gvisor", "closed"],
+            "verbs": ["use"],
+        }
+        grant(stack, cluster, f"test-admission-use-{suffix}", use, operator)
+        installer = operator | {"name": "installer"}
+        patch = {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "patch"]}
+        grant(stack, cluster, f"test-admission-nodes-{suffix}", patch, installer)
         for name in accounts:
             meta = {"name": name, "namespace": namespace}
             cluster.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
-        cluster.create(
-            {
-                "apiVersion": "rbac.authorization.k8s.io/v1",
-                "kind": "RoleBinding",
-                "metadata": {"name": "all", "namespace": namespace},
-                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-                "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace} for name in accounts],
-            }
-        )
+        for each in (namespace, canaries):
+            cluster.create(
+                {
+                    "apiVersion": "rbac.authorization.k8s.io/v1",
+                    "kind": "RoleBinding",
+                    "metadata": {"name": "all", "namespace": each},
+                    "roleRef": {
+                        "apiGroup": "rbac.authorization.k8s.io",
+                        "kind": "ClusterRole",
+                        "name": "cluster-admin",
+                    },
+                    "subjects": [
+                        *({"kind": "ServiceAccount", "name": name, "namespace": namespace} for name in accounts),
+                        {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": KUEUE_ACCOUNT},
+                    ],
+                }
+            )
         group = operated_kind.api_version.split("/")[0]
-        for document in rendered([namespace, exempt], suffix, group):
+        for document in rendered([namespace, exempt, canaries], suffix, group, profile_group):
             cluster.create(document)
             stack.callback(cluster.delete, Kind.of(document), document["metadata"]["name"])
         account = f"system:serviceaccount:{namespace}:"
@@ -172,6 +249,8 @@ def place(cluster: Cluster, operated_kind: Kind) -> Iterator[Place]:
             acting(cluster, f"{account}tenant"),
             acting(cluster, JOB_CONTROLLER),
             operated_kind,
+            profiles,
+            canaries,
         )
         wait_enforced(ready)
         yield ready
@@ -183,7 +262,11 @@ def wait_enforced(place: Place) -> None:
     place.admin.create(run)
     maps = snapshot(make_run(namespace=place.namespace), _inputs(make_run(namespace=place.namespace)))
     path = f"/api/v1/namespaces/{place.namespace}/pods/{place.pod()['metadata']['name']}/exec"
+    job, pod = place.job(), place.pod()
+    evaluate(job["spec"]["template"]["spec"])["image"] = evaluate(pod["spec"])["image"] = "other:1"
     probes: dict[str, Callable[[], object]] = {
+        "profiled-jobs": lambda: place.operator.create(job, dry_run=True),
+        "profiled-pods": lambda: place.controller.create(pod, dry_run=True),
         "jobs": lambda: place.tenant.create(place.job(), dry_run=True),
         "pods": lambda: place.tenant.create(place.pod(), dry_run=True),
         "configmaps": lambda: place.tenant.create(maps, dry_run=True),
@@ -222,12 +305,12 @@ def refusal(attempt: Callable[[], object]) -> str:
     return ""
 
 
-def messages(policy: str) -> list[str]:
-    """Return what a policy says where it refuses."""
-    (found,) = [
-        each for each in policies() if each["kind"] == POLICY.kind and each["metadata"]["name"].endswith(policy)
-    ]
-    return [validation["message"] for validation in found["spec"]["validations"]]
+def messages(kind: str) -> list[str]:
+    """Return what the policies of a kind say where they refuse."""
+    names = {f"finlab-sandbox-{kind}", f"finlab-sandbox-profiled-{kind}"}
+    found = [each for each in policies() if each["kind"] == POLICY.kind and each["metadata"]["name"] in names]
+    assert len(found) == len(names)
+    return [validation["message"] for policy in found for validation in policy["spec"]["validations"]]
 
 
 Mutation = Callable[[Manifest], object]
@@ -372,12 +455,12 @@ BAD = {
     "no-deadline": Bad(without("activeDeadlineSeconds"), "activeDeadlineSeconds must be set"),
     "late-deadline": Bad(of_pod(activeDeadlineSeconds=571), "activeDeadlineSeconds must be set"),
     "node": Bad(of_pod(nodeName="any"), "nodeName must be absent"),
-    "runtime-class": Bad(of_pod(runtimeClassName="any"), "runtimeClassName must be absent", ("Job",)),
+    "runtime-class": Bad(of_pod(runtimeClassName="any"), "runtimeClassName must be the profile's", ("Job",)),
     "priority": Bad(of_pod(priorityClassName="any"), "priorityClassName must be absent", ("Job",)),
     "system-priority": Bad(of_pod(priorityClassName="system-node-critical"), "priorityClassName must be absent"),
     "device": Bad(of_pod(resourceClaims=[{"name": "a", "resourceClaimName": "a"}]), "resourceClaims must be absent"),
-    "image": Bad(of_strategy(image="other:1"), "container strategy: the image must be the one"),
-    "evaluator-image": Bad(of_evaluate(image="other:1"), "container evaluate: the image must be the one"),
+    "image": Bad(of_strategy(image="other:1"), "container strategy: the image must be the profile's"),
+    "evaluator-image": Bad(of_evaluate(image="other:1"), "container evaluate: the image must be the profile's"),
     "command": Bad(of_evaluate(command=["python3", "-c", "pass"]), "command must be the step's own"),
     "no-command": Bad(lambda pod: evaluate(pod).pop("command"), "command must be the step's own"),
     "arguments": Bad(of_evaluate(args=["--any"]), "without args and workingDir"),
@@ -392,8 +475,8 @@ BAD = {
     "capabilities-kept": Bad(of_security(capabilities={"drop": ["NET_RAW"]}), "must drop ALL and add none"),
     "no-limits": Bad(of_strategy(resources={}), "limits of cpu and memory must be set"),
     "no-memory-limit": Bad(of_limits(cpu="1"), "limits of cpu and memory must be set"),
-    "too-much-cpu": Bad(of_limits(cpu="1001", memory="1Gi"), "not above the sandbox configuration's"),
-    "too-much-memory": Bad(of_limits(cpu="1", memory="2049Mi"), "not above the sandbox configuration's"),
+    "too-much-cpu": Bad(of_limits(cpu="1001", memory="1Gi"), "not above the profile's"),
+    "too-much-memory": Bad(of_limits(cpu="1", memory="2049Mi"), "not above the profile's"),
     "gpu": Bad(of_limits(cpu="1", memory="1Gi", **{"example.com/gpu": "1"}), "and of nothing else"),
     "port": Bad(of_evaluate(ports=[{"containerPort": 80}]), "ports and hostPorts must be absent"),
     "host-port": Bad(of_evaluate(ports=[{"containerPort": 80, "hostPort": 80}]), "ports and hostPorts must be absent"),
@@ -402,6 +485,10 @@ BAD = {
     "readiness": Bad(of_evaluate(readinessProbe=COMMAND), "lifecycle hooks and probes must be absent"),
     "startup": Bad(of_evaluate(startupProbe=COMMAND), "lifecycle hooks and probes must be absent"),
     "preload": Bad(variable(name="LD_PRELOAD", value="/out/a.so"), "env must be the step's own"),
+    "feigned-fallback": Bad(
+        lambda pod: strategy(pod)["env"].append({"name": "FINLAB_EXECUTOR", "value": "Fallback"}),
+        "env must be the step's own",
+    ),
     "changed-variable": Bad(variable(name="HOME", value="/out"), "env must be the step's own"),
     "secret-variable": Bad(variable(name="FINLAB_NONCE", valueFrom=SECRET), "env must be the step's own"),
     "secret-variables": Bad(of_evaluate(envFrom=[{"secretRef": {"name": "any"}}]), "env must be the step's own"),
@@ -451,7 +538,7 @@ def test_a_job_of_another_shape_is_refused(place: Place, case: str) -> None:
     with pytest.raises(RefusedError, match=re.escape(BAD[case].said)) as refused:
         place.operator.create(manifest, dry_run=True)
     assert refused.value.code == 403
-    assert f"finlab-sandbox-jobs-{place.suffix}" in refused.value.message
+    assert re.search(f"finlab-sandbox-(profiled-)?jobs-{place.suffix}", refused.value.message)
 
 
 @pytest.mark.parametrize("case", [name for name, bad in BAD.items() if "Pod" in bad.on])
@@ -462,7 +549,7 @@ def test_a_pod_of_another_shape_is_refused(place: Place, case: str) -> None:
     with pytest.raises(RefusedError, match=re.escape(BAD[case].said)) as refused:
         place.controller.create(manifest, dry_run=True)
     assert refused.value.code == 403
-    assert f"finlab-sandbox-pods-{place.suffix}" in refused.value.message
+    assert re.search(f"finlab-sandbox-(profiled-)?pods-{place.suffix}", refused.value.message)
 
 
 ELSEWHERE = {
@@ -470,6 +557,10 @@ ELSEWHERE = {
     "labels and hashes of a run's pod stay": "test_a_pod_cannot_leave_its_walls",
     "a Job and its pods must carry": "test_a_jobs_pods_cannot_go_without_labels",
     "must own it": "test_what_no_run_owns_is_refused",
+    "image and limits stay what they were": "test_the_image_of_a_pod_cannot_be_exchanged",
+    "label finlab-sandbox.dev/profile must name": "test_a_label_must_name_a_profile",
+    "a run's pod must carry the label": "test_a_pod_without_a_profile_is_refused",
+    "runs of this namespace may not use": "test_a_profile_may_be_for_other_namespaces",
     "ephemeralContainers must be absent": "test_nobody_debugs_a_pod_of_a_run",
 }
 
@@ -608,7 +699,7 @@ def test_a_pod_cannot_leave_its_walls(place: Place, living: tuple[Manifest, Mani
 def test_the_image_of_a_pod_cannot_be_exchanged(place: Place, living: tuple[Manifest, Manifest]) -> None:
     """Kubernetes allows that change, while it waits for instance."""
     containers = [each | {"image": "other:1"} for each in living[1]["spec"]["containers"]]
-    with pytest.raises(RefusedError, match="the image must be the one"):
+    with pytest.raises(RefusedError, match="image and limits stay what they were"):
         place.tenant.merge(POD, living[1]["metadata"]["name"], place.namespace, {"spec": {"containers": containers}})
 
 
@@ -617,7 +708,7 @@ def test_limits_of_a_pod_cannot_be_raised(place: Place, living: tuple[Manifest, 
     containers = copy.deepcopy(living[1]["spec"]["containers"])
     for amounts in containers[0]["resources"].values():
         amounts["cpu"] = "1001"
-    with pytest.raises(RefusedError, match="not above the sandbox configuration's"):
+    with pytest.raises(RefusedError, match="image and limits stay what they were"):
         place.tenant.merge(
             POD,
             living[1]["metadata"]["name"],
@@ -682,39 +773,43 @@ def test_only_the_operator_writes_the_status(place: Place) -> None:
 
 
 @pytest.fixture
-def configured(place: Place) -> Iterator[Callable[[str], None]]:
-    """Write the configuration that the policies read, and put it back."""
+def profiled(place: Place) -> Iterator[Callable[[Profile | None], None]]:
+    """Replace the profile named default, or take all profiles away, and put everything back."""
 
-    def write(text: str) -> None:
-        change = {"data": {CONFIG_KEY: text}}
-        place.admin.merge(CONFIG_MAP, CONFIG_NAME, place.namespace, change)
+    def write(profile: Profile | None) -> None:
+        if profile is None:
+            for each in (DEFAULT, GVISOR, CLOSED):
+                place.admin.delete(place.profiles, each.name)
+        else:
+            place.admin.merge(place.profiles, profile.name, None, {"spec": profile.sandbox.document()})
 
     yield write
-    write(CONFIGURATION)
+    for each in (DEFAULT, GVISOR, CLOSED):
+        place.admin.apply(resource(place.profiles, each))
     wait_let_in(place)
 
 
-@pytest.mark.parametrize("flow", [False, None], ids=["block", "flow"])
-def test_the_configuration_may_be_written_in_either_style(
-    place: Place, configured: Callable[[str], None], flow: bool | None
+def test_the_next_job_is_held_to_what_the_profile_says_now(
+    place: Place, profiled: Callable[[Profile | None], None]
 ) -> None:
-    """The next request is held to what it says now, be it quoted, sorted, in one line or in many."""
-    other = SANDBOX.model_copy(update={"image": "registry.example:5000/team/sandbox@sha256:" + "a" * 64, "out": "63Mi"})
-    configured(yaml.safe_dump(other.document(), default_flow_style=flow))
+    """Image, also by digest, and sizes."""
+    changed = {"image": "registry.example:5000/team/sandbox@sha256:" + "a" * 64, "out": "63Mi"}
+    other = DEFAULT.model_copy(update={"sandbox": SANDBOX.model_copy(update=changed)})
+    profiled(other)
     manifest = job_of(make_run(namespace=place.namespace), other)
     wait_until("it holds", lambda: refusal(lambda: place.operator.create(manifest, dry_run=True)), _nothing)
-    assert "the image must be the one" in refusal(lambda: place.operator.create(place.job(), dry_run=True))
+    assert "the image must be the profile's" in refusal(lambda: place.operator.create(place.job(), dry_run=True))
 
 
 @pytest.mark.parametrize("policy", ["Background", "Foreground", "Orphan"])
 def test_what_was_made_before_a_change_goes_however_it_is_deleted(
-    place: Place, configured: Callable[[str], None], policy: str
+    place: Place, profiled: Callable[[Profile | None], None], policy: str
 ) -> None:
     """Controllers take their finalizers and owners off pods and Jobs that today would be refused."""
     owner = place.admin.create(strategy_run(f"old-{policy.lower()}", place.namespace, kind=place.runs))
     name = place.operator.create(job_of(StrategyRun.parse(owner)))["metadata"]["name"]
     pod = _wait_pod(place, name)["metadata"]["name"]
-    configured("")
+    profiled(None)
     wait_until("it holds", lambda: refusal(lambda: place.operator.create(place.job(), dry_run=True)), bool)
     path = f"/apis/batch/v1/namespaces/{place.namespace}/jobs/{name}"
     place.tenant.request("DELETE", path, {"propagationPolicy": policy})
@@ -724,10 +819,20 @@ def test_what_was_made_before_a_change_goes_however_it_is_deleted(
     wait_until("the pod is gone", lambda: place.admin.find(POD, pod, place.namespace), lambda found: found is None)
 
 
-def test_without_a_configuration_nothing_runs(place: Place, configured: Callable[[str], None]) -> None:
-    """What cannot be read is not guessed."""
-    configured("")
+def test_without_a_profile_nothing_runs(place: Place, profiled: Callable[[Profile | None], None]) -> None:
+    """What is not there is not guessed."""
+    profiled(None)
     wait_until("it holds", lambda: refusal(lambda: place.operator.create(place.job(), dry_run=True)), bool)
+
+
+def test_without_a_profile_others_run_as_before(place: Place, profiled: Callable[[Profile | None], None]) -> None:
+    """Whoever deletes the last profile stops strategies and nothing else; controllers still tidy up."""
+    profiled(None)
+    wait_until("it holds", lambda: refusal(lambda: place.operator.create(place.job(), dry_run=True)), bool)
+    manifest = place.job()
+    manifest["metadata"]["labels"] = {}
+    manifest["spec"]["template"]["metadata"]["labels"] = {}
+    place.tenant.create(manifest, dry_run=True)
 
 
 def test_a_namespace_can_be_switched_off(place: Place) -> None:
@@ -764,19 +869,231 @@ def test_policies_fail_closed_and_type_check(place: Place) -> None:
         assert checked.get("typeChecking", {}).get("expressionWarnings", []) == []
 
 
-def test_the_manifests_name_the_operators_account_and_its_configuration(cluster: Cluster) -> None:
-    """What is deployed together fits together: the policies read the file that the operator reads."""
+def test_the_manifests_name_the_accounts_and_the_namespace_of_the_policies(cluster: Cluster) -> None:
+    """What is deployed together fits together."""
     documents = list(yaml.safe_load_all(cluster.kubectl("kustomize", str(CHECKOUT / "manifests" / "base"))))
-    (account,) = [each["metadata"] for each in documents if each["kind"] == "ServiceAccount"]
-    assert f"system:serviceaccount:{account['namespace']}:{account['name']}" == OPERATOR_ACCOUNT
-    configuration = (CHECKOUT / "config" / CONFIG_KEY).read_text(encoding="utf-8")
-    (param,) = [each for each in documents if each["metadata"]["name"] == CONFIG_NAME]
-    assert param["data"] == {CONFIG_KEY: configuration}
+    accounts = [each["metadata"] for each in documents if each["kind"] == "ServiceAccount"]
+    assert {f"system:serviceaccount:{each['namespace']}:{each['name']}" for each in accounts} == {
+        OPERATOR_ACCOUNT,
+        INSTALLER_ACCOUNT,
+    }
+    settings = load_settings(CHECKOUT / "config" / "sandbox.yaml")
+    assert settings.canary.namespace == CANARY_NAMESPACE
     deployed = {(each["kind"], each["metadata"]["name"]) for each in documents}
+    assert ("Namespace", CANARY_NAMESPACE) in deployed
+    assert ("SandboxProfile", settings.profile.name) in deployed
     assert {(each["kind"], each["metadata"]["name"]) for each in policies()} <= deployed
-    for binding in (each for each in documents if "paramRef" in each.get("spec", {})):
-        found = binding["spec"]["paramRef"]
-        assert (found["namespace"], found["name"]) == (param["metadata"]["namespace"], CONFIG_NAME)
+
+
+def other_job(place: Place, profile: Profile, executor: Executor = Executor.SANDBOX) -> Manifest:
+    """Build the Job of a run that asks for another profile, or falls back."""
+    return job_of(make_run(namespace=place.namespace), profile, executor)
+
+
+@pytest.mark.parametrize(
+    ("profile", "executor"),
+    [(GVISOR, Executor.SANDBOX), (GVISOR, Executor.FALLBACK), (DEFAULT, Executor.FALLBACK)],
+    ids=["another", "fallback-of-another", "fallback"],
+)
+def test_the_jobs_of_other_profiles_and_fallbacks_are_let_in(
+    place: Place, profile: Profile, executor: Executor
+) -> None:
+    """Each with its own image, runtime class, sizes and seccomp file."""
+    manifest = other_job(place, profile, executor)
+    place.operator.create(manifest, dry_run=True)
+    pod = pod_of(manifest)
+    if "runtimeClassName" not in pod["spec"]:  # else the API server asks whether there is one
+        place.controller.create(pod, dry_run=True)
+
+
+def relabelled(manifest: Manifest, label: str, value: str) -> Manifest:
+    """Give a Job and its pods another label."""
+    for meta in (manifest["metadata"], manifest["spec"]["template"]["metadata"]):
+        meta["labels"] = meta["labels"] | {label: value}
+    return manifest
+
+
+@pytest.mark.parametrize(
+    ("profile", "executor", "label", "value", "said"),
+    [
+        (GVISOR, Executor.SANDBOX, naming.PROFILE_LABEL, "default", "must be the profile's"),
+        (DEFAULT, Executor.SANDBOX, naming.PROFILE_LABEL, "gvisor", "must be the profile's"),
+        (DEFAULT, Executor.FALLBACK, naming.EXECUTOR_LABEL, "sandbox", "seccompProfile must be Localhost"),
+        (DEFAULT, Executor.SANDBOX, naming.EXECUTOR_LABEL, "fallback", "a fallback's must be RuntimeDefault"),
+        (DEFAULT, Executor.FALLBACK, naming.PROFILE_LABEL, "closed", "may not use the profile"),
+    ],
+    ids=["of-another", "as-another", "fallback-as-sandbox", "sandbox-as-fallback", "no-such-fallback"],
+)
+def test_a_job_cannot_pass_for_another(
+    place: Place, profile: Profile, executor: Executor, label: str, value: str, said: str
+) -> None:
+    """Its label says what it is held to, whatever it is."""
+    manifest = relabelled(other_job(place, profile, executor), label, value)
+    with pytest.raises(RefusedError, match=re.escape(said)):
+        place.operator.create(manifest, dry_run=True)
+
+
+def test_a_runtime_class_is_not_left_out(place: Place) -> None:
+    """Of a profile that has one."""
+    manifest = other_job(place, GVISOR)
+    del manifest["spec"]["template"]["spec"]["runtimeClassName"]
+    with pytest.raises(RefusedError, match="runtimeClassName must be the profile's"):
+        place.operator.create(manifest, dry_run=True)
+
+
+@pytest.mark.parametrize("name", ["granted-to-nobody", "", None], ids=["unknown", "empty", "none"])
+def test_a_label_must_name_a_profile(place: Place, name: str | None) -> None:
+    """One that names none would be held to none: a stolen token of the operator would choose its image."""
+    manifest = relabelled(place.job(), naming.PROFILE_LABEL, name or "")
+    if name is None:
+        for meta in (manifest["metadata"], manifest["spec"]["template"]["metadata"]):
+            del meta["labels"][naming.PROFILE_LABEL]
+    with pytest.raises(RefusedError, match=r"must name a profile|must carry the same labels"):
+        place.operator.create(manifest, dry_run=True)
+
+
+def test_a_pod_without_a_profile_is_refused(place: Place) -> None:
+    """Whatever Job it comes from."""
+    manifest = place.pod()
+    del manifest["metadata"]["labels"][naming.PROFILE_LABEL]
+    with pytest.raises(RefusedError, match=r"must carry the label finlab-sandbox\.dev/profile"):
+        place.controller.create(manifest, dry_run=True)
+
+
+def test_a_profile_may_be_for_other_namespaces(place: Place) -> None:
+    """The API server holds to that too."""
+    manifest = other_job(place, CLOSED)
+    for client, each in ((place.operator, manifest), (place.controller, pod_of(manifest))):
+        with pytest.raises(RefusedError, match="runs of this namespace may not use the profile"):
+            client.create(each, dry_run=True)
+
+
+def test_the_operator_makes_no_jobs_without_labels(place: Place) -> None:
+    """They would be nobody's, and bound by nothing; a stolen token of the operator would run what it likes."""
+    manifest = place.job()
+    manifest["metadata"]["labels"] = {}
+    manifest["spec"]["template"]["metadata"]["labels"] = {}
+    with pytest.raises(RefusedError, match="must carry the same labels"):
+        place.operator.create(manifest, dry_run=True)
+
+
+def test_kueue_lets_its_jobs_in_and_nobody_elses(place: Place) -> None:
+    """It resumes a suspended Job and chooses its nodes; the shape stays, and other Jobs are not its business."""
+    kueue = acting(place.admin, KUEUE_ACCOUNT)
+    resume = {"spec": {"suspend": False, "template": {"spec": {"nodeSelector": {"pool": "strategies"}}}}}
+    for name, label in (("queued", {KUEUE_LABEL: "team"}), ("unqueued", {})):
+        owner = place.admin.create(strategy_run(name, place.namespace, kind=place.runs))
+        manifest = job_of(StrategyRun.parse(owner))
+        manifest["metadata"]["labels"] = manifest["metadata"]["labels"] | label
+        manifest["spec"]["suspend"] = True
+        job_name = place.operator.create(manifest)["metadata"]["name"]
+        if not label:
+            with pytest.raises(RefusedError, match="makes or changes Jobs of runs"):
+                kueue.merge(JOB, job_name, place.namespace, resume)
+            continue
+        other = {"spec": {"template": {"spec": {"runtimeClassName": "other"}}}}
+        with pytest.raises(RefusedError):
+            kueue.merge(JOB, job_name, place.namespace, other)
+        with pytest.raises(RefusedError, match="makes or changes Jobs of runs"):
+            place.tenant.merge(JOB, job_name, place.namespace, resume)
+        kueue.merge(JOB, job_name, place.namespace, resume)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_the_operators_canaries_are_let_in(place: Place, role: Role) -> None:
+    """In their namespace, of every profile; elsewhere a canary is a Job of no run."""
+    for profile in (DEFAULT, GVISOR):
+        manifest = canary_job(profile, role, namespace=place.canaries, serial="0a1b2c3d", peer="10.244.0.9")
+        place.operator.create(manifest, dry_run=True)
+        for client in (place.tenant, place.admin):
+            with pytest.raises(RefusedError, match="makes Jobs of this namespace"):
+                client.create(manifest, dry_run=True)
+    manifest["metadata"]["namespace"] = place.namespace
+    with pytest.raises(RefusedError, match="must carry the same labels"):
+        place.operator.create(manifest, dry_run=True)
+
+
+CANARY_BAD: dict[str, tuple[Mutation, str]] = {
+    "image": (lambda pod: evaluate(pod).update(image="other:1"), "a canary's image must be the profile's"),
+    "command": (lambda pod: evaluate(pod).update(command=["sh"]), "one container with its own command"),
+    "arguments": (lambda pod: evaluate(pod).update(args=["x"]), "one container with its own command"),
+    "sidecar": (
+        lambda pod: pod["containers"].append(evaluate(pod) | {"name": "more"}),
+        "one container with its own command",
+    ),
+    "token": (lambda pod: pod.update(automountServiceAccountToken=True), "no token and no volumes"),
+    "volume": (
+        lambda pod: pod.update(volumes=[{"name": "any", "hostPath": {"path": "/"}}]),
+        "no token and no volumes",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CANARY_BAD)
+def test_a_canary_of_another_shape_is_refused(place: Place, case: str) -> None:
+    """Even the operator's own."""
+    manifest = canary_job(DEFAULT, Role.FREE, namespace=place.canaries, serial="0a1b2c3d")
+    change, said = CANARY_BAD[case]
+    change(manifest["spec"]["template"]["spec"])
+    with pytest.raises(RefusedError, match=said):
+        place.operator.create(manifest, dry_run=True)
+
+
+def installer_on(place: Place, node: str) -> Cluster:
+    """Act as the installer with a token that says on which node its pod runs."""
+    client = acting(place.admin, f"system:serviceaccount:{place.namespace}:installer")
+    client._api.set_default_header("Impersonate-Extra-authentication.kubernetes.io%2fnode-name", node)
+    return client
+
+
+@pytest.fixture
+def node(place: Place) -> Iterator[str]:
+    """A node that no kubelet has, with a label of somebody else's."""
+    name = f"test-admission-{place.suffix}"
+    meta = {"name": name, "labels": {"example.com/pool": "a"}}
+    spec = {"unschedulable": True, "taints": [{"key": "example.com/none", "effect": "NoExecute"}]}
+    place.admin.create({"apiVersion": "v1", "kind": "Node", "metadata": meta, "spec": spec})
+    yield name
+    place.admin.delete(NODE, name)
+
+
+OURS = f"{NODE_LABEL_PREFIX}0123456789ab"
+
+
+def test_the_installer_labels_its_own_node(place: Place, node: str) -> None:
+    """With the one value, and takes the label away again."""
+    client = installer_on(place, node)
+    for value in ("ready", None):
+        client.merge(NODE, node, None, {"metadata": {"labels": {OURS: value}}})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"metadata": {"labels": {OURS: "perhaps"}}}, "and no others"),
+        ({"metadata": {"labels": {"example.com/pool": "b"}}}, "and no others"),
+        ({"metadata": {"labels": {"example.com/pool": None}}}, "and no others"),
+        ({"metadata": {"labels": {"node-role.kubernetes.io/control-plane": ""}}}, "and no others"),
+        ({"metadata": {"annotations": {"example.com/any": "a"}}}, "changes nothing of a node but labels"),
+        ({"metadata": {"finalizers": ["example.com/any"]}}, "changes nothing of a node but labels"),
+        ({"spec": {"unschedulable": False}}, "changes nothing of a node but labels"),
+        ({"spec": {"taints": []}}, "changes nothing of a node but labels"),
+    ],
+    ids=["value", "changed", "removed", "role", "annotation", "finalizer", "schedulable", "taints"],
+)
+def test_the_installer_changes_nothing_else_of_a_node(place: Place, node: str, change: Manifest, said: str) -> None:
+    """Its right to patch nodes is wide; the policy is not."""
+    with pytest.raises(RefusedError, match=said):
+        installer_on(place, node).merge(NODE, node, None, change)
+
+
+def test_the_installer_labels_no_other_node(place: Place, node: str) -> None:
+    """Nor one at all, with a token that names no node."""
+    change = {"metadata": {"labels": {OURS: "ready"}}}
+    account = f"system:serviceaccount:{place.namespace}:installer"
+    for client in (installer_on(place, "another"), acting(place.admin, account)):
+        with pytest.raises(RefusedError, match="labels the node that it runs on"):
+            client.merge(NODE, node, None, change)
 
 
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted", SWITCH_LABEL: SWITCHED_OFF}

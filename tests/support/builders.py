@@ -33,7 +33,6 @@ SANDBOX = Sandbox(
     out="64Mi",
     data="1Gi",
     timeouts=Timeouts(strategy_seconds=300, start_seconds=120, load_seconds=60, evaluate_seconds=30),
-    max_active_runs=4,
     fallback=FallbackImage(image="finlab-sandbox-operator:test"),
 )
 SECCOMP = SeccompProfile.of(b'{"defaultAction": "SCMP_ACT_ERRNO"}')

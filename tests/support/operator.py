@@ -18,43 +18,49 @@ from kubernetes.aio import client, config
 
 from strategyrun.adapters.kopf_source import operate
 from strategyrun.adapters.kube import Kube, Resource
-from strategyrun.adapters.settings import Settings
-from strategyrun.domain.sandbox import Resources, Sandbox, SeccompProfile, Timeouts
+from strategyrun.adapters.settings import CanarySettings, QueueSettings, Settings
+from strategyrun.domain.sandbox import Profile, Resources, Sandbox, SeccompProfile, Timeouts
 from strategyrun.domain.strategyrun import PLURAL
 from support.cluster import Cluster, Kind
 from support.waiting import wait_until
 
 _NOWHERE = Resources(cpu="1000", memory="1Gi")
 
+_SECCOMP = SeccompProfile.of(b"{}")
+
 UNSCHEDULABLE = Settings(
-    Sandbox(
-        image="finlab-sandbox:none",
-        image_pull_policy="Never",
-        seccomp_profile="seccomp_profile.json",
-        limits=_NOWHERE,
-        requests=_NOWHERE,
-        tmp="64Mi",
-        out="64Mi",
-        data="64Mi",
-        timeouts=Timeouts(strategy_seconds=300, start_seconds=120, load_seconds=60, evaluate_seconds=30),
-        max_active_runs=4,
+    profile=Profile(
+        name="default",
+        sandbox=Sandbox(
+            image="finlab-sandbox:none",
+            image_pull_policy="Never",
+            seccomp_profile="seccomp_profile.json",
+            limits=_NOWHERE,
+            requests=_NOWHERE,
+            tmp="64Mi",
+            out="64Mi",
+            data="64Mi",
+            timeouts=Timeouts(strategy_seconds=300, start_seconds=120, load_seconds=60, evaluate_seconds=30),
+        ),
+        seccomp=_SECCOMP,
     ),
-    SeccompProfile.of(b"{}"),
+    queue=QueueSettings(max_active_runs=4, max_active_runs_per_namespace=4),
+    canary=CanarySettings(namespace="none", every_seconds=900),
+    seccomp={"seccomp_profile.json": _SECCOMP},
 )
 """Settings whose pods ask for more than any node has: they are created, and no kubelet ever sees them."""
 
 
 def with_timeouts(settings: Settings, **seconds: int) -> Settings:
     """Return settings with other clocks."""
-    sandbox = settings.sandbox
-    return replace(
-        settings, sandbox=sandbox.model_copy(update={"timeouts": sandbox.timeouts.model_copy(update=seconds)})
-    )
+    sandbox = settings.profile.sandbox
+    changed = sandbox.model_copy(update={"timeouts": sandbox.timeouts.model_copy(update=seconds)})
+    return replace(settings, profile=settings.profile.model_copy(update={"sandbox": changed}))
 
 
 def with_slots(settings: Settings, slots: int) -> Settings:
     """Return settings with another number of slots."""
-    return replace(settings, sandbox=settings.sandbox.model_copy(update={"max_active_runs": slots}))
+    return replace(settings, queue=QueueSettings(max_active_runs=slots, max_active_runs_per_namespace=slots))
 
 
 class Call(NamedTuple):
@@ -115,10 +121,10 @@ class WatchedKube(Kube):
         return answer
 
 
-def resource_of(kind: Kind) -> Resource:
-    """Say where the StrategyRuns of a kind are kept."""
+def resource_of(kind: Kind, plural: str = PLURAL) -> Resource:
+    """Say where the StrategyRuns, or other objects, of a kind are kept."""
     group, version = kind.api_version.split("/")
-    return Resource(group, version, PLURAL)
+    return Resource(group, version, plural)
 
 
 async def configuration_of(cluster: Cluster, *, token: str | None = None) -> client.Configuration:
@@ -141,6 +147,7 @@ class RunningOperator:
         settings: Settings = UNSCHEDULABLE,
         *,
         token: str | None = None,
+        profiles: Resource | None = None,
         before: Hook = _nothing,
         after: Hook = _nothing,
     ) -> None:
@@ -148,6 +155,7 @@ class RunningOperator:
         self._runs = resource_of(kind)
         self.settings = settings
         self._token = token
+        self._profiles = profiles
         self._hooks = {"before": before, "after": after}
         self.port = _free_port()
         self._sockets = selectors.DefaultSelector()
@@ -207,7 +215,7 @@ class RunningOperator:
 
     async def operate(self, kube: WatchedKube, stop: asyncio.Event) -> None:
         """Work until the stop flag."""
-        await operate(kube, self.settings, health_port=self.port, stop=stop)
+        await operate(kube, self.settings, health_port=self.port, profiles=self._profiles, stop=stop)
 
 
 class OperatorProcess:

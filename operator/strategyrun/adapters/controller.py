@@ -24,7 +24,9 @@ from strategyrun.adapters.kube import (
     Kube,
     NotFoundError,
     RefusedError,
+    Resource,
 )
+from strategyrun.adapters.profiles import Profiles
 from strategyrun.adapters.settings import Settings
 from strategyrun.adapters.vetting import Vetter
 from strategyrun.adapters.workqueue import WorkQueue
@@ -52,7 +54,7 @@ from strategyrun.domain.reconcile import (
 )
 from strategyrun.domain.report import LOG_LIMIT_BYTES, InvalidReportError, full_report
 from strategyrun.domain.slots import Slots, Ticket
-from strategyrun.domain.strategyrun import DEFAULT_PROFILE, KIND, ReportReference, StrategyRun, StrategyRunStatus
+from strategyrun.domain.strategyrun import KIND, ReportReference, StrategyRun, StrategyRunStatus
 from strategyrun.domain.verdict import Fault, Trouble
 
 WORKERS = 16
@@ -63,19 +65,23 @@ log = logging.getLogger(__name__)
 
 
 class Controller:
-    """One per process. Two at once stay correct: names, preconditions and resource versions decide."""
+    """One per process. Two at once stay correct: names, preconditions and resource versions decide.
+
+    `profiles` is where the API server keeps the SandboxProfiles; without it there is that of the settings alone.
+    """
 
     def __init__(
         self,
         kube: Kube,
         settings: Settings,
         *,
+        profiles: Resource | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._kube = kube
         self._clock = clock
-        self._profiles = {DEFAULT_PROFILE: settings.profile}
-        self._slots = Slots(settings.sandbox.max_active_runs)
+        self.profiles = Profiles(kube, settings, resource=profiles, clock=clock, changed=self._look_again)
+        self._slots = Slots(settings.queue.max_active_runs, per_namespace=settings.queue.max_active_runs_per_namespace)
         self._cache = Cache()
         self._queue = WorkQueue()
         self._vetter = Vetter()
@@ -144,6 +150,7 @@ class Controller:
                 for _ in range(WORKERS):
                     tasks.create_task(self._work())
                 tasks.create_task(self._keep_sweeping())
+                tasks.create_task(self.profiles.run())
         finally:
             for vetting in self._vettings.values():
                 vetting.cancel()
@@ -159,6 +166,7 @@ class Controller:
 
     async def sweep(self) -> None:
         """List everything that is ours: what an event should have told and did not, is found here."""
+        await self.profiles.sweep()
         known, jobs, pods = self._cache.known, self._cache.jobs(), self._cache.pods()
         async for body in self._kube.list(JOBS, selector=naming.SELECTOR):
             key, job = self._cache.put_job(body)
@@ -207,7 +215,7 @@ class Controller:
         sight = self._cache.sight(key)
         seen = self._cache.see(
             run,
-            profile=self._profiles.get(run.spec.profile),
+            profile=self.profiles.get(run.spec.profile),
             place=self._slots.place(_ticket(run), now),
             nonce=secrets.token_hex(16),
         )
@@ -408,6 +416,11 @@ class Controller:
             return base64.b64decode(binary[reference.key])
         found = ", ".join(sorted([*text, *binary])) or "none"
         raise LookupError(f"ConfigMap {reference.name} has no key {reference.key} (it has: {found})")
+
+    def _look_again(self) -> None:
+        """Let every run that has no answer yet see what became of its profile."""
+        for key in self._cache.restless:
+            self._queue.add(key)
 
     def _forget(self, key: Key) -> None:
         """Drop a run that is gone; the worker that comes by gives up its slot."""

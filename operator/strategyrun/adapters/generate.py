@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from strategyrun.domain.crd import crd
+from strategyrun.domain.crd import definitions
 from strategyrun.domain.outcomes import FAILURES
 from strategyrun.domain.policies import policies
 from strategyrun.domain.strategyrun import FailureClass
@@ -15,9 +15,8 @@ _HEADER = "# Generated from operator/strategyrun/domain by `make generate`; edit
 
 def generated_files() -> dict[Path, str]:
     """Return the content of each generated file by its path below the checkout."""
-    definition = crd()
     return {
-        Path("crds", f"{definition['metadata']['name']}.yaml"): _HEADER + _yaml(definition),
+        **{Path("crds", f"{each['metadata']['name']}.yaml"): _HEADER + _yaml(each) for each in definitions()},
         Path("docs", "outcomes.md"): _outcomes(),
         Path("manifests", "policies", "policies.yaml"): _HEADER + "---\n".join(map(_yaml, policies())),
     }

@@ -13,7 +13,7 @@ import kopf
 
 from strategyrun.adapters.controller import Controller
 from strategyrun.adapters.health import health_server
-from strategyrun.adapters.kube import JOBS, PAGE, PODS, Kube
+from strategyrun.adapters.kube import JOBS, NODES, PAGE, PODS, Kube, Resource
 from strategyrun.adapters.settings import Settings
 from strategyrun.domain import naming
 
@@ -24,31 +24,42 @@ _NESTING_LIMIT = 10_000
 Connect = Callable[[], Awaitable[Kube]]
 
 
-def run_operator(settings: Settings, *, health_port: int, connect: Connect = Kube.connect) -> None:
+def run_operator(
+    settings: Settings, *, health_port: int, profiles: Resource | None = None, connect: Connect = Kube.connect
+) -> None:
     """Run until a signal ends the process.
 
     Raises NoClusterError where nothing says which cluster, and whatever breaks the controller or a
     watch in a way that a fresh start mends.
     """
     sys.setrecursionlimit(4 * _NESTING_LIMIT)
-    asyncio.run(_connect_and_operate(connect, settings, health_port))
+    asyncio.run(_connect_and_operate(connect, settings, health_port, profiles))
 
 
-async def _connect_and_operate(connect: Connect, settings: Settings, health_port: int) -> None:
+async def _connect_and_operate(
+    connect: Connect, settings: Settings, health_port: int, profiles: Resource | None
+) -> None:
     async with await connect() as kube:
-        await operate(kube, settings, health_port=health_port)
+        await operate(kube, settings, health_port=health_port, profiles=profiles)
 
 
-async def operate(kube: Kube, settings: Settings, *, health_port: int, stop: asyncio.Event | None = None) -> None:
-    """Watch and work until a signal or the stop flag.
+async def operate(
+    kube: Kube,
+    settings: Settings,
+    *,
+    health_port: int,
+    profiles: Resource | None = None,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Watch and work until a signal or the stop flag; `profiles` as of the Controller.
 
     Raises what ended the controller, or what kept it from starting.
     """
-    controller, stop = Controller(kube, settings), stop or asyncio.Event()
+    controller, stop = Controller(kube, settings, profiles=profiles), stop or asyncio.Event()
     async with health_server(controller, health_port):
         # Before the first watch: what is missing now (the CRD, a permission) kopf would only warn of.
         await controller.prepare()
-        shell = Shell(kube, controller, stop)
+        shell = Shell(kube, controller, stop, profiles)
         await kopf.operator(
             registry=shell.registry(),
             settings=kopf_settings(),
@@ -63,7 +74,10 @@ async def operate(kube: Kube, settings: Settings, *, health_port: int, stop: asy
 class Shell:
     """The controller's life inside kopf's, which ends every task that was begun in it."""
 
-    def __init__(self, kube: Kube, controller: Controller, stop: asyncio.Event) -> None:
+    def __init__(
+        self, kube: Kube, controller: Controller, stop: asyncio.Event, profiles: Resource | None = None
+    ) -> None:
+        self._profiles = profiles
         self._kube = kube
         self._controller = controller
         self._stop = stop
@@ -80,6 +94,10 @@ class Shell:
         kopf.on.event(runs.group, runs.version, runs.plural, registry=registry)(self._on_run)
         kopf.on.event(JOBS.group, JOBS.version, JOBS.plural, registry=registry)(self._on_job)
         kopf.on.event(PODS.group, PODS.version, PODS.plural, registry=registry)(self._on_pod)
+        if self._profiles is not None:
+            kept = self._profiles
+            kopf.on.event(kept.group, kept.version, kept.plural, registry=registry)(self._on_profile)
+            kopf.on.event(NODES.group, NODES.version, NODES.plural, registry=registry)(self._on_node)
         return registry
 
     async def _log_in(self, **_: Any) -> kopf.ConnectionInfo:
@@ -119,6 +137,12 @@ class Shell:
 
     async def _on_pod(self, type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - kopf's name
         self._controller.on_pod(type, dict(body))
+
+    async def _on_profile(self, type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - kopf's name
+        self._controller.profiles.on_profile(type, dict(body))
+
+    async def _on_node(self, type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - kopf's name
+        self._controller.profiles.on_node(type, dict(body))
 
 
 def kopf_settings() -> kopf.OperatorSettings:

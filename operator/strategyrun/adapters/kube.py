@@ -9,6 +9,7 @@ from typing import Any, Self
 import aiohttp
 from kubernetes.aio import client, config
 
+from strategyrun.domain.sandbox import PROFILE_PLURAL
 from strategyrun.domain.strategyrun import GROUP, PLURAL, VERSION
 
 FIELD_MANAGER = "finlab-sandbox-operator"
@@ -34,9 +35,11 @@ class Resource:
 
 
 RUNS = Resource(GROUP, VERSION, PLURAL)
+PROFILES = Resource(GROUP, VERSION, PROFILE_PLURAL)
 JOBS = Resource("batch", "v1", "jobs")
 PODS = Resource("", "v1", "pods")
 EVENTS = Resource("", "v1", "events")
+NODES = Resource("", "v1", "nodes")
 CONFIG_MAPS = Resource("", "v1", "configmaps")
 NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies")
 

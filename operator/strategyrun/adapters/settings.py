@@ -1,44 +1,99 @@
-"""Reading of the sandbox configuration."""
+"""Reading of the configuration: the operator's own settings, the profile beside them, and the seccomp files."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
-from strategyrun.domain.model import complaint
-from strategyrun.domain.sandbox import Profile, Sandbox, SeccompProfile
-from strategyrun.domain.strategyrun import DEFAULT_PROFILE
+from strategyrun.domain.model import Model, complaint
+from strategyrun.domain.sandbox import Profile, SandboxProfile, SeccompProfile
+from strategyrun.domain.strategyrun import DnsLabel
+
+OPERATOR_FILE = "operator.yaml"
+
+
+class _Strict(Model):
+    model_config = ConfigDict(extra="forbid")
+
+
+class QueueSettings(_Strict):
+    """How many runs may be active at once."""
+
+    max_active_runs: Annotated[int, Field(ge=1)]
+    max_active_runs_per_namespace: Annotated[int, Field(ge=1)]
+
+
+class CanarySettings(_Strict):
+    """Where and how often profiles are measured."""
+
+    namespace: DnsLabel
+    every_seconds: Annotated[int, Field(ge=30)]
+
+
+class _OperatorFile(_Strict):
+    queue: QueueSettings
+    canary: CanarySettings
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The sandbox and the seccomp profile that it names."""
+    """The default profile, what may run at once, how profiles are measured, and the seccomp files by name."""
 
-    sandbox: Sandbox
-    seccomp: SeccompProfile
-
-    @property
-    def profile(self) -> Profile:
-        """The default profile."""
-        return Profile(name=DEFAULT_PROFILE, sandbox=self.sandbox, seccomp=self.seccomp)
+    profile: Profile
+    queue: QueueSettings
+    canary: CanarySettings
+    seccomp: dict[str, SeccompProfile]
 
 
 class InvalidSettingsError(Exception):
     """The configuration cannot be used; the message is one line that says what to mend."""
 
 
-def load_settings(path: Path) -> Settings:
-    """Read sandbox.yaml and the profile beside it.
+def load_settings(path: Path, seccomp_folder: Path | None = None) -> Settings:
+    """Read sandbox.yaml, operator.yaml beside it, and the seccomp files of a folder (by default the same).
+
+    Raises InvalidSettingsError.
+    """
+    seccomp = {name: SeccompProfile.of(content) for name, content in seccomp_files(seccomp_folder or path.parent)}
+    profile = _profile(path)
+    if profile.spec.seccomp_profile not in seccomp:
+        found = ", ".join(seccomp) or "none"
+        raise InvalidSettingsError(
+            f"{path}: spec.seccompProfile: no file {profile.spec.seccomp_profile}; found {found}"
+        )
+    beside = path.parent / OPERATOR_FILE
+    try:
+        own = _OperatorFile.model_validate(_document(beside))
+    except ValidationError as error:
+        raise InvalidSettingsError(f"{beside}: {complaint(error)}") from error
+    default = Profile(name=profile.name, sandbox=profile.spec, seccomp=seccomp[profile.spec.seccomp_profile])
+    return Settings(default, own.queue, own.canary, seccomp)
+
+
+def seccomp_files(folder: Path) -> list[tuple[str, bytes]]:
+    """Read every *.json of a folder, by name.
 
     Raises InvalidSettingsError.
     """
     try:
-        sandbox = Sandbox.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-        profile = path.parent / sandbox.seccomp_profile
-        return Settings(sandbox, SeccompProfile.of(profile.read_bytes()))
+        return [(path.name, path.read_bytes()) for path in sorted(folder.glob("*.json"))]
+    except OSError as error:
+        raise InvalidSettingsError(f"{folder} cannot be read: {error}") from error
+
+
+def _profile(path: Path) -> SandboxProfile:
+    try:
+        document = _document(path)
+        return SandboxProfile.parse(document if isinstance(document, dict) else {})
     except ValidationError as error:
         raise InvalidSettingsError(f"{path}: {complaint(error)}") from error
+
+
+def _document(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise InvalidSettingsError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     except (OSError, UnicodeDecodeError) as error:

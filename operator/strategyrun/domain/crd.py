@@ -1,4 +1,4 @@
-"""The CustomResourceDefinition, made from the models.
+"""The CustomResourceDefinitions, made from the models.
 
 pydantic writes JSON schema 2020-12; the API server takes a structural subset of an older
 dialect. Each keyword is translated here or refused, so that nothing a model says gets lost.
@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from strategyrun.domain.sandbox import NAME_LIMIT, PROFILE_KIND, PROFILE_PLURAL, Sandbox, SandboxProfileStatus
 from strategyrun.domain.strategyrun import (
     GROUP,
     KIND,
@@ -43,7 +44,9 @@ _SAME_IN_BOTH = frozenset(
 )
 _OVERRIDABLE = frozenset({"description", "default"})
 
-# A column's name, the field it shows, its type.
+_Column = tuple[str, str, str]
+"""A column's name, the field it shows, its type."""
+
 _COLUMNS = (
     ("Phase", ".status.phase", "string"),
     ("Reason", ".status.reason", "string"),
@@ -63,10 +66,29 @@ _WIDE_COLUMNS = (
     ("Message", ".status.message", "string"),
     ("Hint", ".status.hint", "string"),
 )
+_PROFILE_COLUMNS = (
+    ("Ready", '.status.conditions[?(@.type=="Ready")].status', "string"),
+    ("Network", ".status.network", "string"),
+    ("Nodes", '.status.conditions[?(@.type=="SeccompInstalled")].message', "string"),
+    ("CPU", ".spec.limits.cpu", "string"),
+    ("Memory", ".spec.limits.memory", "string"),
+    ("Age", ".metadata.creationTimestamp", "date"),
+)
+_WIDE_PROFILE_COLUMNS = (
+    ("Image", ".spec.image", "string"),
+    ("RuntimeClass", ".spec.runtimeClassName", "string"),
+    ("Measured", ".status.measuredAt", "date"),
+    ("Message", '.status.conditions[?(@.type=="Ready")].message', "string"),
+)
 
 
 class SchemaError(ValueError):
     """A model says something that a structural schema cannot say."""
+
+
+def definitions() -> list[dict[str, Any]]:
+    """Build every definition."""
+    return [crd(), profile_crd()]
 
 
 def crd() -> dict[str, Any]:
@@ -74,19 +96,70 @@ def crd() -> dict[str, Any]:
 
     Not in the category `all`: `kubectl delete all --all` must not delete anybody's answers.
     """
+    return _definition(
+        KIND,
+        PLURAL,
+        "srun",
+        "Namespaced",
+        columns=_columns(_COLUMNS, _WIDE_COLUMNS),
+        schema={
+            "description": "A trading strategy that is run in a sandbox, and the metrics "
+            "of the positions that it returned.",
+            "type": "object",
+            "required": ["spec"],
+            "properties": _properties(StrategyRunSpec, StrategyRunStatus),
+        },
+        selectable=(".status.phase", ".status.reason"),
+    )
+
+
+def profile_crd() -> dict[str, Any]:
+    """Build the definition of SandboxProfile."""
+    return _definition(
+        PROFILE_KIND,
+        PROFILE_PLURAL,
+        "sprofile",
+        "Cluster",
+        columns=_columns(_PROFILE_COLUMNS, _WIDE_PROFILE_COLUMNS),
+        schema={
+            "description": "What strategies run in, set by who administers the cluster, and what was measured of it.",
+            "type": "object",
+            "required": ["spec"],
+            "properties": _properties(Sandbox, SandboxProfileStatus),
+            "x-kubernetes-validations": [
+                {
+                    "rule": f"self.metadata.name.size() <= {NAME_LIMIT}",
+                    "message": f"metadata.name is the value of a label: at most {NAME_LIMIT} characters",
+                }
+            ],
+        },
+    )
+
+
+def _definition(
+    kind: str,
+    plural: str,
+    short: str,
+    scope: str,
+    *,
+    columns: list[dict[str, Any]],
+    schema: Schema,
+    selectable: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    fields = {"selectableFields": [{"jsonPath": path} for path in selectable]} if selectable else {}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "metadata": {"name": f"{plural}.{GROUP}"},
         "spec": {
             "group": GROUP,
-            "scope": "Namespaced",
+            "scope": scope,
             "names": {
-                "kind": KIND,
-                "listKind": f"{KIND}List",
-                "plural": PLURAL,
-                "singular": KIND.lower(),
-                "shortNames": ["srun"],
+                "kind": kind,
+                "listKind": f"{kind}List",
+                "plural": plural,
+                "singular": kind.lower(),
+                "shortNames": [short],
                 "categories": ["finlab"],
             },
             "versions": [
@@ -95,28 +168,18 @@ def crd() -> dict[str, Any]:
                     "served": True,
                     "storage": True,
                     "subresources": {"status": {}},
-                    "additionalPrinterColumns": [
-                        *(_column(*column, priority=0) for column in _COLUMNS),
-                        *(_column(*column, priority=1) for column in _WIDE_COLUMNS),
-                    ],
-                    "selectableFields": [{"jsonPath": ".status.phase"}, {"jsonPath": ".status.reason"}],
-                    "schema": {
-                        "openAPIV3Schema": {
-                            "description": "A trading strategy that is run in a sandbox, and the metrics "
-                            "of the positions that it returned.",
-                            "type": "object",
-                            "required": ["spec"],
-                            "properties": {
-                                "spec": structural(StrategyRunSpec, defaults=True),
-                                # A status is what the operator wrote: the server adds nothing to it.
-                                "status": structural(StrategyRunStatus, defaults=False),
-                            },
-                        }
-                    },
+                    "additionalPrinterColumns": columns,
+                    **fields,
+                    "schema": {"openAPIV3Schema": schema},
                 }
             ],
         },
     }
+
+
+def _properties(spec: type[BaseModel], status: type[BaseModel]) -> dict[str, Schema]:
+    # A status is what the operator wrote: the server adds nothing to it.
+    return {"spec": structural(spec, defaults=True), "status": structural(status, defaults=False)}
 
 
 def structural(model: type[BaseModel], *, defaults: bool) -> Schema:
@@ -154,8 +217,9 @@ class _Translation:
                     if bound in inlined:
                         raise SchemaError(f"{where}: both {bound} and {keyword}")
                     translated |= {bound: _as_stored(value), keyword: True}
-                case "additionalProperties" if value is True:
-                    translated["x-kubernetes-preserve-unknown-fields"] = True
+                case "additionalProperties" if isinstance(value, bool):
+                    # What is closed needs no word: the server prunes, or refuses, what it does not know.
+                    translated |= {"x-kubernetes-preserve-unknown-fields": True} if value else {}
                 case "default":
                     if self.defaults and value is not None:
                         translated[keyword] = _as_stored(value)
@@ -188,8 +252,12 @@ class _Translation:
         return there | here
 
 
-def _column(name: str, path: str, type_: str, *, priority: int) -> dict[str, Any]:
-    return {"name": name, "type": type_, "jsonPath": path, "priority": priority}
+def _columns(shown: tuple[_Column, ...], wide: tuple[_Column, ...]) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "type": type_, "jsonPath": path, "priority": priority}
+        for priority, columns in enumerate((shown, wide))
+        for name, path, type_ in columns
+    ]
 
 
 def _as_stored(value: Any) -> Any:

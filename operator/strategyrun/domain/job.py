@@ -13,7 +13,7 @@ from strategyrun.domain.hardening import (
     pod_isolation,
 )
 from strategyrun.domain.inputs import CODE_KEY, DATA_PATH, EVALUATION_KEY, INPUT_KEY, Inputs, timeout_seconds
-from strategyrun.domain.sandbox import Profile, Sandbox
+from strategyrun.domain.sandbox import NODE_READY, Profile, Sandbox
 from strategyrun.domain.strategyrun import GROUP, KUEUE_LABEL, Dataset, Executor, StrategyRun
 
 REPORT_KEY = "report.json.gz"
@@ -111,7 +111,7 @@ def job(
                     "annotations": {PINNED_ANNOTATIONS[name]: sha for name, sha in inputs.hashes.items()},
                 },
                 "spec": {
-                    **_placement(profile, executor),
+                    **placement(profile, executor),
                     "restartPolicy": "Never",
                     "activeDeadlineSeconds": pod_deadline,
                     "initContainers": [*_dataset_containers(dataset, step), _strategy_container(dataset, step)],
@@ -149,11 +149,11 @@ class _Step(NamedTuple):
         return cls(source.image, source.image_pull_policy, resources, executor)
 
 
-def _placement(profile: Profile, executor: Executor) -> dict[str, Any]:
+def placement(profile: Profile, executor: Executor) -> dict[str, Any]:
     """Return the isolation of the pod, and the nodes that can give it."""
     if executor is Executor.FALLBACK:
         return pod_isolation({"type": "RuntimeDefault"})
-    label = {"key": profile.seccomp.node_label, "operator": "In", "values": ["ready"]}
+    label = {"key": profile.seccomp.node_label, "operator": "In", "values": [NODE_READY]}
     required = {"nodeSelectorTerms": [{"matchExpressions": [label]}]}
     runtime_class = profile.sandbox.runtime_class_name
     return {

@@ -165,9 +165,9 @@ def observe_pod(body: dict[str, Any]) -> PodObservation:
         unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else None,
         disruption=disruption.get("reason") if disruption.get("status") == "True" else None,
         dataset_image=next((v["image"].get("reference") for v in spec.get("volumes") or [] if "image" in v), None),
-        dataset=_container(status.get("initContainerStatuses"), DATASET_CONTAINER) if loads else None,
-        strategy=_container(status.get("initContainerStatuses"), STRATEGY_CONTAINER),
-        evaluate=_container(status.get("containerStatuses"), EVALUATE_CONTAINER),
+        dataset=observe_container(status.get("initContainerStatuses"), DATASET_CONTAINER) if loads else None,
+        strategy=observe_container(status.get("initContainerStatuses"), STRATEGY_CONTAINER),
+        evaluate=observe_container(status.get("containerStatuses"), EVALUATE_CONTAINER),
     )
 
 
@@ -193,7 +193,8 @@ def controller_of(meta: dict[str, Any], kind: str) -> str | None:
     return None
 
 
-def _container(statuses: list[dict[str, Any]] | None, name: str) -> ContainerState:
+def observe_container(statuses: list[dict[str, Any]] | None, name: str) -> ContainerState:
+    """Read what the kubelet says of one container of a pod."""
     status = next((s for s in statuses or [] if s["name"] == name), None)
     if status is None:
         return ContainerState()

@@ -1,7 +1,11 @@
 """The ValidatingAdmissionPolicies that hold every Job and pod with our labels to the shape that `job` builds.
 
 What a container may be is read off the Job that the operator's own code builds, so that it is said once.
-What config/sandbox.yaml says is read by the API server from a ConfigMap that holds that very file.
+
+What a profile says is read by the API server from the SandboxProfile itself: every policy of Jobs and pods is
+evaluated once for each profile, and what a profile says binds those alone that carry its name as their label. A label
+that names no profile would be bound by none, so the operator must hold the verb `use` on the name.
+
 Only fields that Kubernetes 1.32 knows are looked at.
 """
 
@@ -9,25 +13,60 @@ import json
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from strategyrun.domain import naming
+from strategyrun.domain import canary, naming
 from strategyrun.domain.hardening import STRATEGY_UID, pod_isolation
 from strategyrun.domain.inputs import Inputs
-from strategyrun.domain.job import DATASET_PATH_VARIABLE, NONCE_VARIABLE, PINNED_ANNOTATIONS, job
-from strategyrun.domain.sandbox import Profile, Resources, Sandbox, SeccompProfile, Timeouts
-from strategyrun.domain.strategyrun import GROUP, KIND, PLURAL, VERSION, StrategyRun, StrategyRunSpec
+from strategyrun.domain.job import DATASET_PATH_VARIABLE, EXECUTOR_VARIABLE, NONCE_VARIABLE, PINNED_ANNOTATIONS, job
+from strategyrun.domain.sandbox import (
+    NODE_LABEL_PREFIX,
+    NODE_READY,
+    PROFILE_KIND,
+    PROFILE_PLURAL,
+    FallbackImage,
+    Profile,
+    Resources,
+    Sandbox,
+    SeccompProfile,
+    Timeouts,
+)
+from strategyrun.domain.strategyrun import (
+    GROUP,
+    KIND,
+    KUEUE_LABEL,
+    PLURAL,
+    VERSION,
+    Executor,
+    StrategyRun,
+    StrategyRunSpec,
+)
 
 OPERATOR_NAMESPACE = "finlab-sandbox-system"
-OPERATOR_ACCOUNT = f"system:serviceaccount:{OPERATOR_NAMESPACE}:finlab-sandbox-operator"
+OPERATOR_NAME = "finlab-sandbox-operator"
+OPERATOR_ACCOUNT = f"system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_NAME}"
+KUEUE_ACCOUNT = "system:serviceaccount:kueue-system:kueue-controller-manager"
+INSTALLER_ACCOUNT = "system:serviceaccount:finlab-sandbox-installer:finlab-sandbox-installer"
 JOB_CONTROLLERS = ("system:serviceaccount:kube-system:job-controller", "system:kube-controller-manager")
 """The job controller's account, and its name where controllers share one."""
 
-CONFIG_NAME = "finlab-sandbox-policy"
-CONFIG_KEY = "sandbox.yaml"
+CANARY_NAMESPACE = "finlab-sandbox-canary"
+USE = "use"
+"""The verb on a SandboxProfile that lets an account make Jobs of it."""
+
 SWITCH_LABEL = f"{GROUP}/admission"
 SWITCHED_OFF = "off"
 """A namespace labelled so is left alone; who may label namespaces administers the cluster."""
 
-_OUR_LABELS = (naming.MANAGED_BY_LABEL, naming.COMPONENT_LABEL, naming.RUN_UID_LABEL, naming.RUN_NAME_LABEL)
+_OUR_LABELS = (
+    naming.MANAGED_BY_LABEL,
+    naming.COMPONENT_LABEL,
+    naming.RUN_UID_LABEL,
+    naming.RUN_NAME_LABEL,
+    naming.PROFILE_LABEL,
+    naming.EXECUTOR_LABEL,
+)
+_FALLBACK = Executor.FALLBACK.lower()
+_FALLS_BACK = f"object.metadata.?labels[?{json.dumps(naming.EXECUTOR_LABEL)}].orValue('') == {json.dumps(_FALLBACK)}"
+_ALL_CONTAINERS = "variables.pod.?initContainers.orValue([]) + variables.pod.containers"
 _COMPONENTS = ("strategy", "report")
 _POD_NAME = "^[a-z0-9][a-z0-9-]*-[0-9a-f]{12}-[0-9]+-[a-z0-9]{5}$"
 _FREE_VARIABLES = (NONCE_VARIABLE, DATASET_PATH_VARIABLE)
@@ -54,12 +93,27 @@ def policies() -> list[dict[str, Any]]:
             "finlab-sandbox-jobs",
             _rule("batch", "v1", "jobs", operations=("CREATE", "UPDATE")),
             conditions={
-                "ours": _either_or(_ours("metadata"), _ours("spec.template.?metadata")),
+                # Whatever the operator makes, too: without labels it would be nobody's, and bound by nothing.
+                "ours": f"request.userInfo.username == {_cel(OPERATOR_ACCOUNT)} || "
+                + _either_or(_ours("metadata"), _ours("spec.template.?metadata")),
+                "no-canary": f"request.namespace != {_cel(CANARY_NAMESPACE)}",
                 "made-or-changed": _made_or("object.spec != oldObject.spec", _labels_differ()),
             },
             variables=_variables("object.spec.template.spec"),
-            clauses=[_by((OPERATOR_ACCOUNT,), "makes or changes Jobs of runs"), _template_labels(), *_shape()],
-            configured=True,
+            clauses=[
+                _by((OPERATOR_ACCOUNT,), "makes or changes Jobs of runs", _let_in_by_kueue()),
+                _template_labels(),
+                _known_profile(),
+                *_shape(),
+            ],
+        ),
+        *_policy(
+            "finlab-sandbox-profiled-jobs",
+            _rule("batch", "v1", "jobs", operations=("CREATE",)),
+            conditions={"no-canary": f"request.namespace != {_cel(CANARY_NAMESPACE)}"},
+            variables=_profile_variables("object.spec.template.spec"),
+            clauses=[_of_profile(clause) for clause in _profile_clauses()],
+            profiled=True,
         ),
         *_policy(
             "finlab-sandbox-pods",
@@ -75,9 +129,21 @@ def policies() -> list[dict[str, Any]]:
                     f"request.operation == 'CREATE' || !({_labels_differ()} || {_pins_differ()})",
                     "labels and hashes of a run's pod stay what they were when it was made: walls find it by them",
                 ),
+                Clause(
+                    "request.operation != 'CREATE'"
+                    f" || object.metadata.?labels[?{_cel(naming.PROFILE_LABEL)}].hasValue()",
+                    f"a run's pod must carry the label {naming.PROFILE_LABEL}: without it no profile binds it",
+                ),
                 *_shape(made="request.operation == 'CREATE'"),
             ],
-            configured=True,
+        ),
+        *_policy(
+            "finlab-sandbox-profiled-pods",
+            _rule("", "v1", "pods", operations=("CREATE",)),
+            conditions={"ours": _either_or(_ours("metadata"))},
+            variables=_profile_variables("object.spec"),
+            clauses=[_of_profile(clause) for clause in _profile_clauses()],
+            profiled=True,
         ),
         *_policy(
             "finlab-sandbox-configmaps",
@@ -94,6 +160,21 @@ def policies() -> list[dict[str, Any]]:
             "finlab-sandbox-status",
             _rule(GROUP, VERSION, f"{PLURAL}/status", operations=("UPDATE",)),
             clauses=[_by((OPERATOR_ACCOUNT,), "writes the status of runs: it is the verdict")],
+        ),
+        *_policy(
+            "finlab-sandbox-canaries",
+            _rule("batch", "v1", "jobs", operations=("CREATE", "UPDATE")),
+            where={"key": "kubernetes.io/metadata.name", "operator": "In", "values": [CANARY_NAMESPACE]},
+            conditions={"made-or-changed": "request.operation == 'CREATE' || object.spec != oldObject.spec"},
+            variables=_profile_variables("object.spec.template.spec"),
+            clauses=_canary_clauses(),
+            profiled=True,
+        ),
+        *_policy(
+            "finlab-sandbox-installer",
+            _rule("", "v1", "nodes", operations=("UPDATE",)),
+            conditions={"installer": f"request.userInfo.username == {_cel(INSTALLER_ACCOUNT)}"},
+            clauses=_installer_clauses(),
         ),
         *_policy(
             "finlab-sandbox-shells",
@@ -115,12 +196,19 @@ def _policy(
     clauses: list[Clause],
     conditions: dict[str, str] | None = None,
     variables: dict[str, str] | None = None,
-    configured: bool = False,
+    profiled: bool = False,
+    where: dict[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
-    """Build a policy and its binding."""
+    """Build a policy and its binding; one that is `profiled` is evaluated for every SandboxProfile.
+
+    Where there is none it refuses all that it matches, before its conditions are asked. So it matches alone what
+    carries the label of a profile, when it is made: nothing of anybody else's, and nothing that is on its way out.
+    """
     version = "admissionregistration.k8s.io/v1"
-    config = {"name": CONFIG_NAME, "namespace": OPERATOR_NAMESPACE, "parameterNotFoundAction": "Deny"}
-    switch = {"key": SWITCH_LABEL, "operator": "NotIn", "values": [SWITCHED_OFF]}
+    kind = {"apiVersion": f"{GROUP}/{VERSION}", "kind": PROFILE_KIND}
+    labelled = {"key": naming.PROFILE_LABEL, "operator": "Exists"}
+    every: dict[str, Any] = {"selector": {}, "parameterNotFoundAction": "Deny"}
+    where = where or {"key": SWITCH_LABEL, "operator": "NotIn", "values": [SWITCHED_OFF]}
     return [
         {
             "apiVersion": version,
@@ -128,8 +216,12 @@ def _policy(
             "metadata": {"name": name},
             "spec": {
                 "failurePolicy": "Fail",
-                **({"paramKind": {"apiVersion": "v1", "kind": "ConfigMap"}} if configured else {}),
-                "matchConstraints": {"matchPolicy": "Equivalent", "resourceRules": [rule]},
+                **({"paramKind": kind} if profiled else {}),
+                "matchConstraints": {
+                    "matchPolicy": "Equivalent",
+                    "resourceRules": [rule],
+                    **({"objectSelector": {"matchExpressions": [labelled]}} if profiled else {}),
+                },
                 **_named("matchConditions", conditions or {}),
                 **_named("variables", variables or {}),
                 "validations": [clause.document() for clause in clauses],
@@ -141,11 +233,55 @@ def _policy(
             "metadata": {"name": name},
             "spec": {
                 "policyName": name,
-                **({"paramRef": config} if configured else {}),
+                **({"paramRef": every} if profiled else {}),
                 "validationActions": ["Deny"],
-                "matchResources": {"namespaceSelector": {"matchExpressions": [switch]}},
+                "matchResources": {"namespaceSelector": {"matchExpressions": [where]}},
             },
         },
+    ]
+
+
+def _canary_clauses() -> list[Clause]:
+    """State what may be measured with: the profile's image with one program, as Pod Security `restricted` has it."""
+    return [
+        _by((OPERATOR_ACCOUNT,), "makes Jobs of this namespace"),
+        _known_profile(),
+        Clause(
+            "variables.pod.containers.size() == 1 && variables.pod.?initContainers.orValue([]).size() == 0"
+            f" && variables.pod.containers[0].?command.orValue([]) == {_cel(canary.COMMAND)}"
+            " && !has(variables.pod.containers[0].args)",
+            "a canary is one container with its own command",
+        ),
+        Clause(
+            "variables.pod.?automountServiceAccountToken.orValue(true) == false"
+            " && variables.pod.?volumes.orValue([]).size() == 0",
+            "a canary has no token and no volumes",
+        ),
+        _of_profile(
+            Clause(
+                "variables.containers.all(c, c.image == params.spec.image)", "a canary's image must be the profile's"
+            )
+        ),
+    ]
+
+
+def _installer_clauses() -> list[Clause]:
+    claim = "request.userInfo.?extra[?'authentication.kubernetes.io/node-name'].orValue([])"
+    ours = f"key.startsWith({_cel(NODE_LABEL_PREFIX)})"
+    old, new = "oldObject.metadata.?labels.orValue({})", "object.metadata.?labels.orValue({})"
+    return [
+        Clause(f"{claim} == [request.name]", "an installer labels the node that it runs on", f"{claim}.join(', ')"),
+        Clause(
+            f"{new}.all(key, {ours} ? {new}[key] == {_cel(NODE_READY)} : {old}[?key] == optional.of({new}[key]))"
+            f" && {old}.all(key, {ours} || key in {new})",
+            f"an installer sets and removes labels {NODE_LABEL_PREFIX}... with the value {NODE_READY}, and no others",
+        ),
+        Clause(
+            "object.spec == oldObject.spec && object.metadata.?annotations == oldObject.metadata.?annotations"
+            " && object.metadata.?finalizers == oldObject.metadata.?finalizers"
+            " && object.metadata.?ownerReferences == oldObject.metadata.?ownerReferences",
+            "an installer changes nothing of a node but labels",
+        ),
     ]
 
 
@@ -197,6 +333,12 @@ def _by(accounts: tuple[str, ...], does: str, *otherwise: str) -> Clause:
     return Clause(" || ".join((*otherwise, allowed)), f"only {accounts[0]} {does}", "request.userInfo.username")
 
 
+def _let_in_by_kueue() -> str:
+    """Say that Kueue suspends or resumes a Job of its queue, and chooses its nodes; the shape is looked at as ever."""
+    queued = f"object.metadata.?labels[?{_cel(KUEUE_LABEL)}].hasValue()"
+    return f"(request.operation == 'UPDATE' && request.userInfo.username == {_cel(KUEUE_ACCOUNT)} && {queued})"
+
+
 def _template_labels() -> Clause:
     return Clause(
         f"{_cel(_OUR_LABELS)}.all(key, object.metadata.?labels[?key].hasValue()"
@@ -205,30 +347,53 @@ def _template_labels() -> Clause:
     )
 
 
+def _known_profile() -> Clause:
+    profile = f"object.metadata.?labels[?{_cel(naming.PROFILE_LABEL)}].orValue('')"
+    operator = f"authorizer.serviceAccount({_cel(OPERATOR_NAMESPACE)}, {_cel(OPERATOR_NAME)})"
+    asked = f"{operator}.group({_cel(GROUP)}).resource({_cel(PROFILE_PLURAL)}).name({profile}).check({_cel(USE)})"
+    return Clause(
+        f"{profile} != '' && {asked}.allowed()",
+        f"label {naming.PROFILE_LABEL} must name a profile that the operator may use: a name of none is bound by none",
+        f"{profile} + ' '",
+    )
+
+
 def _variables(pod: str) -> dict[str, str]:
-    """Name the pod, what its containers must be, and what the configuration says."""
-    containers = _containers()
+    """Name the pod, what its containers must be, and what its profile says."""
+    containers, before = _containers(), pod.replace("object", "oldObject")
     return {
+        "fallback": _FALLS_BACK,
         "pod": pod,
-        "containers": "variables.pod.?initContainers.orValue([]) + variables.pod.containers",
+        "containers": _ALL_CONTAINERS,
+        "before": f"{before}.?initContainers.orValue([]) + {before}.containers",
         "users": _cel({each["name"]: each["securityContext"]["runAsUser"] for each in containers}),
         "commands": _cel({each["name"]: each["command"] for each in containers}),
         "words": _cel({each["name"]: _words_of(each) for each in containers}),
-        "environments": _cel({each["name"]: _environment_of(each) for each in containers}),
+        "environments": _cel({each["name"]: _environment_of(each) for each in _containers(Executor.FALLBACK)}),
         "mounts": _cel({each["name"]: _mounts_of(each) for each in containers}),
-        "image": _scalar("image"),
-        "cpu": f"quantity({_nested('limits', 'cpu')})",
-        "memory": f"quantity({_nested('limits', 'memory')})",
-        "sizes": f"{{{', '.join(f'{_cel(name)}: {_scalar(name)}' for name in ('tmp', 'out', 'data'))}}}",
-        "deadline": " + ".join(f"int({_nested('timeouts', clock)})" for clock in _CLOCKS),
     }
 
 
 _CLOCKS = ("startSeconds", "loadSeconds", "strategySeconds", "evaluateSeconds")
 
 
-def _containers() -> list[dict[str, Any]]:
-    pod = _example()["spec"]["template"]["spec"]
+def _profile_variables(pod: str) -> dict[str, str]:
+    """Name the pod, whether it is of the profile that is looked at, and what that says."""
+    return {
+        "fallback": _FALLS_BACK,
+        "pod": pod,
+        "containers": _ALL_CONTAINERS,
+        "mine": f"object.metadata.?labels[?{_cel(naming.PROFILE_LABEL)}].orValue('') == params.metadata.name",
+        "image": "variables.fallback ? params.spec.?fallback.?image.orValue('') : params.spec.image",
+        "cpu": "quantity(params.spec.limits.cpu)",
+        "memory": "quantity(params.spec.limits.memory)",
+        "sizes": "{'tmp': params.spec.tmp, 'out': params.spec.out, 'data': params.spec.data}",
+        "deadline": " + ".join(f"params.spec.timeouts.{clock}" for clock in _CLOCKS),
+    }
+
+
+def _containers(executor: Executor = Executor.SANDBOX) -> list[dict[str, Any]]:
+    pod = _example(executor)["spec"]["template"]["spec"]
     return [*pod["initContainers"], *pod["containers"]]
 
 
@@ -248,7 +413,7 @@ def _mounts_of(container: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _example() -> dict[str, Any]:
+def _example(executor: Executor) -> dict[str, Any]:
     """Build a Job with every container that there is; its names, sizes and clocks stand for no run's."""
     nothing = Resources(cpu="1", memory="1Gi")
     run = StrategyRun(
@@ -271,14 +436,14 @@ def _example() -> dict[str, Any]:
     )
     sandbox = Sandbox(
         image="any",
-        seccomp_profile="any",
+        seccomp_profile="any.json",
         limits=nothing,
         requests=nothing,
         tmp="1Gi",
         out="1Gi",
         data="1Gi",
         timeouts=Timeouts(strategy_seconds=1, start_seconds=10, load_seconds=5, evaluate_seconds=5),
-        max_active_runs=1,
+        fallback=FallbackImage(image="any"),
     )
     return job(
         run,
@@ -287,6 +452,7 @@ def _example() -> dict[str, Any]:
         attempt=1,
         nonce="any",
         profile=Profile(name="any", sandbox=sandbox, seccomp=SeccompProfile.of(b"")),
+        executor=executor,
     )
 
 
@@ -295,7 +461,16 @@ _ALWAYS = "true"
 
 def _shape(made: str = _ALWAYS) -> list[Clause]:
     """State the hardened shape of a pod; `made` says when it is a new one."""
-    return [*_pod_clauses(made), *_container_clauses(), *_volume_clauses()]
+    return [_kept(), *_pod_clauses(made), *_container_clauses(), *_volume_clauses()]
+
+
+def _kept() -> Clause:
+    fields = ("c.image", "c.?resources.?limits.orValue({})")
+    same = (f"variables.containers.map(c, {field}) == variables.before.map(c, {field})" for field in fields)
+    return Clause(
+        f"request.operation == 'CREATE' || ({' && '.join(same)})",
+        "image and limits stay what they were when it was made: the profile was looked at then",
+    )
 
 
 def _pod_clauses(made: str) -> list[Clause]:
@@ -333,9 +508,11 @@ def _pod_clauses(made: str) -> list[Clause]:
             "fsGroup, supplementalGroups and sysctls must be absent: steps share neither a group nor a kernel setting",
         ),
         Clause(
-            f"{context}.?seccompProfile.?type.orValue('') == 'Localhost' && "
-            f"{context}.?seccompProfile.?localhostProfile.orValue('').matches('^finlab-sandbox/[0-9a-f]+[.]json$')",
-            "the pod's seccompProfile must be Localhost, below finlab-sandbox/: it is the wall to the kernel",
+            f"variables.fallback ? {context}.?seccompProfile.?type.orValue('') == 'RuntimeDefault'"
+            f" : {context}.?seccompProfile.?type.orValue('') == 'Localhost' && "
+            f"{context}.?seccompProfile.?localhostProfile.orValue('').matches('^finlab-sandbox/[0-9a-f]{{12}}[.]json$')",
+            "the pod's seccompProfile must be Localhost, below finlab-sandbox/: it is the wall to the kernel "
+            "(a fallback's must be RuntimeDefault)",
         ),
         Clause(
             f"variables.containers.all(c, !has(c.securityContext.seccompProfile) && {_unset('seLinuxOptions')}"
@@ -371,17 +548,8 @@ def _pod_clauses(made: str) -> list[Clause]:
             "restartPolicy must be Never: a step that ran again could differ",
         ),
         Clause(
-            "variables.pod.?activeDeadlineSeconds.orValue(0) > 0"
-            " && variables.pod.activeDeadlineSeconds <= variables.deadline",
-            "activeDeadlineSeconds must be set and not above the sum of the sandbox's timeouts",
-        ),
-        Clause(
             f"!({made}) || !has(variables.pod.nodeName)",
             "nodeName must be absent: the scheduler, with its taints, decides",
-        ),
-        Clause(
-            "variables.pod.?runtimeClassName.orValue('') == ''",
-            "runtimeClassName must be absent: the sandbox configuration has none",
         ),
         Clause(
             f"{priority}.orValue('') == ''" if made == _ALWAYS else f"!{priority}.orValue('').startsWith('system-')",
@@ -400,9 +568,7 @@ def _unset(field: str) -> str:
 
 def _container_clauses() -> list[Clause]:
     context = "c.?securityContext"
-    limits = "c.?resources.?limits"
     return [
-        _each("c.image == variables.image", "the image must be the one of the sandbox configuration"),
         _each(
             "c.?command.orValue([]) == variables.commands[c.name] && !has(c.args) && !has(c.workingDir)",
             "command must be the step's own, without args and workingDir",
@@ -429,14 +595,6 @@ def _container_clauses() -> list[Clause]:
             f" && {context}.?capabilities.?add.orValue([]).size() == 0",
             "capabilities must drop ALL and add none",
         ),
-        _each(
-            f"{limits}[?'cpu'].hasValue() && {limits}[?'memory'].hasValue()"
-            " && quantity(c.resources.limits['cpu']).compareTo(variables.cpu) <= 0"
-            " && quantity(c.resources.limits['memory']).compareTo(variables.memory) <= 0"
-            " && c.resources.limits.all(name, name in ['cpu', 'memory', 'ephemeral-storage'])"
-            " && c.?resources.?claims.orValue([]).size() == 0",
-            "limits of cpu and memory must be set, not above the sandbox configuration's, and of nothing else",
-        ),
         _each("c.?ports.orValue([]).size() == 0", "ports and hostPorts must be absent: there is no network"),
         _each(
             "!has(c.lifecycle) && !has(c.livenessProbe) && !has(c.readinessProbe) && !has(c.startupProbe)",
@@ -444,6 +602,7 @@ def _container_clauses() -> list[Clause]:
         ),
         _each(
             "!has(c.envFrom) && c.?env.orValue([]).all(e, !has(e.valueFrom) && e.name in variables.environments[c.name]"
+            f" && (variables.fallback || e.name != {_cel(EXECUTOR_VARIABLE)})"
             f" && (e.name in {_cel(_FREE_VARIABLES)}"
             " || e.?value.orValue('') == variables.environments[c.name][e.name]))",
             "env must be the step's own: neither another variable nor a value from a Secret or ConfigMap",
@@ -467,6 +626,53 @@ def _container_clauses() -> list[Clause]:
     ]
 
 
+def _profile_clauses() -> list[Clause]:
+    """State what the profile says of a pod that is made; it stays so, since `_shape` lets none of it change."""
+    limits, volumes = "c.?resources.?limits", "variables.pod.?volumes.orValue([])"
+    sizes = (
+        "!has(v.emptyDir) || (v.name in variables.sizes && v.emptyDir.?sizeLimit.hasValue()"
+        " && quantity(v.emptyDir.sizeLimit).compareTo(quantity(variables.sizes[v.name])) <= 0"
+        " && v.emptyDir.?medium.orValue('') == (v.name == 'data' ? '' : 'Memory'))"
+    )
+    return [
+        Clause(
+            "variables.pod.?activeDeadlineSeconds.orValue(0) > 0"
+            " && variables.pod.activeDeadlineSeconds <= variables.deadline",
+            "activeDeadlineSeconds must be set and not above the sum of the profile's timeouts",
+        ),
+        Clause(
+            "!has(params.spec.allowedNamespaces) || request.namespace in params.spec.allowedNamespaces",
+            "runs of this namespace may not use the profile (spec.allowedNamespaces)",
+        ),
+        Clause(
+            "variables.pod.?runtimeClassName.orValue('')"
+            " == (variables.fallback ? '' : params.spec.?runtimeClassName.orValue(''))",
+            "runtimeClassName must be the profile's (a fallback has none)",
+        ),
+        _each(
+            "c.image == variables.image",
+            "the image must be the profile's (a fallback's the one of its spec.fallback)",
+        ),
+        _each(
+            f"{limits}[?'cpu'].hasValue() && {limits}[?'memory'].hasValue()"
+            " && quantity(c.resources.limits['cpu']).compareTo(variables.cpu) <= 0"
+            " && quantity(c.resources.limits['memory']).compareTo(variables.memory) <= 0"
+            " && c.resources.limits.all(name, name in ['cpu', 'memory', 'ephemeral-storage'])"
+            " && c.?resources.?claims.orValue([]).size() == 0",
+            "limits of cpu and memory must be set, not above the profile's, and of nothing else",
+        ),
+        Clause(
+            f"{volumes}.all(v, {sizes})",
+            "sizeLimit must be set and not above the profile's, tmp and out in memory",
+            f"'volume ' + {volumes}.filter(v, !({sizes})).map(v, v.name).join(', ')",
+        ),
+    ]
+
+
+def _of_profile(clause: Clause) -> Clause:
+    return clause._replace(expression=f"!variables.mine || ({clause.expression})")
+
+
 def _each(condition: str, message: str) -> Clause:
     return Clause(
         f"variables.containers.all(c, {condition})",
@@ -482,11 +688,6 @@ def _volume_clauses() -> list[Clause]:
         " : v.name == 'source' && (has(v.configMap) || has(v.image)"
         " || (has(v.persistentVolumeClaim) && v.persistentVolumeClaim.?readOnly.orValue(false)))"
     )
-    sizes = (
-        "!has(v.emptyDir) || (v.name in variables.sizes && v.emptyDir.?sizeLimit.hasValue()"
-        " && quantity(v.emptyDir.sizeLimit).compareTo(quantity(variables.sizes[v.name])) <= 0"
-        " && v.emptyDir.?medium.orValue('') == (v.name == 'data' ? '' : 'Memory'))"
-    )
     return [
         Clause(
             f"{volumes}.all(v, {kinds})",
@@ -494,27 +695,7 @@ def _volume_clauses() -> list[Clause]:
             "or a read-only claim; never hostPath, secret or projected",
             f"'volume ' + {volumes}.filter(v, !({kinds})).map(v, v.name).join(', ')",
         ),
-        Clause(
-            f"{volumes}.all(v, {sizes})",
-            "sizeLimit must be set and not above the sandbox configuration's, tmp and out in memory",
-            f"'volume ' + {volumes}.filter(v, !({sizes})).map(v, v.name).join(', ')",
-        ),
     ]
-
-
-def _scalar(key: str) -> str:
-    """Read a value of the configuration's top level."""
-    return _bare(f"params.data[{_cel(CONFIG_KEY)}].find(r'(?m)^{key}:[^#\\n]*').substring({len(key) + 1})")
-
-
-def _nested(section: str, key: str) -> str:
-    """Read a value of a section of the configuration, in block or flow style."""
-    text = f"params.data[{_cel(CONFIG_KEY)}].find(r'(?m)^{section}:[^\\n]*(\\n[ #][^\\n]*)*')"
-    return _bare(f"{text}.find(r'[\\n{{,] *{key}:[^,}}#\\n]*').split(':')[1]")
-
-
-def _bare(text: str) -> str:
-    return f"""{text}.replace('"', '').replace("'", '').trim()"""
 
 
 def _cel(value: object) -> str:

@@ -309,12 +309,13 @@ def _starting(pod: PodObservation, trouble: Trouble | None) -> Pending:
     container = loading or pod.strategy
     if loading and loading.running:
         return Pending(Reason.STARTING, "the dataset is being read")
-    if container.waiting in _IMAGE_TROUBLE:
-        of_dataset = pod.dataset_image and pod.dataset_image in container.message
-        reason = Reason.DATA_MISSING if of_dataset else Reason.IMAGE_PULL_FAILED
-        return Pending(reason, f"{container.waiting}: {container.message}")
-    if container.waiting in _RUNTIME_TROUBLE:
-        return Pending(_runtime_reason(container.message), container.message)
+    match waiting_reason(container):
+        case Reason.IMAGE_PULL_FAILED as reason:
+            of_dataset = pod.dataset_image and pod.dataset_image in container.message
+            reason = Reason.DATA_MISSING if of_dataset else reason
+            return Pending(reason, f"{container.waiting}: {container.message}")
+        case Reason() as reason:
+            return Pending(reason, container.message)
     if pod.unschedulable is not None:
         missing = _CLAIM_MISSING.search(pod.unschedulable)
         return Pending(Reason.DATA_MISSING if missing else Reason.UNSCHEDULABLE, pod.unschedulable)
@@ -322,6 +323,15 @@ def _starting(pod: PodObservation, trouble: Trouble | None) -> Pending:
         no_runtime = _RUNTIME_MISSING.search(trouble.message)
         return Pending(Reason.RUNTIME_CLASS_MISSING if no_runtime else _TROUBLES[trouble.reason], trouble.message)
     return Pending(Reason.STARTING, "waiting for the pod to start")
+
+
+def waiting_reason(container: ContainerState) -> Reason | None:
+    """Say why a container cannot be started; None where nothing is known to be in its way."""
+    if container.waiting in _IMAGE_TROUBLE:
+        return Reason.IMAGE_PULL_FAILED
+    if container.waiting in _RUNTIME_TROUBLE or container.reason in _RUNTIME_TROUBLE:
+        return _runtime_reason(container.message)
+    return None
 
 
 def _runtime_reason(message: str) -> Reason:

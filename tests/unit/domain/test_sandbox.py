@@ -6,14 +6,14 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from strategyrun.domain.sandbox import Sandbox, SeccompProfile
+from strategyrun.domain.sandbox import Sandbox, SandboxProfile, SeccompProfile
 from support.builders import SANDBOX
 from support.cluster import CHECKOUT
 
 
 def test_the_checked_in_configuration_is_the_documented_sandbox() -> None:
     """2Gi and half a CPU, /tmp of 1Gi, five minutes."""
-    sandbox = Sandbox.model_validate(yaml.safe_load((CHECKOUT / "config/sandbox.yaml").read_text()))
+    sandbox = SandboxProfile.parse(yaml.safe_load((CHECKOUT / "config/sandbox.yaml").read_text())).spec
     assert sandbox.limits.document() == {"cpu": "500m", "memory": "2Gi"}
     assert sandbox.tmp == "1Gi"
     assert sandbox.timeouts.strategy_seconds == 300
@@ -26,7 +26,11 @@ def test_the_checked_in_configuration_is_the_documented_sandbox() -> None:
         pytest.param({"tmp": "1 GiB"}, "tmp", id="no-quantity"),
         pytest.param({"limits": {"cpu": "500m"}}, "limits.memory", id="limit-missing"),
         pytest.param({"limits": {"cpu": "500m", "memory": "2Gi", "gpu": "1"}}, "limits.gpu", id="unknown-limit"),
-        pytest.param({"maxActiveRuns": 0}, "maxActiveRuns", id="no-run-at-all"),
+        pytest.param({"maxActiveRuns": 4}, "maxActiveRuns", id="of-the-queue"),
+        pytest.param({"image": "a b"}, "image", id="no-image"),
+        pytest.param({"seccompProfile": "../other.json"}, "seccompProfile", id="another-folder"),
+        pytest.param({"runtimeClassName": "gVisor"}, "runtimeClassName", id="no-runtime-class"),
+        pytest.param({"fallback": {}}, "fallback.image", id="fallback-without-image"),
         pytest.param(
             {"timeouts": {"strategySeconds": 301, "startSeconds": 120, "evaluateSeconds": 30}},
             "timeouts.strategySeconds",

@@ -1,0 +1,254 @@
+"""What profiles there are and what was measured of them, from events, sweeps and pods that try the walls."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from secrets import token_hex
+from typing import Any
+
+from pydantic import ValidationError
+
+from strategyrun.adapters.kube import (
+    FIELD_MANAGER,
+    JOBS,
+    NODES,
+    PODS,
+    TROUBLE,
+    ExistsError,
+    Kube,
+    NotFoundError,
+    RefusedError,
+    Resource,
+)
+from strategyrun.adapters.settings import Settings
+from strategyrun.domain.canary import SERIAL_LABEL, Canary, Measurement, Role, canary_job, conclude, observe_canary
+from strategyrun.domain.model import complaint
+from strategyrun.domain.network_policy import deny_all
+from strategyrun.domain.profile_status import Sighting, assess, usable
+from strategyrun.domain.sandbox import (
+    NODE_LABEL_PREFIX,
+    NODE_READY,
+    PROFILE_KIND,
+    Profile,
+    SandboxProfile,
+    SandboxProfileStatus,
+)
+
+RETRY_SECONDS = 30
+"""How soon a profile that is not ready is measured again."""
+
+MEASURE_SECONDS = 60.0
+_POLL_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Known:
+    """One profile: the resource, what pods told of it, and what follows from both."""
+
+    resource: SandboxProfile
+    measured: Measurement | None = None
+    measured_of: tuple[int, bool] | None = None
+    """Generation and readiness of nodes that the measurement speaks of."""
+    due: float = 0.0
+    """Loop time from which it is to be measured again."""
+    status: SandboxProfileStatus | None = None
+    profile: Profile | None = None
+
+
+class Profiles:
+    """The profiles of the API server, or the one of the configuration where there is no such resource."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        settings: Settings,
+        *,
+        resource: Resource | None,
+        clock: Callable[[], datetime],
+        changed: Callable[[], None],
+    ) -> None:
+        self._kube = kube
+        self._settings = settings
+        self._resource = resource
+        self._clock = clock
+        self._changed = changed
+        self._known: dict[str, _Known] = {}
+        self._nodes: dict[str, frozenset[str]] = {}
+        self._wake = asyncio.Event()
+
+    def get(self, name: str) -> Profile | None:
+        """Return a profile with what is in the way of its pods; None where there is none that could be used."""
+        if self._resource is None:
+            return self._settings.profile if name == self._settings.profile.name else None
+        known = self._known.get(name)
+        return known.profile if known else None
+
+    def on_profile(self, event: str | None, body: dict[str, Any]) -> None:
+        """Take note of a SandboxProfile."""
+        name = body["metadata"]["name"]
+        if event == "DELETED":
+            self._known.pop(name, None)
+        else:
+            try:
+                resource = SandboxProfile.parse(body)
+            except ValidationError as error:
+                log.error("profile %s cannot be read: %s", name, complaint(error))
+                self._known.pop(name, None)
+            else:
+                self._known.setdefault(name, _Known(resource)).resource = resource
+        self._refresh(gone=name not in self._known)
+
+    def on_node(self, event: str | None, body: dict[str, Any]) -> None:
+        """Take note of the seccomp files that a node holds."""
+        meta = body["metadata"]
+        labels = (meta.get("labels") or {}).items()
+        held = frozenset(key for key, value in labels if key.startswith(NODE_LABEL_PREFIX) and value == NODE_READY)
+        if event == "DELETED":
+            self._nodes.pop(meta["name"], None)
+        elif self._nodes.get(meta["name"]) != held:
+            self._nodes[meta["name"]] = held
+        else:
+            return
+        self._refresh()
+
+    async def sweep(self) -> None:
+        """List what events may have failed to tell."""
+        if self._resource is None:
+            return
+        nodes, profiles = set(self._nodes), set(self._known)
+        async for body in self._kube.list(NODES, metadata_only=True):
+            nodes.discard(body["metadata"]["name"])
+            self.on_node(None, body)
+        async for body in self._kube.list(self._resource):
+            profiles.discard(body["metadata"]["name"])
+            self.on_profile(None, body)
+        for name in nodes:
+            self.on_node("DELETED", {"metadata": {"name": name}})
+        for name in profiles:
+            self.on_profile("DELETED", {"metadata": {"name": name}})
+
+    async def run(self) -> None:
+        """Measure what is due and write what was found, until cancelled."""
+        if self._resource is None:
+            return
+        while True:
+            self._wake.clear()
+            for name in list(self._known):
+                try:
+                    await self._measure_if_due(name)
+                    await self._write(name)
+                except TROUBLE as error:
+                    log.warning("profile %s: again in %s s: %s", name, RETRY_SECONDS, error)
+            pause = min((known.due for known in self._known.values()), default=0.0) - asyncio.get_running_loop().time()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), min(max(pause, 1.0), RETRY_SECONDS))
+
+    def _refresh(self, *, gone: bool = False) -> None:
+        """Draw the conclusions anew; tell of what changed for runs, and wake the writer."""
+        before = {name: known.profile for name, known in self._known.items()}
+        for known in self._known.values():
+            seen = self._see(known)
+            known.status = assess(seen, self._now())
+            known.profile = usable(seen, known.status)
+        if gone or before != {name: known.profile for name, known in self._known.items()}:
+            self._changed()
+        self._wake.set()
+
+    def _see(self, known: _Known) -> Sighting:
+        resource = known.resource
+        seccomp = self._settings.seccomp.get(resource.spec.seccomp_profile)
+        ready = sum(seccomp.node_label in held for held in self._nodes.values()) if seccomp else 0
+        return Sighting(resource, seccomp, ready, len(self._nodes), known.measured)
+
+    async def _measure_if_due(self, name: str) -> None:
+        known = self._known.get(name)
+        if known is None:
+            return
+        seen = self._see(known)
+        subject, loop = (seen.profile.generation, seen.nodes_ready > 0), asyncio.get_running_loop()
+        if seen.seccomp is None or (known.measured_of == subject and loop.time() < known.due):
+            return
+        known.due = loop.time() + RETRY_SECONDS  # for the next one, where this one fails
+        known.measured_of = subject
+        profile = Profile(name=name, sandbox=seen.profile.spec, seccomp=seen.seccomp)
+        known.measured = await self._measure(profile, hardened=seen.nodes_ready > 0)
+        if known.measured.trouble is None and known.measured.seccomp.holds is not None:
+            known.due = loop.time() + self._settings.canary.every_seconds
+        log.info("profile %s: %s: %s", name, known.measured.network.value, known.measured.network_message)
+        self._refresh()
+
+    async def _measure(self, profile: Profile, *, hardened: bool) -> Measurement:
+        """Start the pods, hear them out, and delete them. The hardened one needs a node that holds the file."""
+        namespace, serial, at = self._settings.canary.namespace, token_hex(4), self._now()
+        made: list[str] = []
+
+        async def start(role: Role, peer: str = "") -> None:
+            job = canary_job(profile, role, namespace=namespace, serial=serial, peer=peer)
+            await self._kube.create(job)
+            made.append(job["metadata"]["name"])
+
+        try:
+            with suppress(ExistsError):
+                await self._kube.create(deny_all(namespace))
+            await start(Role.PEER)
+            if hardened:
+                await start(Role.SANDBOX)
+            pods = await self._hear(namespace, serial, _listens)
+            peer = pods[Role.PEER].address if Role.PEER in pods else None
+            for role in (Role.FREE, Role.BOUND):
+                await start(role, peer or "")
+            asked = {Role.FREE, Role.BOUND, *([Role.SANDBOX] if hardened else [])}
+            pods = await self._hear(
+                namespace, serial, lambda seen: asked <= seen.keys() and all(seen[role].answered for role in asked)
+            )
+            return conclude(tuple(pods.values()), at)
+        except (RefusedError, NotFoundError) as error:
+            return conclude((), at, refused=f"no pod can be started in {namespace}: {error.message}")
+        finally:
+            for name in made:
+                await self._kube.delete(JOBS, namespace, name)
+
+    async def _hear(
+        self, namespace: str, serial: str, enough: Callable[[dict[str, Canary]], bool]
+    ) -> dict[str, Canary]:
+        """Return the pods of a measurement by role, when they have said enough or the time is over."""
+        end = asyncio.get_running_loop().time() + MEASURE_SECONDS
+        while True:
+            bodies = self._kube.list(PODS, namespace=namespace, selector=f"{SERIAL_LABEL}={serial}")
+            seen = {pod.role: pod async for pod in (observe_canary(body) async for body in bodies)}
+            if enough(seen) or asyncio.get_running_loop().time() > end:
+                return seen
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _write(self, name: str) -> None:
+        """Write the status where it differs from the stored one."""
+        known = self._known.get(name)
+        if known is None or known.status is None or self._resource is None or known.status == known.resource.status:
+            return
+        document = {
+            "apiVersion": f"{self._resource.group}/{self._resource.version}",
+            "kind": PROFILE_KIND,
+            "metadata": {"name": name},
+            "status": known.status.document(),
+        }
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        path, content = f"{self._resource.path(name=name)}/status", "application/apply-patch+yaml"
+        with suppress(NotFoundError):
+            answer = await self._kube.send("PATCH", path, query=query, body=document, content=content)
+            self.on_profile(None, answer)
+
+    def _now(self) -> datetime:
+        """Return the time in the milliseconds that a status can hold."""
+        now = self._clock()
+        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+def _listens(pods: dict[str, Canary]) -> bool:
+    """Whether the peer is there, or will never be."""
+    peer = pods.get(Role.PEER)
+    return peer is not None and (peer.answered or (peer.container.running and peer.address is not None))

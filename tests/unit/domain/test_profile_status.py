@@ -1,0 +1,169 @@
+"""From what was measured of a profile to its status and to what runs are told."""
+
+from datetime import timedelta
+
+import pytest
+
+from strategyrun.domain.canary import Finding, Measurement
+from strategyrun.domain.outcomes import Reason
+from strategyrun.domain.profile_status import Sighting, assess, usable
+from strategyrun.domain.sandbox import Network, ProfileConditionType, SandboxProfile, SandboxProfileStatus
+from support.builders import NOW, SANDBOX, SECCOMP
+
+RESOURCE = SandboxProfile(name="default", generation=3, spec=SANDBOX)
+GOOD = Measurement(
+    NOW,
+    Network.SECCOMP_ONLY,
+    "a pod under deny-all reached api",
+    Finding(True, "Started", "a container of it started"),
+    Finding(True, "Enforced", "refused every socket"),
+)
+PULL = Measurement(
+    NOW,
+    Network.UNKNOWN,
+    "no image",
+    Finding(False, "ImagePullFailed", "ErrImagePull: no such host"),
+    Finding(None, "NotMeasured", "no such host"),
+    Reason.IMAGE_PULL_FAILED,
+)
+OPEN = Measurement(
+    NOW,
+    Network.SECCOMP_ONLY,
+    "a pod under deny-all reached api",
+    Finding(True, "Started", "it started"),
+    Finding(False, "NotEnforced", "a pod with the seccomp file opened AF_INET"),
+    Reason.SECCOMP_PROFILE_MISSING,
+)
+BLOCKED = Measurement(
+    NOW, Network.POLICY_AND_SECCOMP, "cut off", Finding(True, "Started", ""), Finding(True, "Enforced", "")
+)
+
+
+def seen(measured: Measurement | None = GOOD, ready: int = 2, nodes: int = 2, *, file: bool = True) -> Sighting:
+    """Build what is known of the profile."""
+    return Sighting(RESOURCE, SECCOMP if file else None, ready, nodes, measured)
+
+
+def states(status: SandboxProfileStatus) -> dict[str, tuple[str, str]]:
+    """Return status and reason of each condition."""
+    return {each.type.value: (each.status, each.reason) for each in status.conditions}
+
+
+@pytest.mark.parametrize(
+    ("sight", "installed", "image", "network", "ready"),
+    [
+        pytest.param(
+            seen(), ("True", "AllNodes"), ("True", "Started"), ("True", "SeccompOnly"), ("True", "Measured"), id="good"
+        ),
+        pytest.param(
+            seen(BLOCKED, 1, 3),
+            ("True", "SomeNodes"),
+            ("True", "Started"),
+            ("True", "PolicyAndSeccomp"),
+            ("True", "Measured"),
+            id="some-nodes",
+        ),
+        pytest.param(
+            seen(None),
+            ("True", "AllNodes"),
+            ("Unknown", "NotMeasured"),
+            ("Unknown", "NotMeasured"),
+            ("Unknown", "NotMeasured"),
+            id="not-yet-measured",
+        ),
+        pytest.param(
+            seen(ready=0),
+            ("False", "SeccompProfileMissing"),
+            ("True", "Started"),
+            ("True", "SeccompOnly"),
+            ("False", "SeccompProfileMissing"),
+            id="no-node-holds-the-file",
+        ),
+        pytest.param(
+            seen(file=False),
+            ("False", "SeccompProfileMissing"),
+            ("True", "Started"),
+            ("True", "SeccompOnly"),
+            ("False", "SeccompProfileMissing"),
+            id="no-such-file",
+        ),
+        pytest.param(
+            seen(PULL),
+            ("True", "AllNodes"),
+            ("False", "ImagePullFailed"),
+            ("Unknown", "NotMeasured"),
+            ("False", "ImagePullFailed"),
+            id="no-image",
+        ),
+        pytest.param(
+            seen(OPEN),
+            ("False", "NotEnforced"),
+            ("True", "Started"),
+            ("False", "SeccompOnly"),
+            ("False", "SeccompProfileMissing"),
+            id="the-file-is-not-in-force",
+        ),
+    ],
+)
+def test_conditions_say_what_was_measured(
+    sight: Sighting,
+    installed: tuple[str, str],
+    image: tuple[str, str],
+    network: tuple[str, str],
+    ready: tuple[str, str],
+) -> None:
+    """And never more."""
+    assert states(assess(sight, NOW)) == {
+        "SeccompInstalled": installed,
+        "ImageAvailable": image,
+        "NetworkIsolated": network,
+        "Ready": ready,
+    }
+
+
+def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
+    """The reason may change meanwhile, and nothing else moves: the same sight is the same status."""
+    first = assess(seen(), NOW)
+    later = NOW + timedelta(minutes=5)
+    again = RESOURCE.model_copy(update={"status": first})
+    assert assess(Sighting(again, SECCOMP, 2, 2, GOOD), later) == first
+    gone = assess(Sighting(again, SECCOMP, 0, 2, GOOD), later)
+    times = {each.type: each.last_transition_time for each in gone.conditions}
+    assert times[ProfileConditionType.SECCOMP_INSTALLED] == later
+    assert times[ProfileConditionType.IMAGE_AVAILABLE] == NOW
+
+
+def test_the_status_says_what_it_speaks_of() -> None:
+    """Generation, file, network and time of the measurement."""
+    document = assess(seen(), NOW).document()
+    assert document["observedGeneration"] == 3
+    assert document["seccompSHA256"] == SECCOMP.sha256
+    assert document["network"] == "SeccompOnly"
+    assert document["measuredAt"] == "2026-03-02T09:30:00.000Z"
+    assert SandboxProfileStatus.model_validate(document) == assess(seen(), NOW)
+
+
+@pytest.mark.parametrize(
+    ("sight", "reason"),
+    [
+        (seen(), None),
+        (seen(None), None),
+        (seen(ready=0), Reason.SECCOMP_PROFILE_MISSING),
+        (seen(PULL), Reason.IMAGE_PULL_FAILED),
+        (seen(OPEN), Reason.SECCOMP_PROFILE_MISSING),
+    ],
+    ids=["good", "not-yet-measured", "no-node", "no-image", "not-in-force"],
+)
+def test_runs_are_held_up_by_what_is_known_to_be_in_the_way(sight: Sighting, reason: Reason | None) -> None:
+    """What was not measured yet is no obstacle, and no wall is taken for there that is not."""
+    profile = usable(sight, assess(sight, NOW))
+    assert profile is not None
+    assert (profile.obstacle.reason if profile.obstacle else None) == reason
+    assert profile.network == assess(sight, NOW).network
+    assert (profile.name, profile.sandbox, profile.seccomp) == ("default", SANDBOX, SECCOMP)
+
+
+def test_a_profile_without_its_file_cannot_be_used() -> None:
+    """There is no pod that could be built of it."""
+    sight = seen(file=False)
+    assert usable(sight, assess(sight, NOW)) is None
