@@ -52,9 +52,13 @@ def test_generate_writes_and_names_the_files(tmp_path: Path) -> None:
 
 
 def broken(tmp_path: Path, **changes: object) -> Path:
-    """Write a configuration with something wrong in it."""
+    """Write a configuration with something wrong in the profile."""
+    for beside in ("operator.yaml", "seccomp_profile.json"):
+        (tmp_path / beside).write_bytes(CONFIG.with_name(beside).read_bytes())
     path = tmp_path / "sandbox.yaml"
-    path.write_text(yaml.safe_dump(yaml.safe_load(CONFIG.read_text(encoding="utf-8")) | changes))
+    document = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+    document["spec"] |= changes
+    path.write_text(yaml.safe_dump(document))
     return path
 
 
@@ -64,7 +68,16 @@ def test_a_misspelt_key_is_one_clear_line(tmp_path: Path) -> None:
     done = strategyrun("operator", "--config", str(path))
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr == f"error: {path}: maxActiveRun: Extra inputs are not permitted\n"
+    assert done.stderr == f"error: {path}: spec.maxActiveRun: Extra inputs are not permitted\n"
+
+
+def test_the_installer_says_what_it_needs(tmp_path: Path) -> None:
+    """A node, and a cluster."""
+    folders = ("--source", str(tmp_path), "--target", str(tmp_path))
+    assert "--node" in strategyrun("install-seccomp", *folders).stderr
+    done = strategyrun("install-seccomp", *folders, NODE_NAME="any")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: no service account, and no kubeconfig")
 
 
 def test_the_environment_names_the_configuration(tmp_path: Path) -> None:
