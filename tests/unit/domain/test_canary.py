@@ -123,7 +123,7 @@ def test_no_canary_passes_for_a_run(role: Role) -> None:
     ],
 )
 def test_the_network_is_isolated_by_what_was_measured(pods: tuple[Canary, ...], network: Network, says: str) -> None:
-    """A policy counts where the labelled pod was cut off from what its twin reached, and never where nothing is known."""
+    """A policy counts where the labelled pod was cut off from what its twin reached; nothing counts for nothing."""
     found = measured(*pods)
     assert found.network is network
     assert says in found.network_message
