@@ -271,7 +271,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "requests-cpu": ({"requests": {"cpu": "501m", "memory": "1Gi"}}, "requests.cpu must not be above limits.cpu"),
     "requests-memory": (
         {"requests": {"cpu": "1m", "memory": "3Gi"}},
-        "requests.memory must not be above limits.memory",
+        "requests.memory must not be above limits",
     ),
     "tmp": ({"tmp": "2Gi"}, "together they must not be above limits.memory"),
     "strategy-seconds": (
