@@ -53,8 +53,12 @@ UNSCHEDULABLE = Settings(
 
 def with_timeouts(settings: Settings, **seconds: int) -> Settings:
     """Return settings with other clocks."""
-    sandbox = settings.profile.sandbox
-    changed = sandbox.model_copy(update={"timeouts": sandbox.timeouts.model_copy(update=seconds)})
+    return with_sandbox(settings, timeouts=settings.profile.sandbox.timeouts.model_copy(update=seconds))
+
+
+def with_sandbox(settings: Settings, **changes: Any) -> Settings:
+    """Return settings whose default profile has another sandbox."""
+    changed = settings.profile.sandbox.model_copy(update=changes)
     return replace(settings, profile=settings.profile.model_copy(update={"sandbox": changed}))
 
 
