@@ -1,4 +1,4 @@
-"""Ways around filters of Python source, each as a source that tries it, and the rule of the strict gate that refuses it.
+"""Ways around filters of Python source: each a source that tries it, and the rule of the strict gate that refuses it.
 
 The numbers are those of the 48 kinds in the project's notes on security; what comes without a number is known from the
 histories of RestrictedPython, smolagents and CPython's own sandboxes.
