@@ -11,7 +11,7 @@ import yaml
 
 from strategyrun.adapters.settings import Settings, load_settings
 from strategyrun.domain.crd import crd
-from strategyrun.domain.sandbox import Resources, SeccompProfile
+from strategyrun.domain.sandbox import FallbackImage, Resources, SeccompProfile
 from support.bench import Bench, workbench
 from support.cluster import CHECKOUT, NODE, POD, Cluster, Kind, Manifest
 from support.definitions import installed
@@ -21,6 +21,7 @@ from support.runs import condition
 from support.waiting import wait_until
 
 CONFIGURED = load_settings(CHECKOUT / "config" / "sandbox.yaml")
+FALLBACK = FallbackImage(image="finlab-sandbox-operator:dev")
 SMALL = Resources(cpu="100m", memory="512Mi")
 SAMPLES = ("momentum", "volatility-target")
 SLOW = "import time\ndef strategy(data, params):\n    time.sleep(120)\n    return data['close'].notna()\n"
@@ -49,10 +50,11 @@ def sample(name: str) -> dict[str, Any]:
     return spec
 
 
-def settings(**changes: Any) -> Settings:
-    """The configuration of this checkout with short clocks, small pods, and the given fields of the sandbox."""
-    small = CONFIGURED.sandbox.model_copy(update={"requests": SMALL, "max_active_runs": 6, **changes})
-    return with_timeouts(replace(CONFIGURED, sandbox=small), start_seconds=60)
+def settings(seccomp: SeccompProfile = CONFIGURED.seccomp, **changes: Any) -> Settings:
+    """The configuration of this checkout with a short start, small pods, and the given fields of the sandbox."""
+    small = {"requests": SMALL, "max_active_runs": 6, "fallback": FALLBACK}
+    sandbox = CONFIGURED.sandbox.model_copy(update=small | changes)
+    return with_timeouts(replace(CONFIGURED, sandbox=sandbox, seccomp=seccomp), start_seconds=60)
 
 
 NO_IMAGE = settings(image="nowhere.invalid/finlab-sandbox:none")
@@ -132,7 +134,7 @@ def test_an_image_that_cannot_be_pulled_leads_to_the_fallback(cluster: Cluster, 
 def test_a_seccomp_profile_that_is_not_there_leads_to_the_fallback(cluster: Cluster, kind: Kind, bench: Bench) -> None:
     """Whatever the node's label says: the container cannot be made without the file."""
     missing = SeccompProfile.of(token_bytes(16))
-    with label_of(cluster, missing), RunningOperator(cluster, kind, replace(settings(), seccomp=missing)):
+    with label_of(cluster, missing), RunningOperator(cluster, kind, settings(missing)):
         bench.apply(source="def strategy(data, params):\n    return data.close > data.close.rolling(50).mean()\n")
         run = ended(bench, "run")
     status = run["status"]
@@ -167,7 +169,7 @@ def test_source_that_the_gate_refuses_and_users_who_refuse_fail_with_the_reason(
 
 def test_what_a_strategy_can_bring_about_never_leads_there(cluster: Cluster, kind: Kind, bench: Bench) -> None:
     """Memory, time, a forbidden call, an eviction: else a strategy could choose the weaker place."""
-    limited = settings(limits=Resources(cpu="500m", memory="1Gi"), requests=SMALL)
+    limited = settings(limits=Resources(cpu="500m", memory="1Gi"))
     with RunningOperator(cluster, kind, limited):
         for reason, (source, spec) in NEVER.items():
             bench.apply(reason.lower(), source=source, **spec)
