@@ -318,6 +318,8 @@ class _Reader:
                 return True
             case ast.Name(id=name) | ast.Attribute(attr=name) if name in tables.OPEN_KEYWORDS:
                 return keyword is not None
+            case ast.Attribute(attr=name) if name in tables.DISPATCHERS:
+                return keyword in tables.DISPATCHER_KEYWORDS
             case _:
                 return keyword in tables.KEYWORDS
 

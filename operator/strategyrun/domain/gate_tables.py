@@ -118,7 +118,7 @@ ATTRIBUTES = _words(
     "add sub mul div truediv floordiv mod pow radd rsub rmul rdiv rtruediv eq ne lt le gt ge abs neg "
     "median mode skew kurt sem quantile rank corr corrwith cov describe cummax cummin diff pct_change shift autocorr "
     "ffill bfill fillna isna notna isnull notnull interpolate combine combine_first align infer_objects convert_dtypes "
-    "map applymap apply agg aggregate transform pipe iterrows itertuples "
+    "map applymap apply agg aggregate transform iterrows itertuples "
     # and time
     "rolling expanding ewm groupby resample asfreq asof at_time between_time tz_localize tz_convert tz to_period "
     "to_timestamp to_frame to_series to_list to_numpy to_dict to_pydatetime to_flat_index "
@@ -136,6 +136,9 @@ ATTRIBUTES = _words(
 
 DISPATCHERS = _words("agg aggregate apply transform")
 """Methods that call other methods by a name in a text."""
+
+DISPATCHER_KEYWORDS = _words("args axis func raw result_type")
+"""Their arguments; any other name would be that of a new column, and its value another text that names a method."""
 
 REDUCERS = _words(
     "all any count cummax cummin cumprod cumsum diff ffill bfill first idxmax idxmin last max mean median min nunique "

@@ -350,6 +350,7 @@ def test_tables_do_not_contradict_each_other() -> None:
     } <= tables.OTHER_BUILTINS
     names = tables.ATTRIBUTES | tables.KEYWORDS | tables.BUILTINS | {p for ps in tables.MODULES.values() for p in ps}
     assert not [name for name in names if name.startswith("_")]
+    assert tables.DISPATCHER_KEYWORDS <= tables.KEYWORDS
     assert not {"win_type", "engine", "engine_kwargs", "allow_pickle", "backend", "file", "aggfunc"} & tables.KEYWORDS
 
 
