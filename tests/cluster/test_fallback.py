@@ -11,17 +11,16 @@ import yaml
 
 from strategyrun.adapters.settings import Settings, load_settings
 from strategyrun.domain.crd import crd
-from strategyrun.domain.sandbox import FallbackImage, Resources, SeccompProfile
+from strategyrun.domain.sandbox import Resources, SeccompProfile
 from support.bench import Bench, workbench
 from support.cluster import CHECKOUT, NODE, POD, Cluster, Kind, Manifest
 from support.definitions import installed
 from support.namespaces import temporary_namespace
-from support.operator import RunningOperator, with_timeouts
+from support.operator import RunningOperator, with_slots, with_timeouts
 from support.runs import condition
 from support.waiting import wait_until
 
 CONFIGURED = load_settings(CHECKOUT / "config" / "sandbox.yaml")
-FALLBACK = FallbackImage(image="finlab-sandbox-operator:dev")
 SMALL = Resources(cpu="100m", memory="512Mi")
 SAMPLES = ("momentum", "volatility-target")
 SLOW = "import time\ndef strategy(data, params):\n    time.sleep(120)\n    return data['close'].notna()\n"
@@ -50,11 +49,12 @@ def sample(name: str) -> dict[str, Any]:
     return spec
 
 
-def settings(seccomp: SeccompProfile = CONFIGURED.seccomp, **changes: Any) -> Settings:
+def settings(seccomp: SeccompProfile | None = None, **changes: Any) -> Settings:
     """The configuration of this checkout with a short start, small pods, and the given fields of the sandbox."""
-    small = {"requests": SMALL, "max_active_runs": 6, "fallback": FALLBACK}
-    sandbox = CONFIGURED.sandbox.model_copy(update=small | changes)
-    return with_timeouts(replace(CONFIGURED, sandbox=sandbox, seccomp=seccomp), start_seconds=60)
+    profile = CONFIGURED.profile
+    sandbox = profile.sandbox.model_copy(update={"requests": SMALL} | changes)
+    changed = profile.model_copy(update={"sandbox": sandbox, "seccomp": seccomp or profile.seccomp})
+    return with_timeouts(with_slots(replace(CONFIGURED, profile=changed), 6), start_seconds=60)
 
 
 NO_IMAGE = settings(image="nowhere.invalid/finlab-sandbox:none")
