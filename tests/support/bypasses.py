@@ -100,9 +100,7 @@ BYPASSES = {
     "method by text in a dictionary": Bypass(30, "data.close.agg({'IBM': 'to_csv'})", Rule.STRING),
     "method by a name": Bypass(30, "name = 'to_' + 'csv'\ndata.close.apply(name)", Rule.STRING),
     "method by keyword": Bypass(30, "data.close.apply(func='to_csv')", Rule.STRING),
-    "method of a new column": Bypass(
-        30, "data.close.groupby([1]).agg(x=('IBM', 'to_csv'))", Rule.KEYWORD
-    ),
+    "method of a new column": Bypass(30, "data.close.groupby([1]).agg(x=('IBM', 'to_csv'))", Rule.KEYWORD),
     "method of an index": Bypass(30, "data.close.agg(index=('IBM', 'to_csv'))", Rule.KEYWORD),
     "argument by pipe": Bypass(30, "data.close.pipe((print, 'file'))", Rule.ATTRIBUTE),
     "method by a spread list": Bypass(30, "data.close.agg([*params['names']])", Rule.STRING),
