@@ -146,6 +146,12 @@ def slope(values):
 def strategy(data, params):
     return data.close.tail(120).rolling(20).apply(slope, raw=True) > 0
 """,
+    "function of Python in a rolling window": """
+def strategy(data, params):
+    strength = data.close.diff().tail(150).rolling(30).apply(sum, raw=True)
+    print("total", sum(params.values()))
+    return strength > 0
+""",
     "lambda in a rolling window": """
 def strategy(data, params):
     strength = data.close.tail(150).rolling(30).apply(lambda window: (window > window.mean()).mean(), raw=True)

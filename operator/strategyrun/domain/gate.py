@@ -8,7 +8,6 @@ knowing any type, so it refuses much that would be harmless.
 import ast
 import re
 import warnings
-from collections import defaultdict
 from collections.abc import Iterator
 from enum import Enum, StrEnum, auto
 from typing import NamedTuple
@@ -131,37 +130,12 @@ class _Reader:
 
     def __init__(self, tree: ast.Module) -> None:
         self._tree = tree
-        self._bound: defaultdict[str, set[_Bound]] = defaultdict(set)
-        self._paths: dict[str, str] = {}
-        for node in ast.walk(tree):
-            self._learn(node)
+        self._paths = dict(_imported(tree))
+        self._bound: dict[str, frozenset[_Bound]] = {}
+        for name, how in _meanings(tree):
+            self._bound[name] = self._bound_as(name) | {how}
         self._global = _bound_in(tree.body)
         self._called: set[ast.expr] = {node.func for node in ast.walk(tree) if isinstance(node, ast.Call)}
-
-    def _learn(self, node: ast.AST) -> None:
-        """Take in what a node binds, wherever it stands."""
-        match node:
-            case ast.Import(names=aliases):
-                for alias in aliases:
-                    self._bound[alias.asname or alias.name].add(_Bound.MODULE)
-                    self._paths[alias.asname or alias.name] = alias.name
-            case ast.ImportFrom(module=module, names=aliases):
-                for alias in aliases:
-                    self._bound[alias.asname or alias.name].add(_Bound.MEMBER)
-                    self._paths[alias.asname or alias.name] = f"{module}.{alias.name}"
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda()) | ast.FunctionDef(name=name):
-                self._bound[name].add(_Bound.FUNCTION)
-            case ast.Assign(targets=targets):
-                for name in (each for target in targets for each in _stored(target)):
-                    self._bound[name].add(_Bound.VALUE)
-            case ast.AugAssign(target=target) | ast.AnnAssign(target=target) | ast.For(target=target):
-                for name in _stored(target):
-                    self._bound[name].add(_Bound.VALUE)
-            case ast.comprehension(target=target):
-                for name in _stored(target):
-                    self._bound[name].add(_Bound.VALUE)
-            case ast.arg(arg=name) | ast.ExceptHandler(name=str(name)):
-                self._bound[name].add(_Bound.VALUE)
 
     def flaws(self) -> Iterator[Flaw]:
         """Yield what breaks a rule, in no order."""
@@ -172,6 +146,10 @@ class _Reader:
             for rule, hint in self._broken(node, local):
                 yield Flaw(line, rule, hint if len(hint) <= HINT_CHARS else f"{hint[:HINT_CHARS]}…")
             todo.extend(_Scoped(child, line, names) for child, names in self._below(node, local))
+
+    def _bound_as(self, name: str) -> frozenset[_Bound]:
+        """Say how the source binds a name, wherever it does."""
+        return self._bound.get(name, frozenset())
 
     def _below(self, node: ast.AST, local: frozenset[str]) -> Iterator[tuple[ast.AST, frozenset[str]]]:
         """Yield the parts of a node that are to be read, each with its local names.
@@ -255,7 +233,7 @@ class _Reader:
     def _binding(self, name: str) -> Iterator[tuple[Rule, str]]:
         if _is_dunder(name):
             yield Rule.UNDERSCORE, f"{name}: no name may hold two underscores in a row"
-        elif _Bound.MODULE in self._bound[name]:
+        elif _Bound.MODULE in self._bound_as(name):
             yield Rule.NAME, f"{name} is an imported module and may mean nothing else"
 
     def _load(self, name: str, local: frozenset[str]) -> Iterator[tuple[Rule, str]]:
@@ -263,7 +241,7 @@ class _Reader:
             return
         if _is_dunder(name):
             yield Rule.UNDERSCORE, f"{name}: no name may hold two underscores in a row"
-        elif _Bound.MODULE in self._bound[name]:
+        elif _Bound.MODULE in self._bound_as(name):
             yield Rule.ATTRIBUTE, f"the module {name} is no value: use what is in it by its full name"
         elif name in tables.OTHER_BUILTINS:
             # A local name never means Python's own, even before it is bound; a global one does.
@@ -314,7 +292,7 @@ class _Reader:
     def _takes(self, function: ast.expr, keyword: str | None) -> bool:
         """Whether a call may name this argument: any of a function of the source, else those of the table."""
         match function:
-            case ast.Name(id=name) if self._bound.get(name) == {_Bound.FUNCTION} and name not in tables.BUILTINS:
+            case ast.Name(id=name) if self._bound_as(name) == {_Bound.FUNCTION} and name not in tables.BUILTINS:
                 return True
             case ast.Name(id=name) | ast.Attribute(attr=name) if name in tables.OPEN_KEYWORDS:
                 return keyword is not None
@@ -341,8 +319,8 @@ class _Reader:
             case ast.List(elts=parts) | ast.Tuple(elts=parts) | ast.Dict(values=parts):
                 return all(self._is_plain_function(part) for part in parts)
             case ast.Name(id=name):
-                bound = self._bound.get(name)
-                return name in tables.BUILTINS if bound is None else bound in ({_Bound.FUNCTION}, {_Bound.MEMBER})
+                bound = self._bound_as(name)
+                return bound in ({_Bound.FUNCTION}, {_Bound.MEMBER}) if bound else name in tables.BUILTINS
             case _:
                 return isinstance(node, ast.Lambda) or self._path(node) is not None
 
@@ -355,7 +333,7 @@ class _Reader:
                 case ast.Attribute(value=inner, attr=attr) if attr in tables.INDEXERS | tables.LABELS:
                     node = inner
                 case ast.Name(id=name):
-                    return self._bound.get(name) == {_Bound.VALUE}
+                    return self._bound_as(name) == {_Bound.VALUE}
                 case _:
                     return False
 
@@ -367,11 +345,41 @@ class _Reader:
             node = node.value
         if not isinstance(node, ast.Name) or not names:
             return None
-        bound = self._bound.get(node.id, set())
+        bound = self._bound_as(node.id)
         if _Bound.MODULE not in bound and bound != {_Bound.MEMBER}:
             return None
         path = ".".join((self._paths[node.id], *reversed(names)))
         return path if _Bound.MODULE in bound or _is_member(path) else None
+
+
+def _imported(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Yield the name that each import binds, and what it stands for."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=aliases):
+                yield from ((alias.asname or alias.name, alias.name) for alias in aliases)
+            case ast.ImportFrom(module=module, names=aliases):
+                yield from ((alias.asname or alias.name, f"{module}.{alias.name}") for alias in aliases)
+
+
+def _meanings(tree: ast.Module) -> Iterator[tuple[str, _Bound]]:
+    """Yield each name that the source binds, as often as it does, and how."""
+    functions: set[ast.expr] = set()
+    for node in ast.walk(tree):  # an assignment comes before its targets
+        match node:
+            case ast.Import(names=aliases):
+                yield from ((alias.asname or alias.name, _Bound.MODULE) for alias in aliases)
+            case ast.ImportFrom(names=aliases):
+                yield from ((alias.asname or alias.name, _Bound.MEMBER) for alias in aliases)
+            case ast.FunctionDef(name=name):
+                yield name, _Bound.FUNCTION
+            case ast.Assign(targets=[ast.Name() as target], value=ast.Lambda()):
+                functions.add(target)
+                yield target.id, _Bound.FUNCTION
+            case ast.Name(id=name, ctx=ast.Store()) if node not in functions:
+                yield name, _Bound.VALUE
+            case ast.arg(arg=name) | ast.ExceptHandler(name=str(name)):
+                yield name, _Bound.VALUE
 
 
 def _is_member(path: str) -> bool:
