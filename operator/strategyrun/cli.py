@@ -1,6 +1,5 @@
 """The command line: `operator` in a pod or from a checkout, `report` for users, `generate` for developers."""
 
-import logging
 import os
 import shutil
 import sys
@@ -12,6 +11,7 @@ import typer
 from strategyrun.adapters.generate import write_generated
 from strategyrun.adapters.kopf_source import run_operator
 from strategyrun.adapters.kube import NoClusterError
+from strategyrun.adapters.logs import LogFormat, configure
 from strategyrun.adapters.reports import NotReadError, fetch
 from strategyrun.adapters.settings import InvalidSettingsError, load_settings
 from strategyrun.reporting.rendering import CannotRenderError, Form, Material, render
@@ -25,13 +25,19 @@ def operator(
     config: Annotated[Path, typer.Option(help="The sandbox configuration.", envvar="STRATEGYRUN_CONFIG")] = Path(
         "config/sandbox.yaml"
     ),
-    health_port: Annotated[int, typer.Option(help="Port of /healthz and /readyz.")] = 8080,
+    health_port: Annotated[int, typer.Option(help="Port of /healthz, /readyz and /metrics.")] = 8080,
+    log_format: Annotated[LogFormat, typer.Option(help="How to write log lines.")] = LogFormat.TEXT,
+    lease: Annotated[
+        bool, typer.Option(help="Work only while holding the lease, so that one operator of several works.")
+    ] = True,
+    lease_namespace: Annotated[
+        str, typer.Option(help="Namespace of the lease.", envvar="STRATEGYRUN_LEASE_NAMESPACE")
+    ] = "finlab-sandbox-system",
 ) -> None:
     """Run the operator: in a cluster as its pod, elsewhere with the kubeconfig."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # else a line for every event
+    configure(log_format)
     try:
-        run_operator(load_settings(config), health_port=health_port)
+        run_operator(load_settings(config), health_port=health_port, lease_namespace=lease_namespace if lease else None)
     except (InvalidSettingsError, NoClusterError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
