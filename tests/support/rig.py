@@ -34,9 +34,9 @@ class Usage(NamedTuple):
 
 
 def usage_of(pid: int) -> Usage:
-    """Read the CPU time and the memory of a process of this machine."""
+    """Read the memory of a process of this machine and its CPU time, with that of its children that have ended."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    ticks, pages = int(fields[11]) + int(fields[12]), int(fields[21])
+    ticks, pages = sum(int(field) for field in fields[11:15]), int(fields[21])
     return Usage(ticks / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE"))
 
 
@@ -92,6 +92,7 @@ class Rig:
         self._etcd_port, self.port = free_port(), free_port()
         self._programs = _compiled()
         self.kubeconfig = folder / "kubeconfig"
+        self.certificate = folder / "certificates" / "apiserver.crt"
         self._write_files(strategy_milliseconds)
         self.etcd = self._program(
             "etcd",
@@ -174,8 +175,7 @@ class Rig:
     def start_apiserver(self) -> None:
         """Start the API server, for the first time or again, and wait until it serves."""
         self.apiserver.start()
-        certificate = self._folder / "certificates" / "apiserver.crt"
-        wait_until("the API server has its certificate", certificate.exists, bool, seconds=_START_SECONDS, every=0.05)
+        wait_until("the API server has its certificate", self.certificate.exists, bool, seconds=_START_SECONDS, every=0.05)
         api = kubernetes.config.new_client_from_config(str(self.kubeconfig))  # type: ignore[no-untyped-call]
         self.cluster = Cluster(self.kubeconfig, api)
         wait_until("the API server serves", self._readyz, lambda answer: answer == "ok", seconds=_START_SECONDS)
@@ -221,7 +221,7 @@ class Rig:
         (self._folder / "kwok.yaml").write_text(yaml.safe_dump_all(stages), encoding="utf-8")
         cluster = {
             "server": f"https://127.0.0.1:{self.port}",
-            "certificate-authority": str(self._folder / "certificates" / "apiserver.crt"),
+            "certificate-authority": str(self.certificate),
         }
         write_kubeconfig(self.kubeconfig, cluster, self._token)
 
