@@ -33,7 +33,8 @@ class Answer(NamedTuple):
     headers: dict[str, str]
 
 
-Forward = Callable[[], Awaitable[Answer]]
+Forward = Callable[[], Awaitable[Answer | None]]
+"""What lets a request go on its way."""
 Act = Callable[[Forward], Awaitable[Answer | None]]
 """What becomes of a request: its answer, or None for a connection that breaks."""
 When = Callable[[Call], bool]
@@ -94,13 +95,26 @@ def kill(victim: Callable[[], None], *, committed: bool) -> Act:
     return act
 
 
-def replay(answers: dict[str, Answer]) -> Callable[[Call], Act]:
-    """Answer a request as the last time when it is known, else remember the answer, by resource."""
+def remember(answers: dict[str, Answer]) -> Callable[[Call], Act]:
+    """Keep the answers, by resource."""
 
     def of(call: Call) -> Act:
-        async def act(forward: Forward) -> Answer:
-            if call.resource not in answers:
-                answers[call.resource] = await forward()
+        async def act(forward: Forward) -> Answer | None:
+            answer = await forward()
+            if answer is not None:
+                answers[call.resource] = answer
+            return answer
+
+        return act
+
+    return of
+
+
+def replay(answers: dict[str, Answer]) -> Callable[[Call], Act]:
+    """Answer as it was remembered."""
+
+    def of(call: Call) -> Act:
+        async def act(_: Forward) -> Answer:
             return answers[call.resource]
 
         return act
@@ -109,7 +123,7 @@ def replay(answers: dict[str, Answer]) -> Callable[[Call], Act]:
 
 
 class Fault:
-    """Something that happens to the requests that it is meant for. `met` counts those."""
+    """Something that happens to the requests that it is meant for; `met` counts how often it has."""
 
     def __init__(self, act: Callable[[Call], Act], when: When, skip: int, times: int | None) -> None:
         self._act = act
@@ -117,19 +131,24 @@ class Fault:
         self._skip = skip
         self._left = times
         self.met = 0
-        self.happened = threading.Event()
 
-    def take(self, call: Call) -> Act | None:
-        """Return what to do with a request, if this fault is meant for it."""
+    def take(self, call: Call, forward: Forward) -> Forward | None:
+        """Return what becomes of a request, if this fault is meant for it."""
         if not self._when(call) or self._left == 0:
             return None
         if self._skip:
             self._skip -= 1
             return None
         self._left = None if self._left is None else self._left - 1
-        self.met += 1
-        self.happened.set()
-        return self._act(call)
+        act = self._act(call)
+
+        async def happen() -> Answer | None:
+            try:
+                return await act(forward)
+            finally:
+                self.met += 1
+
+        return happen
 
 
 class FaultProxy:
@@ -238,11 +257,8 @@ class FaultProxy:
         async def forward() -> Answer:
             return await self._forward(request, call)
 
-        step: Forward = forward
-        for fault in self._faults:
-            if act := fault.take(call):
-                step = _bind(act, step)
-                break
+        taken = (fault.take(call, forward) for fault in self._faults)
+        step = next((step for step in taken if step is not None), forward)
         with suppress(aiohttp.ClientError):
             answer = await step()
             if answer is not None:
@@ -324,10 +340,6 @@ def silence(_: bytes) -> list[bytes]:
 
 def _unchanged(line: bytes) -> list[bytes]:
     return [line]
-
-
-def _bind(act: Act, forward: Forward) -> Any:
-    return lambda: act(forward)
 
 
 def _break(request: web.Request) -> None:
