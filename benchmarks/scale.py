@@ -14,6 +14,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
@@ -91,7 +92,8 @@ def _measure_runs(rig: Rig, kind: Kind, namespace: str, operator: KillableOperat
         ended=lambda run: condition(run, "Finished") == "True",
     )
     after, writes = usage_of(operator.pid), _operators_writes(rig.cluster) - written
-    failed = [run for run in rig.cluster.list(kind, namespace) if condition(run, "Succeeded") != "True"]
+    answered = rig.cluster.list(kind, namespace)
+    failed = [run for run in answered if condition(run, "Succeeded") != "True"]
     assert not failed, f"{len(failed)} of {count} runs did not succeed: {failed[0]['status']}"
     cpu = after.cpu_seconds - before.cpu_seconds
     _print("posted", f"{burst.posted:.1f} s", "")
@@ -99,6 +101,9 @@ def _measure_runs(rig: Rig, kind: Kind, namespace: str, operator: KillableOperat
     _print("", f"{_percentile(burst.acknowledged, 99):.2f} s", "at most 5 s")
     _print("all finished", f"{burst.ended:.1f} s", "")
     _print("finished per minute", f"{burst.per_minute:.0f}", "at least 400")
+    held = [_seconds(attempt["createdAt"], attempt["finishedAt"]) for attempt in _attempts(answered)]
+    _print("a slot is held for p50, p99", f"{_percentile(held, 50):.1f} s", "")
+    _print("", f"{_percentile(held, 99):.1f} s", "")
     _print("operator's CPU", f"{cpu:.1f} s, {cpu / burst.ended:.2f} of one", "less than 1")
     _print("operator's memory", _mebibytes(after.resident_bytes), "at most 300 MiB")
     _print("writes per run", f"{writes.total() / count:.2f}", "at most 9")
@@ -210,6 +215,14 @@ def _operators_writes(cluster: Cluster) -> Counter[str]:
         if (resource, found["verb"]) in _OPERATORS_WRITES:
             counted[f"{found['verb']} {resource}"] += int(float(found["count"]))
     return counted
+
+
+def _attempts(runs: list[Manifest]) -> list[Manifest]:
+    return [attempt for run in runs for attempt in run["status"]["attempts"]]
+
+
+def _seconds(since: str, until: str) -> float:
+    return (datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds()
 
 
 def _percentile(values: Iterable[float], percent: int) -> float:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import selectors
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -167,7 +168,8 @@ class FaultProxy:
         """How often an object came to be, by resource and name."""
         self.writes: Counter[str] = Counter()
         """Answered writes, by resource."""
-        self._runner = asyncio.Runner()
+        self._sockets = selectors.DefaultSelector()
+        self._runner = asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(self._sockets))
         self._loop = self._runner.get_loop()
         self._stop = asyncio.Event()
         self._serving = threading.Event()
@@ -228,6 +230,7 @@ class FaultProxy:
     def _run(self) -> None:
         with self._runner:
             self._runner.run(self._serve())
+            self._runner.run(self._let_go())
 
     async def _serve(self) -> None:
         async with self._session() as self._client:
@@ -241,6 +244,12 @@ class FaultProxy:
             for request in list(self._watches.values()):
                 _break(request)
             await runner.cleanup()
+
+    async def _let_go(self) -> None:
+        """Wait for closed connections to say goodbye; the loop's own pipe stays."""
+        async with asyncio.timeout(10):
+            while len(self._sockets.get_map()) > 1:  # noqa: ASYNC110 - a selector wakes nobody
+                await asyncio.sleep(0.01)
 
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[aiohttp.ClientSession]:
