@@ -74,7 +74,11 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         KillableOperator(rig.kubeconfig, kind, Path(folder) / "log", slots=arguments.slots) as operator,
     ):
-        print(f"{arguments.runs} at once, {arguments.slots} slots, on {os.cpu_count()} CPUs", flush=True)
+        load = os.getloadavg()[0]
+        print(
+            f"{arguments.runs} at once, {arguments.slots} slots, {os.cpu_count()} CPUs, load average {load:.1f} before",
+            flush=True,
+        )
         with temporary_namespace(rig.cluster, "bench::runs", admission=False) as namespace:
             _measure_runs(rig, kind, namespace, operator, arguments.runs)
             with temporary_namespace(rig.cluster, "bench::jobs", admission=False) as beside:
@@ -94,7 +98,8 @@ def _measure_runs(rig: Rig, kind: Kind, namespace: str, operator: KillableOperat
     after, writes = usage_of(operator.pid), _operators_writes(rig.cluster) - written
     answered = rig.cluster.list(kind, namespace)
     failed = [run for run in answered if condition(run, "Succeeded") != "True"]
-    assert not failed, f"{len(failed)} of {count} runs did not succeed: {failed[0]['status']}"
+    if failed:
+        raise RuntimeError(f"{len(failed)} of {count} runs did not succeed: {failed[0]['status']}")
     cpu = after.cpu_seconds - before.cpu_seconds
     _print("posted", f"{burst.posted:.1f} s", "")
     _print("acknowledged p50, p99", f"{_percentile(burst.acknowledged, 50):.2f} s", "")
@@ -204,7 +209,8 @@ def _burst(
         list(pool.map(create, manifests))
     all_posted = monotonic() - begun
     following.join(PATIENCE_SECONDS)
-    assert len(over) == len(names), f"{len(names) - len(over)} of {len(names)} did not end"
+    if len(over) < len(names):
+        raise RuntimeError(f"{len(names) - len(over)} of {len(names)} did not end in {PATIENCE_SECONDS} s")
     return Burst(all_posted, max(over.values()) - begun, [seen[name] - posted[name] for name in names])
 
 

@@ -1,4 +1,4 @@
-"""What may go wrong round an operator, row by row: in the end every run has its one answer, and nothing is left over."""
+"""What may go wrong round an operator, row by row: every run still gets its one answer, and nothing is left over."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ import pytest
 
 from support import kubelet
 from support.bench import Bench
-from support.census import answers_of, require_order, runs_of, wait_answers
+from support.census import require_order, runs_of, wait_answers
 from support.cluster import JOB, NODE, POD, Manifest
 from support.fault_proxy import (
     Act,
@@ -149,9 +149,7 @@ def test_run_made_anew_under_the_same_name(bench: Bench, proxy: FaultProxy, oper
     assert {count for (resource, _), count in proxy.created.items() if resource == "jobs"} == {1}
 
 
-def test_two_operators_at_once(
-    bench: Bench, proxy: FaultProxy, operator: KillableOperator, tmp_path: Path
-) -> None:
+def test_two_operators_at_once(bench: Bench, proxy: FaultProxy, operator: KillableOperator, tmp_path: Path) -> None:
     """Names and resource versions decide between them: each run has one Job and one answer."""
     with KillableOperator(proxy.kubeconfig, bench.kind, tmp_path / "other", sweep_seconds=2) as other:
         statuses = wait_answers(bench, apply_scored(bench, 20), operator)
@@ -184,9 +182,7 @@ def test_an_old_list_served_after_a_restart(bench: Bench, proxy: FaultProxy, ope
 # The API server is away, refuses, or is not heard
 
 
-def test_api_server_killed_under_load(
-    bench: Bench, proxy: FaultProxy, operator: KillableOperator, rig: Rig
-) -> None:
+def test_api_server_killed_under_load(bench: Bench, proxy: FaultProxy, operator: KillableOperator, rig: Rig) -> None:
     """It comes back with what it had; the operator goes on, in this process or in the next."""
     expected = apply_scored(bench, 20)
     bench.wait_names(JOB, bool)
@@ -229,9 +225,7 @@ def test_reply_lost_after_commit(bench: Bench, proxy: FaultProxy, operator: Kill
 
 
 @pytest.mark.parametrize("resource", ["strategyruns", "jobs", "pods"])
-def test_lists_refused_at_the_start(
-    bench: Bench, proxy: FaultProxy, operator: KillableOperator, resource: str
-) -> None:
+def test_lists_refused_at_the_start(bench: Bench, proxy: FaultProxy, operator: KillableOperator, resource: str) -> None:
     """An operator that cannot learn what there is waits, and starts nothing before it knows."""
     operator.kill()
     expected = apply_scored(bench, 3)
@@ -245,9 +239,7 @@ def test_lists_refused_at_the_start(
 
 
 @pytest.mark.parametrize("change", [dropping(3), twice], ids=["a third is dropped", "each comes twice"])
-def test_events_dropped_or_doubled(
-    bench: Bench, proxy: FaultProxy, operator: KillableOperator, change: Events
-) -> None:
+def test_events_dropped_or_doubled(bench: Bench, proxy: FaultProxy, operator: KillableOperator, change: Events) -> None:
     """Events only wake: what they do not tell, the sweep finds."""
     with proxy.events(change):
         wait_answers(bench, apply_scored(bench, 20), operator)
@@ -359,7 +351,7 @@ def silenced_node(rig: Rig, name: str) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("operator")
-def test_node_lost_in_the_middle(bench: Bench, proxy: FaultProxy, rig: Rig) -> None:
+def test_node_lost_in_the_middle(bench: Bench, rig: Rig) -> None:
     """A node that is not heard of is given up with its pod; a second attempt runs elsewhere."""
     name = f"{HELD}-0"
     bench.apply(name)

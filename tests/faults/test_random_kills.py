@@ -20,7 +20,7 @@ PLAYS = {SCORED: "Evaluated", FAILING: "StrategyError", OUT_OF_MEMORY: "OutOfMem
 def test_random_kills(bench: Bench, proxy: FaultProxy, operator: KillableOperator) -> None:
     """Each kill hits a request by chance, before or after it is done. As many kills as asked for hit an operator that
     has work. Then every run has its one answer from its one attempt, and a deletion leaves nothing."""
-    chance = random.Random(SEED)  # noqa: S311 - repeatable on purpose
+    chance = random.Random(SEED)
     plays = list(islice(cycle([*PLAYS, SCORED, SCORED, "rejected"]), RUNS))
     expected = {}
     for number in range(KILLS):

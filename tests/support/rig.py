@@ -18,7 +18,7 @@ import urllib3
 import yaml
 
 from strategyrun.domain.sandbox import SeccompProfile
-from support.cluster import CHECKOUT, NODE, SERVICE_ACCOUNT, Cluster, RefusedError
+from support.cluster import CHECKOUT, NODE, SERVICE_ACCOUNT, Cluster, Manifest, RefusedError
 from support.plays import kwok_configuration
 from support.ports import free_port
 from support.waiting import wait_until
@@ -87,7 +87,7 @@ class Rig:
     ) -> None:
         self._folder = folder
         self._nodes = nodes
-        self._node_labels = {"type": "kwok", f"seccomp.finlab-sandbox.dev/{seccomp.sha256[:12]}": "ready"}
+        self._node_labels = {"type": "kwok", seccomp.node_label: "ready"}
         self._token = token_hex(16)
         self._etcd_port, self.port = free_port(), free_port()
         self._programs = _compiled()
@@ -167,7 +167,7 @@ class Rig:
         )
         wait_until(
             "the controllers work",
-            lambda: (self.controllers.require_life(), self.cluster.find(SERVICE_ACCOUNT, "default", "default"))[1],
+            self._default_account,
             lambda account: account is not None,
             seconds=_START_SECONDS,
         )
@@ -175,7 +175,9 @@ class Rig:
     def start_apiserver(self) -> None:
         """Start the API server, for the first time or again, and wait until it serves."""
         self.apiserver.start()
-        wait_until("the API server has its certificate", self.certificate.exists, bool, seconds=_START_SECONDS, every=0.05)
+        wait_until(
+            "the API server has its certificate", self.certificate.exists, bool, seconds=_START_SECONDS, every=0.05
+        )
         api = kubernetes.config.new_client_from_config(str(self.kubeconfig))  # type: ignore[no-untyped-call]
         self.cluster = Cluster(self.kubeconfig, api)
         wait_until("the API server serves", self._readyz, lambda answer: answer == "ok", seconds=_START_SECONDS)
@@ -198,6 +200,10 @@ class Rig:
             for condition in node.get("status", {}).get("conditions", [])
             if (condition["type"], condition["status"]) == ("Ready", "True") and not node["spec"].get("taints")
         ]
+
+    def _default_account(self) -> Manifest | None:
+        self.controllers.require_life()
+        return self.cluster.find(SERVICE_ACCOUNT, "default", "default")
 
     def _readyz(self) -> str:
         self.etcd.require_life()

@@ -135,9 +135,7 @@ def _prepare() -> None:
     _forks.set_forkserver_preload(["pytest", __name__])
 
 
-def _operate(
-    kubeconfig: str, kind: Kind, port: int, log: str, slots: int, sweep_seconds: float | None
-) -> None:
+def _operate(kubeconfig: str, kind: Kind, port: int, log: str, slots: int, sweep_seconds: float | None) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # it dies with those who started it
     written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for stream in (1, 2):
