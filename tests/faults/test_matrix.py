@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from strategyrun.domain.crd import crd
 from support import kubelet
 from support.bench import Bench
-from support.census import require_order, runs_of, wait_answers
-from support.cluster import JOB, NODE, POD, Manifest
+from support.census import answers_of, require_order, runs_of, wait_answers
+from support.cluster import CONFIG_MAP, JOB, NODE, POD, Kind, Manifest, RefusedError
+from support.definitions import installed
 from support.fault_proxy import (
     Act,
     Answer,
@@ -32,12 +34,14 @@ from support.fault_proxy import (
     writes,
 )
 from support.journal import Journal
+from support.namespaces import temporary_namespace
 from support.plays import FAILING, HELD, OUT_OF_MEMORY, SCORED, UNPULLABLE
-from support.rig import Rig
-from support.rig_operator import KillableOperator
+from support.rig import Rig, running_rig
+from support.rig_operator import ON_RIG, KillableOperator
 from support.waiting import wait_until
 
 STATUS = to("patch", "strategyruns/status")
+RESOURCE_QUOTA = Kind("v1", "ResourceQuota")
 ACTIVE = ("Starting", "Running")
 
 
@@ -179,6 +183,40 @@ def test_an_old_list_served_after_a_restart(bench: Bench, proxy: FaultProxy, ope
     require_order(bench, proxy)
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [({"spec": {"cancel": True}}, "Cancelled"), ({"spec": {"source": {"inline": "x ="}}}, "CodeRejected")],
+    ids=["cancelled", "edited"],
+)
+def test_spec_changed_while_the_operator_is_away(
+    bench: Bench, operator: KillableOperator, change: Manifest, reason: str
+) -> None:
+    """A strategy that nobody wants any more runs on until the operator is back, and no longer."""
+    name = f"{HELD}-0"
+    bench.apply(name)
+    wait_running(bench, name)
+    operator.kill()
+    bench.edit(change, name)
+    operator.start()
+    wait_answers(bench, {name: reason}, operator)
+    bench.wait_nothing_left()
+
+
+def test_uninstalled_with_live_runs(rig: Rig, tmp_path: Path) -> None:
+    """Deleting the definition deletes runs, Jobs and pods, with the operator gone before: nothing waits for it."""
+    with temporary_namespace(rig.cluster, "uninstalled", admission=False) as namespace:
+        with installed(rig.cluster, crd()) as kind:
+            bench = Bench(rig.cluster, kind, namespace)
+            with KillableOperator(rig.kubeconfig, kind, tmp_path / "log"):
+                for name in (f"{HELD}-0", f"{HELD}-1"):
+                    bench.apply(name)
+                    wait_running(bench, name)
+            # The garbage collector learns of a new kind within half a minute; then it knows this one.
+            bench.cluster.delete(kind, f"{HELD}-0", namespace)
+            bench.wait_names(JOB, lambda names: len(names) == 1, seconds=120)
+        bench.wait_nothing_left()
+
+
 # The API server is away, refuses, or is not heard
 
 
@@ -279,6 +317,43 @@ def test_watches_end_with_an_internal_error(bench: Bench, proxy: FaultProxy, ope
     require_order(bench, proxy)
 
 
+def test_etcd_is_full(tmp_path: Path) -> None:
+    """While nothing can be written the operator lives and tries again; when there is room, answers are recorded."""
+    with (
+        running_rig(ON_RIG.seccomp, nodes=1, quota_bytes=32 << 20) as small,
+        installed(small.cluster, crd()) as kind,
+        temporary_namespace(small.cluster, "full", admission=False) as namespace,
+    ):
+        bench = Bench(small.cluster, kind, namespace)
+        with KillableOperator(small.kubeconfig, kind, tmp_path / "log", sweep_seconds=2) as operator:
+            expected = apply_scored(bench, 5)
+            bench.wait_names(JOB, lambda names: len(names) == len(expected))
+            operator.kill()
+            wait_until("every Job is complete", lambda: unfinished_jobs(bench), lambda left: not left, seconds=60)
+            assert fill_up(bench) == "etcdserver: mvcc: database space exceeded"
+            operator.start()
+            operator.wait_ready()
+            wait_until("its writes are refused", lambda: operator.log.count("space exceeded"), lambda n: n >= 5)
+            assert answers_of(bench) == {}
+            for each in bench.cluster.list(CONFIG_MAP, namespace, labels="filler"):
+                bench.cluster.delete(CONFIG_MAP, each["metadata"]["name"], namespace)
+            small.reclaim_space()
+            wait_answers(bench, expected, operator)
+            assert operator.starts == 2
+
+
+def fill_up(bench: Bench) -> str:
+    """Create ConfigMaps until etcd takes no more, and return its complaint."""
+    for number in range(100):
+        meta = {"name": f"filler-{number}", "namespace": bench.namespace, "labels": {"filler": ""}}
+        content = {"content": "x" * 900_000}
+        try:
+            bench.cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": content})
+        except RefusedError as refusal:
+            return refusal.message
+    raise AssertionError("etcd took 90 MB")
+
+
 # The cluster is too small, loses nodes, or somebody deletes things
 
 
@@ -309,6 +384,24 @@ def test_many_runs_on_few_slots(bench: Bench, proxy: FaultProxy, tmp_path: Path)
     created = [run["metadata"]["creationTimestamp"] for run in begun]
     assert created == sorted(created)
     require_order(bench, proxy)
+
+
+@pytest.mark.parametrize("resource", ["count/jobs.batch", "pods"])
+def test_quota_is_spent(bench: Bench, operator: KillableOperator, resource: str) -> None:
+    """The run waits with that reason and does not fail; when the quota grows it runs."""
+    meta = {"name": "quota", "namespace": bench.namespace}
+    bench.cluster.create(
+        {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": meta, "spec": {"hard": {resource: "0"}}}
+    )
+    wait_until(
+        "the quota is counted",
+        lambda: bench.cluster.get(RESOURCE_QUOTA, "quota", bench.namespace).get("status", {}),
+        lambda status: "hard" in status,
+    )
+    expected = apply_scored(bench, 1)
+    bench.wait_reason("QuotaExceeded", name=f"{SCORED}-0")
+    bench.cluster.merge(RESOURCE_QUOTA, "quota", bench.namespace, {"spec": {"hard": {resource: "10"}}})
+    wait_answers(bench, expected, operator)
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,18 @@
 etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok, compiled by `hack/rig.sh`. Linux only.
 """
 
+import base64
+import json
 import os
 import signal
 import subprocess
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import kubernetes
 import urllib3
@@ -186,6 +189,20 @@ class Rig:
         """End everything."""
         for program in (self.kwok, self.scheduler, self.controllers, self.apiserver, self.etcd):
             program.kill()
+
+    def reclaim_space(self) -> None:
+        """Let a full etcd forget what was deleted, and tell it that it has room again."""
+        everything = base64.b64encode(b"\0").decode()
+        found = self._ask_etcd("kv/range", {"key": everything, "range_end": everything, "count_only": True})
+        self._ask_etcd("kv/compaction", {"revision": found["header"]["revision"], "physical": True})
+        self._ask_etcd("maintenance/defragment", {})
+        for alarm in self._ask_etcd("maintenance/alarm", {"action": "GET"})["alarms"]:
+            self._ask_etcd("maintenance/alarm", {"action": "DEACTIVATE", **alarm})
+
+    def _ask_etcd(self, what: str, question: dict[str, object]) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.etcd_url}/v3/{what}", json.dumps(question).encode(), timeout=30) as answer:
+            document: dict[str, Any] = json.load(answer)
+            return document
 
     def add_node(self, name: str) -> None:
         """Add a node on which kwok plays."""
