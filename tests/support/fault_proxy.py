@@ -131,6 +131,7 @@ class Fault:
         self._when = when
         self._skip = skip
         self._left = times
+        self._happened = threading.Event()
         self.met = 0
 
     def take(self, call: Call, forward: Forward) -> Forward | None:
@@ -148,8 +149,13 @@ class Fault:
                 return await act(forward)
             finally:
                 self.met += 1
+                self._happened.set()
 
         return happen
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it has happened, at most so long; tell whether it has."""
+        return self._happened.wait(seconds)
 
 
 class FaultProxy:
