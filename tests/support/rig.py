@@ -136,7 +136,7 @@ class Rig:
             concurrent_job_syncs="20",
             concurrent_gc_syncs="20",
             node_monitor_period="1s",
-            node_monitor_grace_period="8s",
+            node_monitor_grace_period="16s",
         )
         self.scheduler = self._program(
             "kube-scheduler",
