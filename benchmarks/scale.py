@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--finished", type=int, default=5000, help="finished runs at the restart (default: 5000)")
     arguments = parser.parse_args()
     with (
-        running_rig(ON_RIG.seccomp, nodes=10) as rig,
+        running_rig(ON_RIG.profile.seccomp, nodes=10) as rig,
         installed(rig.cluster, crd()) as kind,
         tempfile.TemporaryDirectory() as folder,
         KillableOperator(rig.kubeconfig, kind, Path(folder) / "log", slots=arguments.slots) as operator,

@@ -20,7 +20,7 @@ StartOperator = Callable[..., KillableOperator]
 @pytest.fixture(scope="session")
 def rig() -> Iterator[Rig]:
     """Start the programs once for all tests."""
-    with running_rig(ON_RIG.seccomp) as started:
+    with running_rig(ON_RIG.profile.seccomp) as started:
         yield started
 
 

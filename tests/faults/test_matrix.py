@@ -320,7 +320,7 @@ def test_watches_end_with_an_internal_error(bench: Bench, proxy: FaultProxy, ope
 def test_etcd_is_full(tmp_path: Path) -> None:
     """While nothing can be written the operator lives and tries again; when there is room, answers are recorded."""
     with (
-        running_rig(ON_RIG.seccomp, nodes=1, quota_bytes=32 << 20) as small,
+        running_rig(ON_RIG.profile.seccomp, nodes=1, quota_bytes=32 << 20) as small,
         installed(small.cluster, crd()) as kind,
         temporary_namespace(small.cluster, "full", admission=False) as namespace,
     ):

@@ -30,8 +30,8 @@ def test_random_kills(bench: Bench, proxy: FaultProxy, operator: KillableOperato
         fatal = kill(operator.kill, committed=chance.random() < 0.5)
         with proxy.fault(fatal, anything, skip=chance.randrange(8 * RUNS // KILLS), times=1) as fault:
             operator.revive()
-            if not fault.wait(10):
-                operator.kill()
+            fault.wait(10)
+            operator.kill()
     statuses = wait_answers(bench, expected, operator)
     assert operator.starts == KILLS + 1
     assert {len(status["attempts"]) for status in statuses.values()} <= {0, 1}

@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import threading
 import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,9 +28,9 @@ from support.waiting import Seen, wait_until
 
 _LITTLE = Resources(cpu="10m", memory="16Mi")
 
-ON_RIG: Settings = replace(
-    UNSCHEDULABLE, sandbox=UNSCHEDULABLE.sandbox.model_copy(update={"limits": _LITTLE, "requests": _LITTLE})
-)
+_SANDBOX = UNSCHEDULABLE.profile.sandbox.model_copy(update={"limits": _LITTLE, "requests": _LITTLE})
+
+ON_RIG: Settings = replace(UNSCHEDULABLE, profile=UNSCHEDULABLE.profile.model_copy(update={"sandbox": _SANDBOX}))
 """Settings whose pods fit on the rig's nodes by the thousand."""
 
 _forks = multiprocessing.get_context("forkserver")
@@ -46,6 +47,7 @@ class KillableOperator:
         self._arguments = (str(kubeconfig), kind, self.port, str(log), slots, sweep_seconds)
         self._log = log
         self._process: multiprocessing.process.BaseProcess | None = None
+        self._killing = threading.Lock()
         self.starts = 0
 
     def __enter__(self) -> Self:
@@ -82,15 +84,17 @@ class KillableOperator:
     def start(self) -> None:
         """Start a process without waiting for it."""
         _prepare()
-        self._process = _forks.Process(target=_operate, args=self._arguments, daemon=True)
-        self._process.start()
+        process = _forks.Process(target=_operate, args=self._arguments, daemon=True)
+        process.start()
+        self._process = process  # until now a late request of the one before could only kill that one
         self.starts += 1
 
     def kill(self) -> None:
-        """End it between two instructions."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.join(30)
+        """End it between two instructions; any thread may do so."""
+        with self._killing:
+            if self._process is not None:
+                self._process.kill()
+                self._process.join(30)
 
     def revive(self) -> None:
         """Start it again if it has ended, as a kubelet does."""
