@@ -172,8 +172,6 @@ class FaultProxy:
         self._watches: dict[web.StreamResponse, web.Request] = {}
         self.created: Counter[tuple[str, str]] = Counter()
         """How often an object came to be, by resource and name."""
-        self.writes: Counter[str] = Counter()
-        """Answered writes, by resource."""
         self._sockets = selectors.DefaultSelector()
         self._runner = asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(self._sockets))
         self._loop = self._runner.get_loop()
@@ -228,11 +226,6 @@ class FaultProxy:
         line = json.dumps({"type": "ERROR", "object": status}).encode() + b"\n"
         return asyncio.run_coroutine_threadsafe(self._end_watches(line), self._loop).result(30)
 
-    @property
-    def open_watches(self) -> int:
-        """Count the watches."""
-        return len(self._watches)
-
     def _run(self) -> None:
         with self._runner:
             self._runner.run(self._serve())
@@ -284,10 +277,8 @@ class FaultProxy:
     async def _forward(self, request: web.Request, call: Call) -> Answer:
         async with self._upstream_request(request) as response:
             body = await response.read()
-        if call.writes and response.status < 300:
-            self.writes[call.resource] += 1
-            if call.verb == "create":
-                self.created[call.resource, json.loads(body)["metadata"]["name"]] += 1
+        if call.verb == "create" and response.status < 300:
+            self.created[call.resource, json.loads(body)["metadata"]["name"]] += 1
         return Answer(response.status, body, _passed_on(response.headers))
 
     def _upstream_request(self, request: web.Request) -> Any:

@@ -20,13 +20,14 @@ _NONCE = (
     "{{ end }}"
 )
 """Templates quote with backquotes, which JSON leaves as they are."""
+_STRATEGY_MILLISECONDS = 100
 _IMAGE_ID = "finlab-sandbox@sha256:feed"
 _NOW = "{{ Now }}"
 _BEGUN = ".status.initContainerStatuses.[] | select(.state.running != null) | .name"
 
 
-def kwok_configuration(*, strategy_milliseconds: int = 100) -> list[dict[str, Any]]:
-    """Build kwok's configuration: of the nodes, and of every play; a strategy takes so long."""
+def kwok_configuration() -> list[dict[str, Any]]:
+    """Build kwok's configuration: of the nodes, and of every play."""
     options = {
         "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
         "kind": "KwokConfiguration",
@@ -59,7 +60,7 @@ def kwok_configuration(*, strategy_milliseconds: int = 100) -> list[dict[str, An
         _stage("begin", [alive, fresh, _is(_PLAY, "In", SCORED, HELD, FAILING, OUT_OF_MEMORY)], begun),
         _stage("refuse-image", [alive, fresh, _is(_PLAY, "In", UNPULLABLE)], unpulled),
         *(
-            _stage(f"end-{play}", [alive, running, _is(_PLAY, "In", play)], status, after=strategy_milliseconds)
+            _stage(f"end-{play}", [alive, running, _is(_PLAY, "In", play)], status, after=_STRATEGY_MILLISECONDS)
             for play, status in ended.items()
         ),
         # A kubelet ends the containers of a pod that has to go, says so, and then lets go of it.

@@ -86,7 +86,6 @@ class Rig:
         nodes: int = 3,
         seccomp: SeccompProfile,
         quota_bytes: int = 4 << 30,
-        strategy_milliseconds: int = 100,
     ) -> None:
         self._folder = folder
         self._nodes = nodes
@@ -96,7 +95,7 @@ class Rig:
         self._programs = _compiled()
         self.kubeconfig = folder / "kubeconfig"
         self.certificate = folder / "certificates" / "apiserver.crt"
-        self._write_files(strategy_milliseconds)
+        self._write_files()
         self.etcd = self._program(
             "etcd",
             data_dir=str(folder / "etcd"),
@@ -234,14 +233,13 @@ class Rig:
         flags = [f"--{option.replace('_', '-')}={value}" for option, value in options.items()]
         return Program([str(self._programs / name), *flags], self._folder / f"{name}.log")
 
-    def _write_files(self, strategy_milliseconds: int) -> None:
+    def _write_files(self) -> None:
         subprocess.run(
             ["openssl", "genrsa", "-out", str(self._folder / "key"), "2048"], check=True, capture_output=True
         )
         (self._folder / "tokens").write_text(f"{self._token},administrator,1,system:masters\n", encoding="utf-8")
         (self._folder / "bin").symlink_to(self._programs)  # kubectl beside the kubeconfig
-        stages = kwok_configuration(strategy_milliseconds=strategy_milliseconds)
-        (self._folder / "kwok.yaml").write_text(yaml.safe_dump_all(stages), encoding="utf-8")
+        (self._folder / "kwok.yaml").write_text(yaml.safe_dump_all(kwok_configuration()), encoding="utf-8")
         cluster = {
             "server": f"https://127.0.0.1:{self.port}",
             "certificate-authority": str(self.certificate),
