@@ -4,7 +4,7 @@ Each object of a schema is a section with a table of its fields; a field that is
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from strategyrun.domain.crd import Schema
@@ -27,33 +27,25 @@ def _resource(definition: dict[str, Any]) -> Iterator[str]:
     (version,) = spec["versions"]
     schema = version["schema"]["openAPIV3Schema"]
     names = spec["names"]
-    short = ", ".join(f"`{name}`" for name in names.get("shortNames", ()))
     yield f"## {names['kind']}\n"
     yield f"{schema['description']}\n"
-    yield "| | |"
-    yield "|---|---|"
-    yield f"| `apiVersion` | `{spec['group']}/{version['name']}` |"
-    yield f"| `kind` | `{names['kind']}` |"
-    yield f"| scope | {spec['scope'].lower()} |"
-    yield f"| for kubectl | `{names['plural']}`{', ' + short if short else ''} |"
-    if columns := version.get("additionalPrinterColumns"):
-        for wide, command in ((False, "get"), (True, "get -o wide")):
-            shown = [column for column in columns if bool(column.get("priority")) is wide]
-            if shown:
-                listed = ", ".join(f"{column['name']} (`{column['jsonPath']}`)" for column in shown)
-                yield f"| {'further columns' if wide else 'columns'} of `{command}` | {_cell(listed)} |"
+    yield f"- `apiVersion: {spec['group']}/{version['name']}`, `kind: {names['kind']}`, {spec['scope'].lower()}"
+    yield f"- for kubectl: {_codes([names['plural'], *names.get('shortNames', ())])}"
+    columns = version.get("additionalPrinterColumns", ())
+    for wide, command in ((False, "kubectl get"), (True, "kubectl get -o wide, besides")):
+        if shown := [column["name"] for column in columns if bool(column.get("priority")) is wide]:
+            yield f"- columns of {command}: {', '.join(shown)}"
     if selectable := version.get("selectableFields"):
-        listed = ", ".join(f"`{field['jsonPath'].lstrip('.')}`" for field in selectable)
-        yield f"| for `--field-selector` | {listed} |"
+        yield f"- for `--field-selector`: {_codes(field['jsonPath'].lstrip('.') for field in selectable)}"
     yield ""
     for name in ("spec", "status"):
         if name in schema["properties"]:
-            yield from _object(f"{names['kind']}.{name}", schema["properties"][name])
+            yield from _object(f"{names['kind']}.{name}", schema["properties"][name], "###")
 
 
-def _object(path: str, schema: Schema) -> Iterator[str]:
+def _object(path: str, schema: Schema, level: str) -> Iterator[str]:
     """Write an object's section, then those of the objects in it, in the order of the fields."""
-    yield f"### {path}\n"
+    yield f"{level} {path}\n"
     if description := schema.get("description"):
         yield f"{_text(description)}\n"
     for rule in schema.get("x-kubernetes-validations", ()):
@@ -79,7 +71,7 @@ def _object(path: str, schema: Schema) -> Iterator[str]:
     yield ""
     for name, field in schema["properties"].items():
         if inner := _inner(field):
-            yield from _object(f"{path}.{name}", inner)
+            yield from _object(f"{path}.{name}", inner, "####")
 
 
 def _inner(schema: Schema) -> Schema | None:
@@ -165,6 +157,10 @@ def _rule(rule: dict[str, str]) -> str:
     if message := rule.get("message"):
         return message.partition(", found")[0]
     return f"`{rule['rule']}`"
+
+
+def _codes(words: Iterable[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
 
 
 def _anchor(path: str) -> str:
