@@ -10,14 +10,14 @@ from support.cluster import CHECKOUT, Cluster
 from support.pages import Block, blocks
 from support.runs import strategy_run, wait_finished
 
-PAGES = ("index.md", "quickstart.md")
-GUIDE = "writing-strategies.md"
+PAGES = ("README.md", "docs/index.md", "docs/quickstart.md")
+GUIDE = "docs/writing-strategies.md"
 SECONDS = re.compile(r"\d+(\.\d+)?s")
 
 
 def of(page: str, *languages: str) -> list[Block]:
-    """The blocks of a page of docs/ that may be run."""
-    found = [block for block in blocks(*languages) if block.page == CHECKOUT / "docs" / page]
+    """The blocks of a page that may be run."""
+    found = [block for block in blocks(*languages) if block.page == CHECKOUT / page]
     return [block for block in found if not block.reason_not_to_run]
 
 
