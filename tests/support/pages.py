@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,11 +56,13 @@ class Block(NamedTuple):
         return named[1] if named else None
 
 
+@cache
 def blocks(*languages: str) -> list[Block]:
     """Return the blocks of all pages: those in the languages, or all."""
     return [Block(page, snippet) for page in PAGES for snippet in snippets(page, *languages)]
 
 
+@cache
 def prose(page: Path) -> str:
     """Return what a page says outside its blocks of code."""
     return _FENCED.sub("", page.read_text(encoding="utf-8"))
