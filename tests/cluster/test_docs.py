@@ -2,15 +2,19 @@
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
+import bokeh_sampledata
 import pytest
+import yaml
 
 from support.cluster import CHECKOUT, Cluster
 from support.pages import Block, blocks
 from support.runs import strategy_run, wait_finished
 
 PAGES = ("README.md", "docs/index.md", "docs/quickstart.md")
+DATASETS = "docs/datasets.md"
 GUIDE = "docs/writing-strategies.md"
 SECONDS = re.compile(r"\d+(\.\d+)?s")
 
@@ -53,6 +57,30 @@ def test_a_session_goes_as_it_is_told(page: str, cluster: Cluster, namespace: st
             printed = cluster.kubectl("--namespace", namespace, *here, seconds=180)
             if shown:
                 assert words(printed.splitlines()) == words(shown), f"{block.where}: {command}"
+
+
+def test_a_dataset_has_the_hash_that_its_page_computes(cluster: Cluster, namespace: str, tmp_path: Path) -> None:
+    """Created as the page says, named in a run as the page says, and hashed in both ways that the page shows."""
+    create, hashes = (block.snippet.commands for block in of(DATASETS, "sh"))
+    (datasets,) = [
+        yaml.safe_load(each.snippet.text) for each in of(DATASETS, "yaml") if "prices.csv.gz" in each.snippet.text
+    ]
+    table = Path(bokeh_sampledata.__file__).parent / "_data" / "stocks.csv.gz"
+    (tmp_path / "prices").mkdir()
+    for copy in (tmp_path / "prices.csv.gz", tmp_path / "prices" / "prices.csv.gz"):
+        copy.write_bytes(table.read_bytes())
+
+    (words_of_create,) = map(shlex.split, create)
+    here = [word.replace("prices.csv.gz", str(tmp_path / "prices.csv.gz")) for word in words_of_create[1:]]
+    cluster.kubectl("--namespace", namespace, *here)
+    cluster.create(strategy_run("run", namespace, **datasets))
+    status = wait_finished(cluster, namespace)["status"]
+    assert status["reason"] == "Evaluated", status
+    for command in hashes:
+        printed = subprocess.run(
+            ["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True
+        ).stdout
+        assert printed.split()[0] == status["provenance"]["datasetSHA256"], command
 
 
 def test_every_strategy_of_the_guide_runs_in_the_sandbox(cluster: Cluster, namespace: str) -> None:

@@ -57,6 +57,7 @@ RESOURCES = {
 }
 OF_PODS = ("template", "containers", "initContainers", "nodeName", "securityContext", "hostUsers", "tolerations")
 FIELDS = {path for kind in DEFINITIONS for path in fields(schema_of(kind))}
+TESTS = [path.read_text() for path in (CHECKOUT / "tests").rglob("*.py") if path != Path(__file__)]
 TARGETS = set(re.findall(r"^([a-z0-9-]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
 
 
@@ -86,6 +87,21 @@ def test_there_are_pages() -> None:
 def test_a_language_is_tried_or_said_not_to_be(block: Block) -> None:
     """A block in a language that nothing below looks at would be a claim of nobody."""
     assert block.snippet.language in {*TRIED, *NOT_TRIED}
+
+
+@of(*NOT_TRIED)
+def test_what_is_not_tried_is_no_command(block: Block) -> None:
+    """A command has a language, `sh` or `console`, so that it is looked at; a picture has lines that no command has."""
+    assert "│" in block.snippet.text or not re.search(
+        r"^(\$ |kubectl |helm |make |strategyrun )", block.snippet.text, re.MULTILINE
+    )
+
+
+@of("sh", "console")
+def test_a_command_is_run_by_a_test_or_said_not_to_be(block: Block) -> None:
+    """The line before it has the reason, or some test knows the page, and runs what is on it."""
+    page = str(block.page.relative_to(CHECKOUT)).removeprefix("docs/")
+    assert block.reason_not_to_run or any(f'{page}"' in text for text in TESTS), "who runs it?"
 
 
 def test_json_is_json() -> None:
