@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from strategyrun.adapters.settings import OPERATOR_FILE, OperatorFile
 from strategyrun.domain.sandbox import Sandbox
 
 CHECKOUT = Path(__file__).parents[1]
@@ -26,10 +27,13 @@ LEFT_OUT = {
 }
 
 # By file: a passage, and what stands in its place. Each occurs exactly once.
+IMAGE = {
+    "image: finlab-sandbox-operator:dev": "image: {{ .Values.operator.image | quote }}",
+    "imagePullPolicy: IfNotPresent": "imagePullPolicy: {{ .Values.operator.imagePullPolicy }}",
+}
 REPLACED = {
     "manifests/base/deployment.yaml": {
-        "image: finlab-sandbox-operator:dev": "image: {{ .Values.operator.image | quote }}",
-        "imagePullPolicy: IfNotPresent": "imagePullPolicy: {{ .Values.operator.imagePullPolicy }}",
+        **IMAGE,
         "      enableServiceLinks: false\n": """\
       enableServiceLinks: false
       {{- range $field := list "nodeSelector" "affinity" "tolerations" "priorityClassName" "imagePullSecrets" }}
@@ -47,28 +51,69 @@ REPLACED = {
 """,
         "configMap: { name: finlab-sandbox-config }": 'configMap: { name: {{ include "config.name" . }} }',
     },
-    "manifests/policies/configuration.yaml": {
-        'sandbox.yaml: ""': "sandbox.yaml: | {{- toYaml .Values.sandbox | nindent 4 }}",
+    "manifests/base/installer.yaml": {
+        **IMAGE,
+        """\
+      tolerations:
+        - operator: Exists # strategies may be sent to nodes with taints
+""": """\
+      {{- range $field := list "nodeSelector" "tolerations" "imagePullSecrets" }}
+      {{- with index $.Values.installer $field }}
+      {{ $field }}: {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- end }}
+""",
+        """\
+          resources:
+            requests: { cpu: 10m, memory: 48Mi }
+            limits: { memory: 128Mi }
+""": """\
+          resources: {{- toYaml .Values.installer.resources | nindent 12 }}
+""",
+        "configMap: { name: finlab-sandbox-seccomp }": 'configMap: { name: {{ include "seccomp.name" . }} }',
     },
 }
 
-# What kustomize makes of config/: a ConfigMap with a name made of its content, so that a change restarts the operator.
+# What kustomize makes of config/: the default profile, and ConfigMaps with a name made of their content, so that a
+# change of it restarts who reads them.
 CONFIG = """\
-{{- define "config.sandbox" -}}
-{{ toYaml .Values.sandbox }}
+{{- define "profile" -}}
+{{- $spec := deepCopy .Values.sandbox }}
+{{- if and $spec.fallback (not $spec.fallback.image) }}
+{{- $_ := set $spec.fallback "image" .Values.operator.image }}
+{{- end -}}
+apiVersion: finlab-sandbox.dev/v1alpha1
+kind: SandboxProfile
+metadata:
+  name: default
+spec: {{- toYaml $spec | nindent 2 }}
 {{- end }}
-{{- define "config.seccomp" }}{{ .Values.seccompProfile | default (.Files.Get "files/seccomp_profile.json") }}{{ end }}
-{{- define "config.name" -}}
-finlab-sandbox-config-{{ cat (include "config.sandbox" .) (include "config.seccomp" .) | sha256sum | trunc 10 }}
+{{- define "config.data" -}}
+sandbox.yaml: | {{- include "profile" . | nindent 2 }}
+operator.yaml: | {{- toYaml .Values.operator.settings | nindent 2 }}
+{{ include "seccomp.data" . }}
 {{- end }}
+{{- define "config.name" }}finlab-sandbox-config-{{ include "config.data" . | sha256sum | trunc 10 }}{{ end }}
+{{- define "seccomp.data" -}}
+{{- $given := .Values.seccompProfile | default (.Files.Get "files/seccomp_profile.json") -}}
+{{ .Values.sandbox.seccompProfile }}: {{ toJson $given }} # to the byte: nodes know its hash
+{{- end }}
+{{- define "seccomp.name" }}finlab-sandbox-seccomp-{{ include "seccomp.data" . | sha256sum | trunc 10 }}{{ end }}
+{{ include "profile" . }}
+---
 apiVersion: v1
 kind: ConfigMap
 metadata:
   name: {{ include "config.name" . }}
   namespace: {{ .Release.Namespace }}
-data:
-  sandbox.yaml: | {{- include "config.sandbox" . | nindent 4 }}
-  {{ .Values.sandbox.seccompProfile }}: {{ include "config.seccomp" . | toJson }} # to the byte: nodes know its hash
+data: {{- include "config.data" . | nindent 2 }}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ include "seccomp.name" . }}
+  namespace: finlab-sandbox-installer
+data: {{- include "seccomp.data" . | nindent 2 }}
 """
 
 VALUES = """\
@@ -81,8 +126,15 @@ operator:
   affinity: {{}}
   tolerations: []
   priorityClassName: ""
+  settings:
+{settings}
+installer:                               # puts the seccomp file on the nodes; the image is the operator's
+  imagePullSecrets: []
+  resources: {installerResources}
+  nodeSelector: {{}}
+  tolerations: {installerTolerations}
 
-# The content of a seccomp profile in place of the chart's own: --set-file seccompProfile=FILE. Nodes must hold it.
+# The content of a seccomp profile in place of the chart's own: --set-file seccompProfile=FILE.
 seccompProfile: ""
 
 tenantRoles: true                        # finlab-sandbox-viewer, -editor and -admin, added to view, edit and admin
@@ -96,12 +148,10 @@ class ChartError(Exception):
 
 def chart_files() -> dict[Path, str]:
     """Return the content of each file of the chart by its path below the checkout."""
-    deployment = yaml.safe_load((CHECKOUT / BASE / "deployment.yaml").read_text())
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    templates = {path: _template(path) for path in _resources(BASE) if path.parts[0] != "crds"}
+    templates = {path: _template(path) for path in _resources(BASE) if path.parts[0] not in ("crds", "config")}
     files = {Path("templates", path.name): text for path, text in templates.items() if text}
     files[Path("templates", "config.yaml")] = GENERATED.format("hack/chart.py") + CONFIG
-    files[Path("values.yaml")] = _values(container)
+    files[Path("values.yaml")] = _values()
     files[Path("values.schema.json")] = json.dumps(_schema(), indent=2) + "\n"
     files[Path("files", "seccomp_profile.json")] = (CHECKOUT / "config" / "seccomp_profile.json").read_text()
     files |= {Path("crds", path.name): (CHECKOUT / path).read_text() for path in _resources(Path("crds"))}
@@ -109,7 +159,7 @@ def chart_files() -> dict[Path, str]:
 
 
 def _resources(kustomization: Path) -> Iterator[Path]:
-    """Yield the files of a kustomization and of those in it; that of config/ has none, but a generator (see CONFIG)."""
+    """Yield the files of a kustomization and of those in it; CONFIG is the likeness of config/."""
     declared = yaml.safe_load((CHECKOUT / kustomization / "kustomization.yaml").read_text())
     for resource in declared.get("resources", ()):
         path = Path(kustomization, resource)
@@ -135,20 +185,46 @@ def _template(path: Path) -> str | None:
     return GENERATED.format(path) + text
 
 
-def _values(container: dict[str, Any]) -> str:
-    operator = VALUES.format(
+def _values() -> str:
+    operator, installer = (_pod(name) for name in ("deployment.yaml", "installer.yaml"))
+    container = operator["containers"][0]
+    text = VALUES.format(
         image=container["image"],
         imagePullPolicy=container["imagePullPolicy"],
-        resources=json.dumps(container["resources"]).replace('"', ""),
+        resources=_flow(container["resources"]),
+        settings=_indented((CHECKOUT / "config" / OPERATOR_FILE).read_text(), 4),
+        installerResources=_flow(installer["containers"][0]["resources"]),
+        installerTolerations=_flow(installer["tolerations"]),
     )
-    sandbox = (CHECKOUT / "config" / "sandbox.yaml").read_text()
-    inner = "".join(f"  {line}" if line.strip() else line for line in sandbox.splitlines(keepends=True))
-    return GENERATED.format("manifests/base and config/sandbox.yaml") + operator + "sandbox:\n" + inner
+    head, spec = (CHECKOUT / "config" / "sandbox.yaml").read_text().split("spec:\n")
+    about = "".join(line for line in head.splitlines(keepends=True) if line.startswith("#"))
+    own = f"image: {container['image']}"
+    if spec.count(own) != 1:
+        raise ChartError(f"config/sandbox.yaml: {own!r} was to be the fallback's, found {spec.count(own)} times")
+    spec = spec.replace(own, 'image: ""                            # the operator\'s')
+    return GENERATED.format("manifests/base and config/") + text + about + "sandbox:\n" + spec
+
+
+def _pod(name: str) -> Any:
+    """Return the pod of the workload in a file of manifests/base."""
+    documents = yaml.safe_load_all((CHECKOUT / BASE / name).read_text())
+    (workload,) = [each for each in documents if each["kind"] in ("Deployment", "DaemonSet")]
+    return workload["spec"]["template"]["spec"]
+
+
+def _flow(value: Any) -> str:
+    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=1000).strip()
+
+
+def _indented(text: str, spaces: int) -> str:
+    return "".join(" " * spaces + line if line.strip() else line for line in text.splitlines(keepends=True))
 
 
 def _schema() -> dict[str, Any]:
-    sandbox = Sandbox.model_json_schema(by_alias=True, ref_template="#/$defs/{model}")
-    definitions = sandbox.pop("$defs", {})
+    sandbox, settings = (each.model_json_schema(by_alias=True) for each in (Sandbox, OperatorFile))
+    definitions = sandbox.pop("$defs") | settings.pop("$defs")
+    definitions["FallbackImage"]["required"].remove("image")
+    definitions["FallbackImage"]["properties"]["image"] = {"type": "string"}  # empty stands for the operator's
     text, mapping, entries = {"type": "string"}, {"type": "object"}, {"type": "array"}
     operator = {
         "image": {"type": "string", "minLength": 1},
@@ -159,9 +235,12 @@ def _schema() -> dict[str, Any]:
         "affinity": mapping,
         "tolerations": entries,
         "priorityClassName": text,
+        "settings": settings,
     }
+    installer = {name: operator[name] for name in ("imagePullSecrets", "resources", "nodeSelector", "tolerations")}
     properties = {
         "operator": {"type": "object", "additionalProperties": False, "properties": operator},
+        "installer": {"type": "object", "additionalProperties": False, "properties": installer},
         "seccompProfile": text,
         "tenantRoles": {"type": "boolean"},
         "sandbox": sandbox,

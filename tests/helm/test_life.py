@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from strategyrun.domain.crd import crd
+from strategyrun.domain.crd import definitions
 from support.cluster import (
     CONFIG_MAP,
     CUSTOM_RESOURCE_DEFINITION,
@@ -56,16 +56,17 @@ def succeeded(cluster: Cluster, name: str) -> Manifest:
         f"{name} is finished",
         lambda: cluster.get(STRATEGY_RUN, name, TENANT),
         lambda run: run.get("status", {}).get("phase") in ("Succeeded", "Failed"),
+        seconds=120,
     )
     assert run["status"]["reason"] == "Evaluated", json.dumps(run["status"], indent=2)
     return run
 
 
-def sandbox_of(cluster: Cluster) -> Any:
-    """Read the configuration that the operator's pod mounts."""
+def queue_of(cluster: Cluster) -> Any:
+    """Read the settings that the operator's pod mounts."""
     pod = cluster.get(DEPLOYMENT, OPERATOR, HOME)["spec"]["template"]["spec"]
     (name,) = [each["configMap"]["name"] for each in pod["volumes"] if "configMap" in each]
-    return yaml.safe_load(cluster.get(CONFIG_MAP, name, HOME)["data"]["sandbox.yaml"])
+    return yaml.safe_load(cluster.get(CONFIG_MAP, name, HOME)["data"]["operator.yaml"])["queue"]["maxActiveRuns"]
 
 
 def test_the_life_of_a_release(cluster: Cluster, tmp_path: Path) -> None:
@@ -74,20 +75,20 @@ def test_the_life_of_a_release(cluster: Cluster, tmp_path: Path) -> None:
     first = succeeded(cluster, "installed")
 
     values = tmp_path / "values.yaml"
-    values.write_text("sandbox: {maxActiveRuns: 2, timeouts: {strategySeconds: 60}}\n")
+    values.write_text("operator: {settings: {queue: {maxActiveRuns: 2}}}\nsandbox: {timeouts: {strategySeconds: 60}}\n")
     release(cluster, "upgrade", RELEASE, str(CHART), "--values", str(values))
-    assert sandbox_of(cluster)["maxActiveRuns"] == 2
+    assert queue_of(cluster) == 2
     upgraded = succeeded(cluster, "upgraded")
     assert upgraded["status"]["metrics"] == first["status"]["metrics"]
 
     release(cluster, "rollback", RELEASE, "1")
-    assert sandbox_of(cluster)["maxActiveRuns"] == 4
+    assert queue_of(cluster) == 4
     succeeded(cluster, "rolled-back")
 
     release(cluster, "uninstall", RELEASE)
     assert cluster.find(DEPLOYMENT, OPERATOR, HOME) is None
     assert not [each for each in cluster.list(POLICY) if "finlab" in each["metadata"]["name"]]
-    assert cluster.find(CUSTOM_RESOURCE_DEFINITION, crd()["metadata"]["name"])
+    assert all(cluster.find(CUSTOM_RESOURCE_DEFINITION, each["metadata"]["name"]) for each in definitions())
     assert cluster.get(STRATEGY_RUN, "installed", TENANT)["status"] == first["status"]
 
     release(cluster, "install", RELEASE, str(CHART))

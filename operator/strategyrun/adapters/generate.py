@@ -19,7 +19,7 @@ def generated_files() -> dict[Path, str]:
     return {
         **{Path("crds", f"{each['metadata']['name']}.yaml"): _HEADER + _yaml(each) for each in definitions()},
         Path("docs", "outcomes.md"): _outcomes(),
-        Path("docs", "reference.md"): reference(definition),
+        Path("docs", "reference.md"): reference(*definitions()),
         Path("manifests", "policies", "policies.yaml"): _HEADER + "---\n".join(map(_yaml, policies())),
     }
 
