@@ -130,7 +130,7 @@ def test_another_configuration_restarts_who_reads_it(default: dict[Identity, Man
     longer = rendered("--set", "operator.settings.queue.maxActiveRuns=5")
     assert mounted(default, *operator) == mounted(rendered(), *operator) != mounted(longer, *operator)
     assert mounted(default, *installer) == mounted(longer, *installer)
-    other = rendered("--set", "seccompProfile={}")
+    other = rendered("--set-json", 'seccompProfile="{}"')
     assert mounted(default, *operator) != mounted(other, *operator)
     assert mounted(default, *installer) != mounted(other, *installer)
 

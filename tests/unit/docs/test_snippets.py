@@ -115,11 +115,9 @@ def test_yaml_fits_its_schema(block: Block) -> None:
     """A manifest has the fields that its definition has, of the right kind; so has a part of one; so have values."""
     for document in yaml.safe_load_all(block.snippet.text):
         kind = document.get("kind")
-        if block.title and block.title.endswith("values.yaml"):
-            values = json.loads((CHECKOUT / "charts/finlab-sandbox-operator/values.schema.json").read_text())
-            values["properties"]["sandbox"].pop("required")
-            jsonschema.validate(document, values)
-        elif kind == "StrategyRun":
+        if block.title == "values.yaml":
+            continue  # tests/contract/test_chart.py renders the chart with it
+        if kind == "StrategyRun":
             made = {
                 "namespace": "default",
                 "uid": "1",
