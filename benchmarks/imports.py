@@ -16,7 +16,7 @@ from typing import Any
 
 from strategyrun.adapters.settings import load_settings
 
-SETTINGS = load_settings(Path(__file__).parents[1] / "config" / "sandbox.yaml")
+SANDBOX = load_settings(Path(__file__).parents[1] / "config" / "sandbox.yaml").profile.sandbox
 CPUS = 0.5
 GOAL = 1.05
 SETS = {
@@ -56,7 +56,7 @@ def main() -> None:
     """Measure and print."""
     arguments = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     arguments.add_argument("--rounds", type=int, default=8, help="how often to measure each side (default: 8)")
-    arguments.add_argument("--image", default=SETTINGS.profile.sandbox.image, help="the sandbox's image (default: %(default)s)")
+    arguments.add_argument("--image", default=SANDBOX.image, help="the sandbox's image (default: %(default)s)")
     asked = arguments.parse_args()
     loads = [os.getloadavg()[0]]
     for name, modules in SETS.items():

@@ -37,7 +37,7 @@ from strategyrun.domain.vetting import vet
 
 CHECKOUT = Path(__file__).parents[1]
 CONFIG = CHECKOUT / "config"
-SETTINGS = load_settings(CONFIG / "sandbox.yaml")
+SANDBOX = load_settings(CONFIG / "sandbox.yaml").profile.sandbox
 WORKLOADS: dict[str, dict[str, Any]] = {
     "moving_average": {"fast": 50, "slow": 200},
     "rsi_macd": {"rsi": 14, "low": 45, "high": 75},
@@ -90,7 +90,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     arguments.add_argument("--rounds", type=int, default=6, help="how often to measure each side (default: 6)")
     arguments.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"of {', '.join(WORKLOADS)}; default: all")
-    arguments.add_argument("--image", default=SETTINGS.profile.sandbox.image, help="the sandbox's image (default: %(default)s)")
+    arguments.add_argument("--image", default=SANDBOX.image, help="the sandbox's image (default: %(default)s)")
     asked = arguments.parse_args()
     if unknown := set(asked.workloads) - set(WORKLOADS):
         arguments.error(f"there is no workload {', '.join(sorted(unknown))}")
@@ -129,7 +129,7 @@ class Bench:
             metadata = {"name": name, "namespace": "bench", "uid": name, "resourceVersion": "0"}
             metadata["creationTimestamp"] = "2026-01-01T00:00:00Z"
             manifest = {"apiVersion": "finlab-sandbox.dev/v1alpha1", "kind": "StrategyRun", "metadata": metadata}
-            inputs = build_inputs(StrategyRun.parse(manifest | {"spec": spec}), code, vet(code).kind, SETTINGS.profile.sandbox)
+            inputs = build_inputs(StrategyRun.parse(manifest | {"spec": spec}), code, vet(code).kind, SANDBOX)
             (folder / mount).mkdir()
             for file, content in inputs.files.items():
                 (folder / mount / file).write_text(content)
@@ -191,7 +191,7 @@ class Bench:
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True), document
 
     def _hardening(self, mount: str) -> list[str]:
-        memory = str(SETTINGS.profile.sandbox.limits.document()["memory"]).removesuffix("i").lower()
+        memory = str(SANDBOX.limits.document()["memory"]).removesuffix("i").lower()
         return [
             *("--rm", f"--cpus={CPUS}", f"--memory={memory}", "--network=none", "--read-only", "--cap-drop=ALL"),
             *("--security-opt=no-new-privileges", f"--security-opt=seccomp={CONFIG / 'seccomp_profile.json'}"),

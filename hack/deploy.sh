@@ -8,7 +8,8 @@ installer=(--namespace finlab-sandbox-installer daemonset/finlab-sandbox-install
 say "deploying the operator"
 # The definitions first: the default profile can be applied only where its kind is served.
 kubectl apply --server-side --force-conflicts -k crds >"$CACHE/deploy.log"
-kubectl wait --for=condition=Established --timeout=60s -k crds >>"$CACHE/deploy.log"
+kubectl wait --for=condition=Established --timeout=60s --filename crds/strategyruns.finlab-sandbox.dev.yaml \
+	--filename crds/sandboxprofiles.finlab-sandbox.dev.yaml >>"$CACHE/deploy.log"
 kubectl apply --server-side --force-conflicts -k manifests/base >>"$CACHE/deploy.log"
 
 # A tag does not say that its image is another one, nor does a pod's status that its node was

@@ -2,7 +2,7 @@
 # Builds one of our images out of what it is made of, unless the same was built before:
 #   image.sh NAME ROOT PATH...
 # The PATHs, seen from ROOT, are all that the build sees; the first is the folder with the
-# Dockerfile, requirements.lock and wheels/.
+# Dockerfile. Beside each requirements.lock in it are its wheels/.
 source "$(dirname "$0")/common.sh"
 name=$1 root=$2 folder=$3
 label=finlab-sandbox.dev/inputs
@@ -10,7 +10,9 @@ base=$(hack/base-image.sh)
 inputs=$(cd "$root" && { docker image inspect --format '{{.Id}}' "$base"; digest_of "${@:3}"; } | digest)
 [ "$(docker image inspect --format "{{index .Config.Labels \"$label\"}}" "$name" 2>/dev/null)" = "$inputs" ] && exit
 
-hack/wheels.sh "$root/$folder/requirements.lock" "$root/$folder/wheels"
+find "$root/$folder" -name requirements.lock | while read -r lock; do
+	hack/wheels.sh "$lock" "$(dirname "$lock")/wheels"
+done
 say "building $name on $base (about a minute the first time)"
 tar -c -C "$root" --exclude __pycache__ "${@:3}" |
 	docker build --network none --build-arg "BASE_IMAGE=$base" --label "$label=$inputs" \

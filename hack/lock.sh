@@ -21,3 +21,4 @@ compile tests/data/requirements.lock --universal --python-version 3.11 --no-deps
 image=(--python-platform linux --python-version 3.13)
 compile operator/requirements.lock "${image[@]}" pyproject.toml
 compile image/requirements.lock "${image[@]}" image/requirements.in
+compile operator/fallback/requirements.lock "${image[@]}" operator/fallback/requirements.in # bound to the line above

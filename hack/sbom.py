@@ -29,15 +29,21 @@ ASK_DEBIAN = (
 
 
 class Image(NamedTuple):
-    """An image of ours and the lock file of its packages."""
+    """An image of ours, and its Pythons by path, each with the lock file of its packages."""
 
     tag: str
-    lock: Path
+    pythons: dict[str, Path]
 
 
 IMAGES = {
-    "sandbox": Image("finlab-sandbox:dev", CHECKOUT / "image" / "requirements.lock"),
-    "operator": Image("finlab-sandbox-operator:dev", CHECKOUT / "operator" / "requirements.lock"),
+    "sandbox": Image("finlab-sandbox:dev", {"/opt/venv/bin/python3": CHECKOUT / "image" / "requirements.lock"}),
+    "operator": Image(
+        "finlab-sandbox-operator:dev",
+        {
+            "/opt/venv/bin/python3": CHECKOUT / "operator" / "requirements.lock",
+            "/opt/fallback/bin/python3": CHECKOUT / "operator" / "fallback" / "requirements.lock",
+        },
+    ),
 }
 
 
@@ -47,14 +53,12 @@ def main(asked: list[str]) -> int:
         print(f"usage: hack/sbom.py {'|'.join(IMAGES)}", file=sys.stderr)
         return 2
     image = IMAGES[asked[0]]
-    python = json.loads(_in_image(image.tag, "python3", "-P", "-s", "-c", ASK_PYTHON))
-    debian = _in_image(image.tag, "sh", "-c", ASK_DEBIAN)
+    components = debian_components(_in_image(image.tag, "sh", "-c", ASK_DEBIAN))
     try:
-        components = [
-            *python_components(python["packages"], locked(image.lock.read_text())),
-            *debian_components(debian),
-            interpreter(python["python"]),
-        ]
+        for path, lock in image.pythons.items():
+            python = json.loads(_in_image(image.tag, path, "-P", "-s", "-c", ASK_PYTHON))
+            components += python_components(python["packages"], locked(lock.read_text()))
+            components.append(interpreter(python["python"]))
     except UnlockedError as error:
         print(error, file=sys.stderr)
         return 1
@@ -110,8 +114,8 @@ def interpreter(version: str) -> dict[str, Any]:
 
 
 def document(tag: str, components: list[dict[str, Any]]) -> dict[str, Any]:
-    """Put the bill of materials together, in one order, with a serial number made of its content."""
-    ordered = sorted(components, key=lambda component: str(component["bom-ref"]))
+    """Put the bill of materials together, in one order and each once, with a serial number made of its content."""
+    ordered = [component for _, component in sorted({str(each["bom-ref"]): each for each in components}.items())]
     serial = uuid5(OURS, json.dumps([tag, ordered], sort_keys=True))
     name, _, version = tag.partition(":")
     main_component = {"type": "container", "bom-ref": f"image:{tag}", "name": name, "version": version}

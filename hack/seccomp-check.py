@@ -37,7 +37,7 @@ from support.seccomp import ALLOW, ENOSYS, KILL, Profile
 
 CHECKOUT = Path(__file__).parents[1]
 PROFILE = Profile.read(CHECKOUT / "config" / "seccomp_profile.json")
-SETTINGS = load_settings(CHECKOUT / "config" / "sandbox.yaml")
+SANDBOX = load_settings(CHECKOUT / "config" / "sandbox.yaml").profile.sandbox
 FOR_STRACE = ("ptrace", "process_vm_readv", "process_vm_writev", "setpgid", "setreuid", "setregid")
 HARMLESS = {
     "socket": "urllib3 asks whether there is IPv6",
@@ -161,7 +161,7 @@ class Audit:
         metadata = {"name": name, "namespace": "check", "uid": name, "resourceVersion": "0"}
         metadata["creationTimestamp"] = "2026-01-01T00:00:00Z"
         manifest = {"apiVersion": "finlab-sandbox.dev/v1alpha1", "kind": "StrategyRun", "metadata": metadata}
-        inputs = build_inputs(StrategyRun.parse(manifest | {"spec": spec}), code, vet(code).kind, SETTINGS.profile.sandbox)
+        inputs = build_inputs(StrategyRun.parse(manifest | {"spec": spec}), code, vet(code).kind, SANDBOX)
         home = self._home(name)
         for file, content in inputs.files.items():
             (home / "in" / file).write_text(content)
@@ -195,7 +195,7 @@ class Audit:
             *("--security-opt=no-new-privileges", f"--security-opt=seccomp={self._profile}", "--memory=2g"),
             *("--tmpfs=/tmp:mode=1777,size=1g", *(f"--volume={each}" for each in mounts)),
             *(f"--env={each}" for each in [*variables, *env]),
-            SETTINGS.profile.sandbox.image,
+            SANDBOX.image,
             *("/strace/ld", "--library-path", "/strace", "/strace/strace", "-f", "-qq", "-s", "0", "-e", "signal=none"),
             *("-e", f"raw={BY_ARGUMENT}", "-o", f"/trace/{module}.txt", "python3", "-P", "-s", "-m", module),
         ]

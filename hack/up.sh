@@ -12,7 +12,7 @@ hack/cluster.sh up
 sandbox=$(awk '$1 == "image:" {print $2; exit}' config/sandbox.yaml) # spec.image; the fallback's comes after
 operator=finlab-sandbox-operator:dev
 hack/image.sh "$sandbox" image .
-hack/image.sh "$operator" . operator
+hack/image.sh "$operator" . operator image/finlab_sandbox image/trim.sh
 hack/load.sh "$sandbox" "$operator"
 hack/deploy.sh
 say "the cluster is up: export KUBECONFIG=$KUBECONFIG"

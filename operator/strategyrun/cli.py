@@ -1,6 +1,5 @@
 """The command line: `operator` and `install-seccomp` in pods, `report` for users, `generate` for developers."""
 
-import logging
 import os
 import shutil
 import sys
@@ -13,6 +12,7 @@ from strategyrun.adapters import installer
 from strategyrun.adapters.generate import write_generated
 from strategyrun.adapters.kopf_source import run_operator
 from strategyrun.adapters.kube import PROFILES, NoClusterError
+from strategyrun.adapters.logs import LogFormat, configure
 from strategyrun.adapters.reports import NotReadError, fetch
 from strategyrun.adapters.settings import InvalidSettingsError, load_settings
 from strategyrun.reporting.rendering import CannotRenderError, Form, Material, render
@@ -32,13 +32,24 @@ def operator(
     alone: Annotated[
         bool, typer.Option("--alone", help="Know the profile of the configuration alone, and measure nothing.")
     ] = False,
-    health_port: Annotated[int, typer.Option(help="Port of /healthz and /readyz.")] = 8080,
+    health_port: Annotated[int, typer.Option(help="Port of /healthz, /readyz and /metrics.")] = 8080,
+    log_format: Annotated[LogFormat, typer.Option(help="How to write log lines.")] = LogFormat.TEXT,
+    lease: Annotated[
+        bool, typer.Option(help="Work only while holding the lease, so that one operator of several works.")
+    ] = True,
+    lease_namespace: Annotated[
+        str, typer.Option(help="Namespace of the lease.", envvar="STRATEGYRUN_LEASE_NAMESPACE")
+    ] = "finlab-sandbox-system",
 ) -> None:
     """Run the operator: in a cluster as its pod, elsewhere with the kubeconfig."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # else a line for every event
+    configure(log_format)
     try:
-        run_operator(load_settings(config, seccomp), profiles=None if alone else PROFILES, health_port=health_port)
+        run_operator(
+            load_settings(config, seccomp),
+            profiles=None if alone else PROFILES,
+            health_port=health_port,
+            lease_namespace=lease_namespace if lease else None,
+        )
     except (InvalidSettingsError, NoClusterError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
@@ -51,7 +62,7 @@ def install_seccomp(
     target: Annotated[Path, typer.Option(help="The node's folder of them, below that of its kubelet.")],
 ) -> None:
     """Keep the seccomp files on a node, and its labels true, until asked to end."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    configure(LogFormat.TEXT)
     try:
         installer.install_seccomp(node, source, target)
     except (InvalidSettingsError, NoClusterError, installer.FolderGoneError) as error:

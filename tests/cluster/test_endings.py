@@ -1,7 +1,6 @@
 """What holds runs back and what they wait for, caused for real: quotas, runtimes, volumes, users, Kueue's way in."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
@@ -11,7 +10,7 @@ from support.bench import Bench, workbench
 from support.cluster import CHECKOUT, JOB, POD, Cluster, Kind
 from support.definitions import installed
 from support.namespaces import temporary_namespace
-from support.operator import RunningOperator
+from support.operator import RunningOperator, with_sandbox
 from support.runs import condition, strategy_run
 from support.waiting import wait_until
 
@@ -66,7 +65,7 @@ def test_a_run_waits_for_its_namespaces_quota(bench: Bench, resource: str) -> No
 
 def test_a_runtime_class_that_is_not_there_is_named(cluster: Cluster, kind: Kind, bench: Bench) -> None:
     """While the run waits: the Job controller cannot make the pod."""
-    settings = replace(SETTINGS, sandbox=SETTINGS.sandbox.model_copy(update={"runtime_class_name": "no-such-runtime"}))
+    settings = with_sandbox(SETTINGS, runtime_class_name="no-such-runtime")
     with RunningOperator(cluster, kind, settings):
         bench.apply()
         waits = bench.wait_reason("RuntimeClassMissing")

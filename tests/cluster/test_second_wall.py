@@ -17,10 +17,12 @@ def test_the_document_says_which_walls_hold(cluster: Cluster, namespace: str) ->
     landlock = walls.pop("landlock")
     assert landlock is None or landlock >= 1
     assert walls == {
+        "executor": "Sandbox",
         "uid": 1000,
         "noNewPrivs": True,
         "capabilities": 0,
         "seccompFilters": 2,
+        "unlisted": "refused",
         "sockets": "refused",
         "rootReadOnly": True,
         "exec": "refused",

@@ -249,7 +249,10 @@ TABLE = [
     *_one_of("spec.evaluation.lookAhead.action", "Warn", "Fail", "Off"),
     *_one_of("spec.report", "Keep", "Discard"),
     *_between("spec.timeoutSeconds", 1, 300),
+    *_name("spec.profile", 253),
     *_between("spec.retry.limit", 0, 5),
+    *_one_of("spec.fallback.policy", "OnSandboxUnavailable", "Never"),
+    *_between("spec.priority", -1000, 1000),
     *_between("spec.ttlSecondsAfterFinished", 0, 604_800),
 ]
 

@@ -24,7 +24,12 @@ def test_fills_in_every_default(cluster: Cluster, strategy_run_kind: Kind) -> No
             "benchmark": "EqualWeight",
             "lookAhead": {"samples": 5, "action": "Warn"},
         },
+        "profile": "default",
         "retry": {"limit": 2},
+        "fallback": {"policy": "OnSandboxUnavailable"},
+        "suspend": False,
+        "cancel": False,
+        "priority": 0,
         "report": "Keep",
         "ttlSecondsAfterFinished": 3600,
     }

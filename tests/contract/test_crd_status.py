@@ -32,7 +32,10 @@ FULL_STATUS: dict[str, Any] = {
             "observedGeneration": 1,
             "lastTransitionTime": _WHEN,
         }
-        for kind in ("Accepted", "Started", "Finished", "Succeeded", "LookAheadClean")
+        for kind in (
+            *("Accepted", "Started", "Finished", "Succeeded"),
+            *("LookAheadClean", "FallbackUsed", "Ready", "Stalled"),
+        )
     ],
     "metrics": {
         "totalReturn": 0.25,
@@ -83,9 +86,17 @@ FULL_STATUS: dict[str, Any] = {
         "lastLines": ["Traceback"],
         "findings": [{"line": 1, "rule": "network", "hint": "use the dataset"}],
     },
+    "fallback": {
+        "used": True,
+        "trigger": "ImagePullFailed",
+        "message": "not found",
+        "findings": [{"line": 2, "rule": "R-IMP", "hint": "take it out"}],
+    },
+    "queue": {"position": 3, "reason": "4 of 4 slots are taken"},
     "attempts": [
         {
             "number": number,
+            "executor": "Sandbox",
             "jobName": f"run-0123456789ab-{number}",
             "jobUID": "11111111-2222-3333-4444-555555555555",
             "podName": f"run-0123456789ab-{number}-abcde",

@@ -14,11 +14,13 @@ from kubernetes.aio import client
 from strategyrun.adapters.controller import Controller
 from strategyrun.adapters.kopf_source import Shell
 from strategyrun.adapters.kube import Kube, RefusedError, Resource
+from strategyrun.adapters.observer import Observer
 from strategyrun.domain.strategyrun import GROUP
-from support.bench import Bench, owned
+from support.bench import Bench, count, owned
 from support.clock import run_virtually
 from support.cluster import CHECKOUT, CONFIG_MAP, JOB, Cluster, Kind, Manifest
 from support.operator import UNSCHEDULABLE, RunningOperator, configuration_of, resource_of
+from support.waiting import wait_until
 
 RBAC = CHECKOUT / "manifests" / "base" / "rbac.yaml"
 CLUSTER_ROLE = Kind("rbac.authorization.k8s.io/v1", "ClusterRole")
@@ -52,7 +54,7 @@ def rights(rules: list[dict[str, Any]]) -> set[Right]:
     }
 
 
-GRANTED = rights(manifests()["ClusterRole"]["rules"])
+GRANTED = rights(manifests()["ClusterRole"]["rules"]) | rights(manifests()["Role"]["rules"])
 
 
 def in_group(granted: set[Right], group: str) -> set[Right]:
@@ -87,6 +89,10 @@ def account(cluster: Cluster, operated_kind: Kind, namespace: str) -> Iterator[A
             "subjects": [subject],
         }
     )
+    here = {"metadata": {"name": "operator", "namespace": namespace}}
+    cluster.create(manifests()["Role"] | here)
+    reference = manifests()["RoleBinding"]["roleRef"] | {"name": "operator"}
+    cluster.create(manifests()["RoleBinding"] | here | {"subjects": [subject], "roleRef": reference})
     try:
         yield Account(namespace, cluster.kubectl("create", "token", "operator", "-n", namespace).strip())
     finally:
@@ -99,7 +105,8 @@ def watched(runs: Resource) -> set[Right]:
 
     async def registry() -> kopf.OperatorRegistry:
         kube = Kube(client.Configuration(), runs=runs)
-        return Shell(kube, Controller(kube, UNSCHEDULABLE), asyncio.Event()).registry()
+        observer = Observer(kube)
+        return Shell(kube, Controller(kube, UNSCHEDULABLE, observer), observer, asyncio.Event()).registry()
 
     handlers = run_virtually(registry())._watching.get_all_handlers()
     selectors = [each.selector for each in handlers if each.selector]
@@ -109,27 +116,34 @@ def watched(runs: Resource) -> set[Right]:
 def test_the_manifests_bind_one_account_to_one_role() -> None:
     """And the account's token is mounted only where a pod asks for it."""
     found = manifests()
-    assert set(found) == {"ServiceAccount", "ClusterRole", "ClusterRoleBinding"}
+    assert set(found) == {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
     name = found["ServiceAccount"]["metadata"]["name"]
     binding = found["ClusterRoleBinding"]
     assert binding["roleRef"]["name"] == found["ClusterRole"]["metadata"]["name"]
     assert [(each["kind"], each["name"]) for each in binding["subjects"]] == [("ServiceAccount", name)]
     assert binding["subjects"][0]["namespace"] == found["ServiceAccount"]["metadata"]["namespace"]
+    assert found["RoleBinding"]["subjects"] == binding["subjects"]
+    assert found["RoleBinding"]["roleRef"]["name"] == found["Role"]["metadata"]["name"]
+    assert found["Role"]["metadata"]["namespace"] == found["ServiceAccount"]["metadata"]["namespace"]
     assert found["ServiceAccount"]["automountServiceAccountToken"] is False
 
 
 def test_no_right_is_a_way_to_more() -> None:
     """No wildcard, no secret, no shell in a pod, no pod of its own making, no say in who may do what."""
     assert not {right for right in GRANTED if "*" in "".join(right)}
-    assert {right.verb for right in GRANTED} <= {"get", "list", "watch", "create", "delete", "patch"}
+    assert {right.verb for right in GRANTED} <= {"get", "list", "watch", "create", "update", "delete", "patch"}
     assert {right.resource for right in GRANTED if right.verb not in ("get", "list", "watch")} == {
         "strategyruns/status",
         "jobs",
         "configmaps",
         "networkpolicies",
+        "events",
+        "leases",
     }
-    assert not {right for right in GRANTED if right.group not in ("", "batch", "networking.k8s.io", GROUP)}
-    assert {right.resource for right in GRANTED if right.group == ""} == {"pods", "pods/log", "configmaps"}
+    groups = {right.group for right in GRANTED}
+    assert groups == {"", "batch", "coordination.k8s.io", "networking.k8s.io", GROUP}
+    assert {right.resource for right in GRANTED if right.group == ""} == {"pods", "pods/log", "configmaps", "events"}
+    assert {right.resource for right in rights(manifests()["ClusterRole"]["rules"])}.isdisjoint({"leases"})
 
 
 def test_the_api_server_grants_what_the_manifests_say(cluster: Cluster, operated_kind: Kind, account: Account) -> None:
@@ -149,7 +163,7 @@ def test_the_api_server_grants_what_the_manifests_say(cluster: Cluster, operated
 def test_every_right_is_used_and_none_is_missing(bench: Bench, operated_kind: Kind, account: Account) -> None:
     """With these rights alone the operator does all that it ever does, and it does need each of them."""
     runs = resource_of(operated_kind)
-    with RunningOperator(bench.cluster, bench.kind, token=account.token) as operator:
+    with RunningOperator(bench.cluster, bench.kind, token=account.token, lease_namespace=account.namespace) as operator:
         bench.apply("edited")
         bench.wait_pod("edited")
         (old,) = bench.names(JOB)
@@ -167,9 +181,16 @@ def test_every_right_is_used_and_none_is_missing(bench: Bench, operated_kind: Ki
         bench.apply("whole")
         bench.succeed("whole", full="f" * 64)  # its log is looked for, though no node has one
         bench.wait_names(CONFIG_MAP, lambda names: not any(name.startswith("whole") for name in names))
-        calls = operator.calls
+        none = {"hard": {"pods": "0"}}
+        bench.cluster.create({**_QUOTA, "metadata": {"name": "none", "namespace": bench.namespace}, "spec": none})
+        bench.apply("podless")  # why its Job has no pod, its events tell
+        wait_until("events are read", lambda: operator.calls, lambda calls: count(calls, "list", "events"), seconds=60)
+    calls = operator.calls
     used = {Right(call.verb, call.group, call.resource) for call in calls} | watched(runs)
     assert used == in_group(GRANTED, runs.group)
+
+
+_QUOTA = {"apiVersion": "v1", "kind": "ResourceQuota"}
 
 
 def _job_of(status: Manifest) -> bool:

@@ -18,6 +18,7 @@ from kubernetes.aio import client, config
 
 from strategyrun.adapters.kopf_source import operate
 from strategyrun.adapters.kube import Kube, Resource
+from strategyrun.adapters.lease import Lease
 from strategyrun.adapters.settings import CanarySettings, QueueSettings, Settings
 from strategyrun.domain.sandbox import Profile, Resources, Sandbox, SeccompProfile, Timeouts
 from strategyrun.domain.strategyrun import PLURAL
@@ -53,8 +54,12 @@ UNSCHEDULABLE = Settings(
 
 def with_timeouts(settings: Settings, **seconds: int) -> Settings:
     """Return settings with other clocks."""
-    sandbox = settings.profile.sandbox
-    changed = sandbox.model_copy(update={"timeouts": sandbox.timeouts.model_copy(update=seconds)})
+    return with_sandbox(settings, timeouts=settings.profile.sandbox.timeouts.model_copy(update=seconds))
+
+
+def with_sandbox(settings: Settings, **changes: Any) -> Settings:
+    """Return settings whose default profile has another sandbox."""
+    changed = settings.profile.sandbox.model_copy(update=changes)
     return replace(settings, profile=settings.profile.model_copy(update={"sandbox": changed}))
 
 
@@ -79,13 +84,15 @@ class Call(NamedTuple):
         if rest[0] == "namespaces" and len(rest) > 2:
             rest = rest[2:]
         resource, name, subresource = (*rest, "", "")[:3]
-        verb = {"POST": "create", "PATCH": "patch", "DELETE": "delete"}.get(method, "get" if name else "list")
+        verb = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}.get(
+            method, "get" if name else "list"
+        )
         return cls(verb, group, f"{resource}/{subresource}" if subresource else resource, name)
 
     @property
     def writes(self) -> bool:
         """Whether the request changes the cluster."""
-        return self.verb in ("create", "patch", "delete")
+        return self.verb in ("create", "update", "patch", "delete")
 
 
 Hook = Callable[[Call], Awaitable[None]]
@@ -148,10 +155,12 @@ class RunningOperator:
         *,
         token: str | None = None,
         profiles: Resource | None = None,
+        lease_namespace: str | None = None,
         before: Hook = _nothing,
         after: Hook = _nothing,
     ) -> None:
         self._cluster = cluster
+        self._lease_namespace = lease_namespace
         self._runs = resource_of(kind)
         self.settings = settings
         self._token = token
@@ -215,31 +224,41 @@ class RunningOperator:
 
     async def operate(self, kube: WatchedKube, stop: asyncio.Event) -> None:
         """Work until the stop flag."""
-        await operate(kube, self.settings, health_port=self.port, profiles=self._profiles, stop=stop)
+        lease = Lease(kube, self._lease_namespace, f"test-{self.port}") if self._lease_namespace else None
+        await operate(kube, self.settings, health_port=self.port, profiles=self._profiles, lease=lease, stop=stop)
 
 
 class OperatorProcess:
     """The operator as a process of its own, to be told or to be killed."""
 
-    def __init__(self, cluster: Cluster, kind: Kind, log: Path) -> None:
-        self._port = _free_port()
-        self._command = ["-m", "support.operator_main", str(cluster.kubeconfig), kind.api_version, str(self._port)]
+    def __init__(self, cluster: Cluster, kind: Kind, log: Path, *, lease_namespace: str = "") -> None:
+        self.port = _free_port()
+        where = [str(cluster.kubeconfig), kind.api_version, str(self.port), lease_namespace]
+        self._command = ["-m", "support.operator_main", *where]
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         """Start, and wait for readiness."""
+        self.start()
+        self.wait_ready()
+        return self
+
+    def start(self) -> None:
+        """Start."""
         with self._log.open("ab") as log:
-            environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+            environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
             self._process = subprocess.Popen([sys.executable, *self._command], stdout=log, stderr=log, env=environment)
+
+    def wait_ready(self) -> None:
+        """Wait for readiness."""
         wait_until(
             "the operator is ready",
-            lambda: (_probe(self._port), self.exit_code),
+            lambda: (_probe(self.port), self.exit_code),
             lambda seen: seen[0] == "ok\n" or seen[1] is not None,
             seconds=60,
         )
         assert self.exit_code is None, self.log
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

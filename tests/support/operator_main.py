@@ -1,4 +1,7 @@
-"""The operator as a process of its own. Arguments: kubeconfig, group and version of the StrategyRuns, health port."""
+"""The operator as a process of its own.
+
+Arguments: kubeconfig, group and version of the StrategyRuns, health port, namespace of the lease (empty: none).
+"""
 
 import logging
 import sys
@@ -20,4 +23,4 @@ async def connect() -> Kube:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
-    run_operator(UNSCHEDULABLE, health_port=int(sys.argv[3]), connect=connect)
+    run_operator(UNSCHEDULABLE, health_port=int(sys.argv[3]), lease_namespace=sys.argv[4] or None, connect=connect)

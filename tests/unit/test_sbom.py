@@ -22,7 +22,7 @@ def sbom() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("folder", ["image", "operator"])
+@pytest.mark.parametrize("folder", ["image", "operator", "operator/fallback"])
 def test_every_line_of_a_lock_file_is_read_with_its_hashes(sbom: ModuleType, folder: str) -> None:
     """No package of a lock file is without a hash, and no hash is lost."""
     text = (CHECKOUT / folder / "requirements.lock").read_text()
@@ -30,6 +30,15 @@ def test_every_line_of_a_lock_file_is_read_with_its_hashes(sbom: ModuleType, fol
     assert len(found) == len(re.findall(r"^[^ #]\S*==", text, re.MULTILINE))
     assert all(hashes for _, hashes in found.values())
     assert sum(len(hashes) for _, hashes in found.values()) == text.count("--hash=")
+
+
+def test_the_fallback_has_the_sandboxs_own_packages(sbom: ModuleType) -> None:
+    """The same versions by the same files: with others, the same strategy could have other positions."""
+    fallback, sandbox = (
+        sbom.locked((CHECKOUT / folder / "requirements.lock").read_text()) for folder in ("operator/fallback", "image")
+    )
+    assert {"numpy", "pandas", "pyarrow"} < set(fallback)
+    assert fallback.items() <= sandbox.items()
 
 
 def test_what_is_not_locked_is_an_error(sbom: ModuleType) -> None:
@@ -47,5 +56,6 @@ def test_the_order_of_what_is_found_changes_nothing(sbom: ModuleType) -> None:
     document = sbom.document("image:dev", components)
     assert document == sbom.document("image:dev", components[::-1])
     assert document["serialNumber"] != sbom.document("image:dev", components[1:])["serialNumber"]
-    assert len({each["bom-ref"] for each in document["components"]}) == 4
+    assert document == sbom.document("image:dev", components * 2)
+    assert len({each["bom-ref"] for each in document["components"]}) == len(document["components"]) == 4
     assert "pkg:deb/debian/base-files@13.8%2Bdeb13u1?arch=amd64&distro=debian-13" in str(document)

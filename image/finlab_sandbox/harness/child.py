@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from finlab_sandbox.harness import reasons, selfcheck, wall
 from finlab_sandbox.harness.reasons import RunError
@@ -28,7 +28,7 @@ HANDED_OVER = b"H"
 MESSAGE_CHARS = 1000
 
 
-def live(paths: Paths, status: int, deadline: float, *, walls_must_hold: bool) -> int:
+def live(paths: Paths, status: int, deadline: float, *, executor: str, walls_must_hold: bool) -> int:
     """Says on `status` which walls hold, when the strategy starts, how it ended, and what a check found.
 
     Returns the exit code. `deadline` is the time.monotonic() of the run's limit. Where the walls must hold, no line of
@@ -41,8 +41,8 @@ def live(paths: Paths, status: int, deadline: float, *, walls_must_hold: bool) -
         abi = wall.begin(paths)
         steps = _import()
         run = steps.read(paths)
-        wall.complete()
-        _check_walls(status, abi, must_hold=walls_must_hold)
+        wall.complete(executor)
+        _check_walls(status, selfcheck.look(abi, executor), must_hold=walls_must_hold)
     except RunError as error:
         return _say(status, error.reason, str(error))
     except Exception as error:
@@ -62,13 +62,13 @@ def live(paths: Paths, status: int, deadline: float, *, walls_must_hold: bool) -
     return int(end.exit_code)
 
 
-def _check_walls(status: int, abi: int | None, *, must_hold: bool) -> None:
+def _check_walls(status: int, walls: dict[str, Any], *, must_hold: bool) -> None:
     """Says which walls hold. Raises RunError for one that must and does not."""
-    walls = selfcheck.look(abi)
     os.write(status, WALLS + json.dumps(walls).encode() + b"\n")
     if must_hold and (gaps := selfcheck.gaps(walls)):
+        place = walls["executor"].lower()
         found = ", ".join(f"{name} is {json.dumps(walls[name])}" for name in gaps)
-        raise RunError(reasons.IMAGE_INVALID, f"the sandbox does not hold: {found}; nothing of the strategy was run")
+        raise RunError(reasons.IMAGE_INVALID, f"the {place} does not hold: {found}; nothing of the strategy was run")
 
 
 def _import() -> ModuleType:

@@ -2,7 +2,8 @@
 
 The first one is the pod's and must let the harness begin. This one is added to it, can only take away, and is made in
 the process that it binds, so that it knows that process's id. The kernel asks both and obeys the stricter answer.
-Libraries that probe get an error; what only an attack would call ends the process.
+Libraries that probe get an error; what only an attack would call ends the process. Where the pod does not have our
+profile (the fallback), this filter stands for both.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import ctypes
 import errno
 import os
 
-from finlab_sandbox.harness import bpf, syscalls
+from finlab_sandbox.harness import bpf, pod_profile, syscalls
 
 SET_MODE_FILTER = 1
 ALL_THREADS = 1  # SECCOMP_FILTER_FLAG_TSYNC: libraries may have started some
@@ -55,20 +56,26 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
 
 
-def install() -> None:
-    """Binds every thread of this process, for good. Raises OSError where the kernel or the first filter refuses."""
+def install(*, alone: bool = False) -> None:
+    """Binds every thread of this process, for good; `alone` where it must stand for the pod's profile, too.
+
+    Raises OSError where the kernel or the first filter refuses.
+    """
     machine = os.uname().machine
     if machine not in AUDIT:
         raise OSError(errno.ENOSYS, f"there is no second filter for {machine}")
-    program = program_for(machine, os.getpid())
+    program = program_for(machine, os.getpid(), alone=alone)
     held = _Program(len(program), bpf.encode(program))
     thread = syscalls.call("seccomp", SET_MODE_FILTER, ALL_THREADS, ctypes.addressof(held))
     if thread:
         raise OSError(errno.EBUSY, f"thread {thread} could not be bound")
 
 
-def program_for(machine: str, pid: int) -> bpf.Block:
-    """The filter of the process with this id. Of ids, flags and options the kernel, too, reads 32 bits."""
+def program_for(machine: str, pid: int, *, alone: bool = False) -> bpf.Block:
+    """The filter of the process with this id. Of ids, flags and options the kernel, too, reads 32 bits.
+
+    One that stands alone refuses also what the pod's profile does not list.
+    """
     permit, refuse, kill = bpf.answer(bpf.ALLOW), bpf.refuse(errno.EPERM), bpf.answer(bpf.KILL_PROCESS)
 
     def numbers(*names: str) -> list[int]:
@@ -93,6 +100,17 @@ def program_for(machine: str, pid: int) -> bpf.Block:
         "fcntl": never(1, *SIGNALS_TO_OTHERS),
         "ioctl": never(1, *FAKED_INPUT_AND_OWNERS),
     }
+    rest = permit
+    if alone:
+        by_argument |= {
+            "prlimit64": only(0, *pod_profile.PRLIMIT),
+            "prctl": only(0, *pod_profile.PRCTL),
+            "ioctl": only(1, *pod_profile.IOCTL),
+            "madvise": only(2, *pod_profile.MADVISE),
+            "rt_sigqueueinfo": refuse,
+            "rt_tgsigqueueinfo": refuse,
+        }
+        rest = [*bpf.when_any(numbers(*sorted(pod_profile.LISTED)), permit), *refuse]
     new = [
         *bpf.when_any([each for each in numbers(*KILLED) if each >= NEW], kill),
         *bpf.when_any(numbers(*NEW_AND_USED), permit),
@@ -107,5 +125,5 @@ def program_for(machine: str, pid: int) -> bpf.Block:
         *[each for name, block in by_argument.items() for each in bpf.when_any(numbers(name), block)],
         *bpf.when_any([each for each in numbers(*KILLED) if each < NEW], kill),
         *bpf.when_any(numbers(*REFUSED), refuse),
-        *permit,
+        *rest,
     ]

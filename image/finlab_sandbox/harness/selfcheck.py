@@ -7,7 +7,7 @@ import os
 import signal
 from typing import Any
 
-from finlab_sandbox.harness import syscalls
+from finlab_sandbox.harness import executors, syscalls
 
 REFUSED, ALLOWED = "refused", "allowed"
 UNIX, INET, INET6, NETLINK = 1, 2, 10, 16
@@ -17,16 +17,19 @@ CAPABILITY_SETS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 FILTERING = "2"
 FILTERS = 2  # the pod's and the harness's
 PROBE = "/.finlab-sandbox"
+UNLISTED = "inotify_init1"  # harmless, in every runtime's default profile, and not in ours
 
 
-def look(landlock: int | None) -> dict[str, Any]:
+def look(landlock: int | None, executor: str) -> dict[str, Any]:
     """The walls as they are found; `landlock` is the version of its ABI that is in force."""
     status = _status()
     return {
+        "executor": executor,
         "uid": os.getuid(),
         "noNewPrivs": status.get("NoNewPrivs") == "1",
         "capabilities": _capabilities(status),
         "seccompFilters": _filters(status),
+        "unlisted": REFUSED if _refused(UNLISTED) else ALLOWED,
         "sockets": REFUSED if all(_refused("socket", *each) for each in SOCKETS) else ALLOWED,
         "rootReadOnly": _root_is_read_only(),
         "exec": REFUSED if _refused("execve") else ALLOWED,
@@ -38,14 +41,17 @@ def look(landlock: int | None) -> dict[str, Any]:
 def gaps(walls: dict[str, Any]) -> list[str]:
     """The walls that a pod must have and that do not hold. Landlock is none of them: not every kernel has it.
 
-    Filters that the kernel does not count (before 5.9) are known by what they refuse.
+    Filters that the kernel does not count (before 5.9) are known by what they refuse. Calls that our profile does not
+    list are refused by the profile, and in the fallback by the harness's own filter, which must hold on every kernel.
     """
     filters = walls["seccompFilters"]
+    unlisted = walls["unlisted"] == REFUSED
     holds = {
         "uid": walls["uid"] != 0,
         "noNewPrivs": walls["noNewPrivs"],
         "capabilities": walls["capabilities"] == 0,
         "seccompFilters": filters is None or filters >= FILTERS,
+        "unlisted": unlisted or (filters is None and walls["executor"] == executors.SANDBOX),
         "sockets": walls["sockets"] == REFUSED,
         "rootReadOnly": walls["rootReadOnly"],
         "exec": walls["exec"] == REFUSED,
@@ -85,7 +91,7 @@ def _refused(name: str, *arguments: int) -> bool:
         returned = syscalls.call(name, *arguments)
     except OSError as error:
         return error.errno in (errno.EPERM, errno.EACCES)
-    if name == "socket":
+    if name in ("socket", UNLISTED):
         os.close(returned)
     return False
 

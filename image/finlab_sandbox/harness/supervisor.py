@@ -16,7 +16,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from finlab_sandbox.harness import found, reasons, selfreport, text
+from finlab_sandbox.harness import executors, found, reasons, selfreport, text
 from finlab_sandbox.harness.ending import POSITIONS, RESULT, Ending, document_of
 
 if TYPE_CHECKING:
@@ -37,11 +37,13 @@ EXIT_CODES = {reasons.COMPLETED: 0, reasons.IMAGE_INVALID: 2}
 
 
 class Order(NamedTuple):
-    """What of input.json the supervisor goes by. The child reads the rest, and is the one to refuse it."""
+    """What of input.json the supervisor goes by, and where it is. The child reads the rest, and may refuse it."""
 
     limit: float  # seconds
     kind: str
     samples: int
+    executor: str
+    walls_must_hold: bool
 
 
 def supervise(paths: Paths, *, walls_must_hold: bool | None = None) -> int:
@@ -52,22 +54,24 @@ def supervise(paths: Paths, *, walls_must_hold: bool | None = None) -> int:
     if walls_must_hold is None:
         walls_must_hold = os.getpid() == 1
     try:
-        order = _read(paths.input)
+        order = _read(paths.input, executors.told(), walls_must_hold)
+    except reasons.RunError as error:
+        end = Ending(said=json.dumps({"message": str(error)}).encode())
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         end = Ending(said=json.dumps({"message": f"input.json: {type(error).__name__}: {error}"}).encode())
     else:
-        end = _with_result(_Child(paths, order, walls_must_hold).watch(), paths.result)
+        end = _with_result(_Child(paths, order).watch(), paths.result)
     document = document_of(end)
     _write(paths.document, text.encode(document))
     return EXIT_CODES.get(document["reason"], 1)
 
 
-def _read(path: str) -> Order:
+def _read(path: str, executor: str, walls_must_hold: bool) -> Order:
     with open(path, encoding="utf-8") as file:
         document = json.load(file)
     kind = str(document.get("kind"))
     samples = int(document.get("lookAhead", {}).get("samples", 0)) if kind == POSITIONS else 0
-    return Order(float(document["timeoutSeconds"]), kind, samples)
+    return Order(float(document["timeoutSeconds"]), kind, samples, executor, walls_must_hold)
 
 
 def _with_result(end: Ending, directory: str) -> Ending:
@@ -83,7 +87,7 @@ def _with_result(end: Ending, directory: str) -> Ending:
 class _Child:
     """The forked child as seen from outside, from the fork to its end."""
 
-    def __init__(self, paths: Paths, order: Order, walls_must_hold: bool) -> None:
+    def __init__(self, paths: Paths, order: Order) -> None:
         self._paths = paths
         self._order = order
         self._output, output = os.pipe()
@@ -93,7 +97,7 @@ class _Child:
         self._deadline = self._began + order.limit
         self._pid = os.fork()
         if self._pid == 0:
-            _become_child(paths, output, status, self._deadline, walls_must_hold)
+            _become_child(paths, order, output, status, self._deadline)
         if not self._alone:
             os.setpgid(self._pid, self._pid)
         os.close(output)
@@ -244,7 +248,7 @@ def looks_like_positions(path: str) -> bool:
     return magic == b"FLBPOS1\n" and status.st_size == size
 
 
-def _become_child(paths: Paths, output: int, status: int, deadline: float, walls_must_hold: bool) -> None:
+def _become_child(paths: Paths, order: Order, output: int, status: int, deadline: float) -> None:
     """Never returns: the child's life, from the fork to its exit."""
     code = 1
     try:
@@ -255,7 +259,7 @@ def _become_child(paths: Paths, output: int, status: int, deadline: float, walls
         os.closerange(3, status)
         from finlab_sandbox.harness.child import live  # noqa: PLC0415 - nothing heavy before the fork
 
-        code = live(paths, status, deadline, walls_must_hold=walls_must_hold)
+        code = live(paths, status, deadline, executor=order.executor, walls_must_hold=order.walls_must_hold)
     finally:
         os._exit(code)
 

@@ -1,6 +1,7 @@
 """The second wall: what the child takes away from itself, for good, before the first line of the strategy.
 
-The first wall is the pod's. The supervisor stands outside of the second.
+The first wall is the pod's; in the fallback it is the node runtime's alone, and the second one does its work as well.
+The supervisor stands outside of the second.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import resource
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from finlab_sandbox.harness import landlock, seccomp
+from finlab_sandbox.harness import executors, landlock, seccomp
 
 if TYPE_CHECKING:
     from finlab_sandbox.harness.paths import Paths
@@ -50,7 +51,7 @@ def begin(paths: Paths) -> int | None:
     )
 
 
-def complete() -> None:
+def complete(executor: str) -> None:
     """What only imports needed. Where the kernel refuses, the self-check is the one to say so."""
     with suppress(OSError):
-        seccomp.install()
+        seccomp.install(alone=executor == executors.FALLBACK)

@@ -4,7 +4,7 @@ A run is known by its key: namespace and UID. Labels and owner references can be
 may write a Job, a pod or a ConfigMap; the namespace cannot, so nobody reaches a run of another one.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from strategyrun.domain.observation import JobObservation, PodObservation, contr
 from strategyrun.domain.reconcile import Kept, Seen, Vetted
 from strategyrun.domain.sandbox import Profile
 from strategyrun.domain.slots import Place
-from strategyrun.domain.strategyrun import KIND, StrategyRun
+from strategyrun.domain.strategyrun import KIND, Phase, StrategyRun
 from strategyrun.domain.verdict import Trouble
 
 Key = str
@@ -69,6 +69,12 @@ class Cache:
     def restless(self) -> set[Key]:
         """What somebody should look at: runs that are not settled, and what is left of runs that are or are gone."""
         return {*self._runs, *self._sights}
+
+    @property
+    def unfinished(self) -> Counter[Phase]:
+        """Count the runs that have no answer, by phase."""
+        statuses = (run.status for run in self._runs.values())
+        return Counter(status.phase for status in statuses if status and not status.final)
 
     def run(self, key: Key) -> StrategyRun | None:
         """Return a run as last seen, unless it is settled."""

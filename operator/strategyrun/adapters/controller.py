@@ -4,6 +4,7 @@ import asyncio
 import base64
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from strategyrun.adapters.kube import (
     RefusedError,
     Resource,
 )
+from strategyrun.adapters.observer import Observer
 from strategyrun.adapters.profiles import Profiles
 from strategyrun.adapters.settings import Settings
 from strategyrun.adapters.vetting import Vetter
@@ -54,7 +56,7 @@ from strategyrun.domain.reconcile import (
 )
 from strategyrun.domain.report import LOG_LIMIT_BYTES, InvalidReportError, full_report
 from strategyrun.domain.slots import Slots, Ticket
-from strategyrun.domain.strategyrun import KIND, ReportReference, StrategyRun, StrategyRunStatus
+from strategyrun.domain.strategyrun import KIND, Phase, ReportReference, StrategyRun, StrategyRunStatus
 from strategyrun.domain.verdict import Fault, Trouble
 
 WORKERS = 16
@@ -74,11 +76,13 @@ class Controller:
         self,
         kube: Kube,
         settings: Settings,
+        observer: Observer,
         *,
         profiles: Resource | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._kube = kube
+        self._observer = observer
         self._clock = clock
         self.profiles = Profiles(kube, settings, resource=profiles, clock=clock, changed=self._look_again)
         self._slots = Slots(settings.queue.max_active_runs, per_namespace=settings.queue.max_active_runs_per_namespace)
@@ -89,6 +93,16 @@ class Controller:
         self._failures: dict[Key, int] = {}
         self.swept_at: float | None = None
         """Loop time of the last complete sweep; None before the first."""
+
+    @property
+    def queue(self) -> WorkQueue:
+        """The keys that wait for a worker."""
+        return self._queue
+
+    @property
+    def unfinished(self) -> Counter[Phase]:
+        """Count the runs that wait for their answer."""
+        return self._cache.unfinished
 
     def on_run(self, event: str | None, body: dict[str, Any]) -> None:
         """Take note of a StrategyRun."""
@@ -106,6 +120,7 @@ class Controller:
             return
         if run is None:
             return
+        self._observer.saw(run)
         if _answered(run) and not self._cache.sight(key).untidy:
             self._cache.settle(run)
         else:
@@ -151,6 +166,7 @@ class Controller:
                     tasks.create_task(self._work())
                 tasks.create_task(self._keep_sweeping())
                 tasks.create_task(self.profiles.run())
+                tasks.create_task(self._observer.work())
         finally:
             for vetting in self._vettings.values():
                 vetting.cancel()
@@ -167,18 +183,22 @@ class Controller:
     async def sweep(self) -> None:
         """List everything that is ours: what an event should have told and did not, is found here."""
         await self.profiles.sweep()
+        sweep = self._observer.sweep()
         known, jobs, pods = self._cache.known, self._cache.jobs(), self._cache.pods()
         async for body in self._kube.list(JOBS, selector=naming.SELECTOR):
             key, job = self._cache.put_job(body)
             jobs.discard((key, job.uid))
+            sweep.found("Job", body)
         async for body in self._kube.list(PODS, selector=naming.SELECTOR):
             key, pod = self._cache.put_pod(body)
             pods.discard((key, pod.uid))
+            sweep.found("Pod", body)
         async for body in self._kube.list(CONFIG_MAPS, selector=naming.SELECTOR, metadata_only=True):
             self._cache.put_snapshot(body)
         async for body in self._kube.list(self._kube.runs):
             self.on_run(None, body)
             known.discard(key_of(body["metadata"]["namespace"], body["metadata"]["uid"]))
+            sweep.found(KIND, body)
         for key, uid in jobs:
             self._cache.drop_job(key, uid)
         for key, uid in pods:
@@ -188,12 +208,14 @@ class Controller:
         for key in self._cache.restless:
             self._queue.add(key)
         self.swept_at = asyncio.get_running_loop().time()
+        sweep.ended()
 
     async def _work(self) -> None:
         while True:
             key = await self._queue.get()
             try:
-                await self._reconcile(key)
+                with self._observer.reconciling():
+                    await self._reconcile(key)
                 self._failures.pop(key, None)
             except TROUBLE as error:
                 count = self._failures[key] = self._failures.get(key, -1) + 1
@@ -263,15 +285,14 @@ class Controller:
             "status": status.document(),
         }
         try:
-            body = await self._kube.apply_status(document)
+            with self._observer.writing(run, status):
+                body = await self._kube.apply_status(document)
         except (ConflictError, NotFoundError):
             key = key_of(run.namespace, run.uid)
             await self._read(key, run.namespace, run.name)
             self._queue.add_after(key, _BACKOFF_SECONDS[0])
             return False
         self.on_run(None, body)
-        if status.final:
-            log.info("%s/%s: %s: %s", run.namespace, run.name, status.reason, status.message)
         return True
 
     async def _act(self, run: StrategyRun, act: Act) -> bool:
@@ -391,7 +412,8 @@ class Controller:
             return Vetted(wanted, asked_at, missing=Fault(Reason.SOURCE_MISSING, str(missing)))
         if missing_data := await self._missing_data(run):
             return Vetted(wanted, asked_at, missing=Fault(Reason.DATA_MISSING, missing_data))
-        reading, gate = await self._vetter.vet(code)
+        with self._observer.vetting():
+            reading, gate = await self._vetter.vet(code)
         return Vetted(wanted, asked_at, code=code, reading=reading, gate=gate)
 
     async def _missing_data(self, run: StrategyRun) -> str | None:
@@ -424,6 +446,8 @@ class Controller:
 
     def _forget(self, key: Key) -> None:
         """Drop a run that is gone; the worker that comes by gives up its slot."""
+        if run := self._cache.run(key):
+            self._observer.gone(run.uid)
         self._cache.forget_run(key)
         self._queue.add(key)
 

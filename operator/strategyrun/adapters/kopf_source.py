@@ -7,15 +7,21 @@ they do is tell the controller (docs/adr/0005-kopf-as-event-source.md).
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from secrets import token_hex
+from socket import gethostname
 from typing import Any
 
 import kopf
 
 from strategyrun.adapters.controller import Controller
-from strategyrun.adapters.health import health_server
+from strategyrun.adapters.health import Health, health_server
 from strategyrun.adapters.kube import JOBS, NODES, PAGE, PODS, Kube, Resource
+from strategyrun.adapters.lease import Lease
+from strategyrun.adapters.observer import Observer
 from strategyrun.adapters.settings import Settings
 from strategyrun.domain import naming
+from strategyrun.domain.strategyrun import KIND
 
 _NESTING_LIMIT = 10_000
 """Of JSON, in the API server. Python's own is 1000, and a document beyond it would end every list and watch."""
@@ -25,22 +31,28 @@ Connect = Callable[[], Awaitable[Kube]]
 
 
 def run_operator(
-    settings: Settings, *, health_port: int, profiles: Resource | None = None, connect: Connect = Kube.connect
+    settings: Settings,
+    *,
+    health_port: int,
+    profiles: Resource | None = None,
+    lease_namespace: str | None = None,
+    connect: Connect = Kube.connect,
 ) -> None:
-    """Run until a signal ends the process.
+    """Run until a signal ends the process; with a namespace for the lease, only while this process holds it.
 
-    Raises NoClusterError where nothing says which cluster, and whatever breaks the controller or a
+    Raises NoClusterError where nothing says which cluster, LeaseLostError, and whatever breaks the controller or a
     watch in a way that a fresh start mends.
     """
     sys.setrecursionlimit(4 * _NESTING_LIMIT)
-    asyncio.run(_connect_and_operate(connect, settings, health_port, profiles))
+    asyncio.run(_connect_and_operate(connect, settings, health_port, profiles, lease_namespace))
 
 
 async def _connect_and_operate(
-    connect: Connect, settings: Settings, health_port: int, profiles: Resource | None
+    connect: Connect, settings: Settings, health_port: int, profiles: Resource | None, lease_namespace: str | None
 ) -> None:
     async with await connect() as kube:
-        await operate(kube, settings, health_port=health_port, profiles=profiles)
+        lease = Lease(kube, lease_namespace, f"{gethostname()}-{token_hex(4)}") if lease_namespace else None
+        await operate(kube, settings, health_port=health_port, profiles=profiles, lease=lease)
 
 
 async def operate(
@@ -49,17 +61,27 @@ async def operate(
     *,
     health_port: int,
     profiles: Resource | None = None,
+    lease: Lease | None = None,
     stop: asyncio.Event | None = None,
 ) -> None:
-    """Watch and work until a signal or the stop flag; `profiles` as of the Controller.
+    """Wait for the lease where there is one, then watch and work until a signal or the stop flag.
 
-    Raises what ended the controller, or what kept it from starting.
+    `profiles` is as of the Controller.
+
+    Raises what ended the controller or the lease, or what kept it from starting.
     """
-    controller, stop = Controller(kube, settings, profiles=profiles), stop or asyncio.Event()
-    async with health_server(controller, health_port):
+    observer, stop = Observer(kube), stop or asyncio.Event()
+    controller = Controller(kube, settings, observer, profiles=profiles)
+    observer.shows(controller, lease)
+    async with health_server(Health(controller, observer, lease), health_port), AsyncExitStack() as held:
+        losing = await held.enter_async_context(lease.hold(stop)) if lease else None
+        if stop.is_set():
+            return
         # Before the first watch: what is missing now (the CRD, a permission) kopf would only warn of.
         await controller.prepare()
-        shell = Shell(kube, controller, stop, profiles)
+        shell = Shell(kube, controller, observer, stop, profiles)
+        if losing:
+            losing.add_done_callback(shell.ended)
         await kopf.operator(
             registry=shell.registry(),
             settings=kopf_settings(),
@@ -75,11 +97,17 @@ class Shell:
     """The controller's life inside kopf's, which ends every task that was begun in it."""
 
     def __init__(
-        self, kube: Kube, controller: Controller, stop: asyncio.Event, profiles: Resource | None = None
+        self,
+        kube: Kube,
+        controller: Controller,
+        observer: Observer,
+        stop: asyncio.Event,
+        profiles: Resource | None = None,
     ) -> None:
         self._profiles = profiles
         self._kube = kube
         self._controller = controller
+        self._observer = observer
         self._stop = stop
         self._work: asyncio.Task[None] | None = None
         self.defect: BaseException | None = None
@@ -116,26 +144,29 @@ class Shell:
 
     async def _start(self, **_: Any) -> None:
         self._work = asyncio.create_task(self._controller.run())
-        self._work.add_done_callback(self._worked)
+        self._work.add_done_callback(self.ended)
 
     async def _end(self, **_: Any) -> None:
         if self._work is not None:
             self._work.cancel()
             await asyncio.wait([self._work])
 
-    def _worked(self, work: asyncio.Task[None]) -> None:
-        """End the process when the controller ends: an operator that only watches helps nobody."""
-        if not work.cancelled():
-            self.defect = work.exception() or RuntimeError("the controller ended")
+    def ended(self, task: asyncio.Task[None]) -> None:
+        """End the process when the controller ends, or the lease: an operator that only watches helps nobody."""
+        if not task.cancelled():
+            self.defect = self.defect or task.exception() or RuntimeError("the controller ended")
             self._stop.set()
 
     async def _on_run(self, type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - kopf's name
+        self._observer.watched(KIND, type, dict(body))
         self._controller.on_run(type, dict(body))
 
     async def _on_job(self, type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - kopf's name
+        self._observer.watched("Job", type, dict(body))
         self._controller.on_job(type, dict(body))
 
     async def _on_pod(self, type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - kopf's name
+        self._observer.watched("Pod", type, dict(body))
         self._controller.on_pod(type, dict(body))
 
     async def _on_profile(self, type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - kopf's name

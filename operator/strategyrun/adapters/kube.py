@@ -1,14 +1,17 @@
 """The API server as the controller needs it: raw documents, few verbs, errors by meaning."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
 from kubernetes.aio import client, config
+from kubernetes.aio.client.api_client import RequestSerialized
 
+from strategyrun.adapters.budget import Budget
 from strategyrun.domain.sandbox import PROFILE_PLURAL
 from strategyrun.domain.strategyrun import GROUP, PLURAL, VERSION
 
@@ -17,6 +20,13 @@ PAGE = 100
 """Objects in one answer of a list. A StrategyRun can be a megabyte, and a page of them is in memory at once."""
 
 _TIMEOUT = aiohttp.ClientTimeout(total=30)
+_TOO_MANY = 429
+_TRIES = 5
+_LONGEST_PAUSE_SECONDS = 10.0
+"""Shorter than what a lease may go without being renewed (`adapters.lease`)."""
+
+Answered = Callable[[str, str, str, float], None]
+"""What is told of each request: method, path, the answer's code (empty: none came), seconds."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +52,15 @@ EVENTS = Resource("", "v1", "events")
 NODES = Resource("", "v1", "nodes")
 CONFIG_MAPS = Resource("", "v1", "configmaps")
 NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies")
+LEASES = Resource("coordination.k8s.io", "v1", "leases")
 
-BY_KIND = {"ConfigMap": CONFIG_MAPS, "Job": JOBS, "NetworkPolicy": NETWORK_POLICIES}
+BY_KIND = {
+    "ConfigMap": CONFIG_MAPS,
+    "Event": EVENTS,
+    "Job": JOBS,
+    "Lease": LEASES,
+    "NetworkPolicy": NETWORK_POLICIES,
+}
 
 
 class ApiError(Exception):
@@ -101,7 +118,9 @@ class Kube:
     def __init__(self, configuration: client.Configuration, *, runs: Resource = RUNS) -> None:
         self._configuration = configuration
         self._api = client.ApiClient(configuration=configuration)
+        self._budget = Budget()
         self.runs = runs
+        self.answered: Answered | None = None
 
     @classmethod
     async def connect(cls) -> Self:
@@ -197,6 +216,15 @@ class Kube:
         query = {"fieldManager": FIELD_MANAGER}
         return await self.send("POST", resource.path(manifest["metadata"]["namespace"]), query=query, body=manifest)
 
+    async def replace(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        """PUT an object in the place of the version that its metadata names, and return it as stored.
+
+        Raises ConflictError where it has changed since, NotFoundError where it is gone.
+        """
+        meta = manifest["metadata"]
+        path = BY_KIND[manifest["kind"]].path(meta["namespace"], meta["name"])
+        return await self.send("PUT", path, query={"fieldManager": FIELD_MANAGER}, body=manifest)
+
     async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str | None = None) -> None:
         """Delete an object and what it owns, if it still is the one with that uid; absence is success."""
         body: dict[str, Any] = {"propagationPolicy": "Background"}
@@ -245,7 +273,11 @@ class Kube:
         content: str = "application/json",
         accept: str = "application/json",
     ) -> bytes:
-        """Send one request and return the answer's bytes; raises as `send` does."""
+        """Send one request and return the answer's bytes; raises as `send` does.
+
+        A server that is too busy is asked again when it says, unless the request creates something: that
+        is for whoever knows what became of it. Nothing else is sent twice.
+        """
         parameters = [(key, value) for key, value in (query or {}).items() if value != ""]
         request = await self._api.param_serialize(
             method,
@@ -255,11 +287,34 @@ class Kube:
             body=body,
             auth_settings=["BearerToken"],
         )
-        response = await self._api.call_api(*request, _request_timeout=_TIMEOUT)
-        answer: bytes = await response.read()  # type: ignore[no-untyped-call]
-        if response.status >= 300:
-            raise _error(response.status, answer)
+        for tries_left in reversed(range(_TRIES)):
+            async with self._budget.place():
+                status, headers, answer = await self._ask(method, path, request)
+            if status != _TOO_MANY:
+                break
+            self._budget.pause(_retry_after(headers))
+            if method == "POST" or not tries_left:
+                break
+        if status >= 300:
+            raise _error(status, answer)
         return answer
+
+    async def _ask(self, method: str, path: str, request: RequestSerialized) -> tuple[int, Mapping[str, str], bytes]:
+        began, code = monotonic(), ""
+        try:
+            response = await self._api.call_api(*request, _request_timeout=_TIMEOUT)
+            answer: bytes = await response.read()  # type: ignore[no-untyped-call]
+            code = str(response.status)
+            return response.status, response.headers, answer
+        finally:
+            if self.answered:
+                self.answered(method, path, code, monotonic() - began)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float:
+    """Return the seconds for which a server wants to be left alone, within reason."""
+    asked = headers.get("Retry-After", "")
+    return min(float(asked), _LONGEST_PAUSE_SECONDS) if asked.isdecimal() else 1.0
 
 
 def _error(status: int, content: bytes) -> ApiError:

@@ -8,7 +8,9 @@ class WorkQueue:
 
     def __init__(self) -> None:
         self._ready: asyncio.Queue[str] = asyncio.Queue()
-        self._waiting: set[str] = set()
+        self._waiting: dict[str, float] = {}
+        """Loop time since when, in the order of the queue."""
+        self._taken_at = 0.0
         self._running: set[str] = set()
         self._again: set[str] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -17,12 +19,26 @@ class WorkQueue:
         """Count the keys that are ready to be looked at."""
         return len(self._waiting)
 
+    @property
+    def oldest(self) -> float:
+        """Return for how many seconds the next key has been ready; 0 where there is none."""
+        return self._age(0.0)
+
+    @property
+    def stalled(self) -> float:
+        """Return for how many seconds nobody has taken a key although there was one."""
+        return self._age(self._taken_at)
+
+    def _age(self, since: float) -> float:
+        first = next(iter(self._waiting.values()), None)
+        return 0.0 if first is None else asyncio.get_running_loop().time() - max(first, since)
+
     def add(self, key: str) -> None:
         """Look at a key as soon as a worker is free; if one is at it, once more after that."""
         if key in self._running:
             self._again.add(key)
         elif key not in self._waiting:
-            self._waiting.add(key)
+            self._waiting[key] = asyncio.get_running_loop().time()
             self._ready.put_nowait(key)
 
     def add_after(self, key: str, seconds: float) -> None:
@@ -37,7 +53,8 @@ class WorkQueue:
     async def get(self) -> str:
         """Wait for the next key and mark it as being worked on; `done` must follow."""
         key = await self._ready.get()
-        self._waiting.discard(key)
+        del self._waiting[key]
+        self._taken_at = asyncio.get_running_loop().time()
         self._running.add(key)
         return key
 

@@ -10,7 +10,9 @@ from pydantic.alias_generators import to_camel
 class Model(BaseModel):
     """A frozen value with camelCase aliases; unknown fields are the API server's business."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     def document(self) -> dict[str, object]:
         """Return the JSON document of this value; what is unset stays out."""

@@ -110,3 +110,12 @@ def test_what_it_does_not_know_it_refuses(arguments: tuple[str, ...]) -> None:
     done = strategyrun(*arguments)
     assert done.returncode == 2
     assert "No such" in done.stderr
+
+
+def test_the_operator_says_how_it_logs_and_whether_it_needs_the_lease() -> None:
+    """And refuses a format that it does not have."""
+    words = strategyrun("operator", "--help").stdout
+    assert all(option in words for option in ("--log-format", "--no-lease", "--lease-namespace"))
+    done = strategyrun("operator", "--log-format", "xml")
+    assert done.returncode == 2
+    assert "'xml' is not one of 'text', 'json'" in " ".join(done.stderr.replace("│", " ").split())

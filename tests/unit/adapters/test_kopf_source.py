@@ -11,6 +11,7 @@ from kubernetes.aio import client
 from strategyrun.adapters.controller import Controller
 from strategyrun.adapters.kopf_source import Shell, kopf_settings
 from strategyrun.adapters.kube import Kube
+from strategyrun.adapters.observer import Observer
 from support.builders import job_body, pod_body, run_body
 from support.clock import run_virtually
 from support.operator import UNSCHEDULABLE
@@ -55,7 +56,8 @@ def shell(
 ) -> Shell:
     """Build the shell on a connection that is never used."""
     kube = Kube(configuration or client.Configuration(host="https://10.96.0.1"))
-    return Shell(kube, controller or Controller(kube, UNSCHEDULABLE), stop or asyncio.Event())
+    observer = Observer(kube)
+    return Shell(kube, controller or Controller(kube, UNSCHEDULABLE, observer), observer, stop or asyncio.Event())
 
 
 def registry() -> kopf.OperatorRegistry:

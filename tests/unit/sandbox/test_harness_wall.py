@@ -18,10 +18,12 @@ def strategy(data, params):
     return data.close.notna()
 """
 HELD = {
+    "executor": "Sandbox",
     "uid": 1000,
     "noNewPrivs": True,
     "capabilities": 0,
     "seccompFilters": 2,
+    "unlisted": "refused",
     "sockets": "refused",
     "rootReadOnly": True,
     "exec": "refused",
@@ -322,6 +324,53 @@ def test_where_walls_must_hold_nothing_runs_without_them(steps: Steps) -> None:
     assert not steps.positions.exists()
 
 
+def test_in_the_fallback_the_second_wall_is_both(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What our profile does not list is refused there by the harness itself, and the document says where it was."""
+    probe = """\
+import ctypes, errno, os
+libc = ctypes.CDLL(None, use_errno=True)
+numbers = {"inotify_init1": (294, 26), "timerfd_create": (283, 85), "memfd_create": (319, 279), "getpid": (39, 172)}
+def strategy(data, params):
+    for name, both in numbers.items():
+        ctypes.set_errno(0)
+        libc.syscall(both[os.uname().machine == "aarch64"], 0, 0, 0)
+        print(name, errno.errorcode.get(ctypes.get_errno()))
+    return data.close.notna()
+"""
+    monkeypatch.setenv("FINLAB_EXECUTOR", "Fallback")
+    ended = steps.run(probe)
+    walls = ended.document["walls"]
+    assert ended.exit_code == 0, ended.document
+    assert (walls["executor"], walls["unlisted"]) == ("Fallback", "refused")
+    assert ended.output.split() == [
+        *(b"inotify_init1", b"EPERM", b"timerfd_create", b"EPERM", b"memfd_create", b"EPERM", b"getpid", b"None")
+    ]
+
+
+def test_a_strategy_cannot_choose_where_it_is(steps: Steps) -> None:
+    """What it writes into its environment changes nothing, and without the variable it is in a sandbox."""
+    source = "import os\nos.environ['FINLAB_EXECUTOR'] = 'Fallback'\n" + HOLD
+    assert steps.run(source).document["walls"]["executor"] == "Sandbox"
+
+
+def test_a_kind_of_pod_that_nobody_knows_runs_nothing(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the operator's mistake, not the strategy's."""
+    monkeypatch.setenv("FINLAB_EXECUTOR", "Anywhere")
+    ended = steps.run("print('ran')\n" + HOLD)
+    assert (ended.exit_code, ended.output) == (2, b"")
+    assert ended.document["reason"] == "ImageInvalid"
+    assert ended.document["message"] == "FINLAB_EXECUTOR is 'Anywhere', neither Sandbox nor Fallback"
+
+
+def test_a_fallback_without_its_walls_runs_nothing(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It refuses by the same rules, and says that it was the fallback."""
+    monkeypatch.setenv("FINLAB_EXECUTOR", "Fallback")
+    ended = _strictly(steps, "print('ran')\n" + HOLD)
+    assert (ended.exit_code, ended.output) == (2, b"")
+    assert ended.document["message"].startswith("the fallback does not hold: ")
+    assert not steps.positions.exists()
+
+
 def _strictly(steps: Steps, source: str) -> Ended:
     steps.write(source)
     document = steps.folder / "document.json"
@@ -346,6 +395,7 @@ def _strictly(steps: Steps, source: str) -> Ended:
         ("capabilities", None),
         ("seccompFilters", 0),
         ("seccompFilters", 1),
+        ("unlisted", "allowed"),
         ("sockets", "allowed"),
         ("rootReadOnly", False),
         ("exec", "allowed"),
@@ -360,3 +410,12 @@ def test_each_wall_is_missed(wall: str, found: object) -> None:
 def test_what_a_kernel_may_lack_is_not_missed() -> None:
     """Landlock, and the number of filters, which kernels before 5.9 do not count."""
     assert selfcheck.gaps(HELD | {"landlock": None, "seccompFilters": None}) == []
+    assert selfcheck.gaps(HELD | {"unlisted": "allowed", "seccompFilters": None}) == []
+
+
+@pytest.mark.parametrize("filters", [2, None])
+def test_the_fallback_does_not_count_on_the_pods_profile(filters: int | None) -> None:
+    """There the harness refuses what is not listed, on every kernel."""
+    held = HELD | {"executor": "Fallback", "seccompFilters": filters}
+    assert selfcheck.gaps(held) == []
+    assert selfcheck.gaps(held | {"unlisted": "allowed"}) == ["unlisted"]

@@ -10,9 +10,10 @@ import sys
 
 import pytest
 
-from finlab_sandbox.harness import bpf, seccomp, syscalls
+from finlab_sandbox.harness import bpf, pod_profile, seccomp, syscalls
 from support.cluster import CHECKOUT
 from support.sandbox import IMAGE
+from support.seccomp import ALLOW, EPERM, KILL, Profile
 
 PID = 4321
 OTHER = 1
@@ -168,6 +169,57 @@ def test_tripwires_are_those_of_the_pods_profile() -> None:
     profile = json.loads((CHECKOUT / "config" / "seccomp_profile.json").read_bytes())
     groups = [each["names"] for each in profile["syscalls"] if each["action"] == "SCMP_ACT_KILL_PROCESS"]
     assert set(seccomp.KILLED) == {name for group in groups for name in group}
+
+
+ARGUMENTS = {
+    "clone": [(THREAD,), (FORK,), (0x10000000,)],
+    "socketpair": [(1,), (2,), (16,)],
+    "prctl": [(option, *rest) for option in (*range(70), 0x59616D61) for rest in ((), (2,))],
+    "prlimit64": [(0, 7), (PID, 7), (OTHER, 7)],
+    "seccomp": [(operation, flags) for operation in range(5) for flags in range(9)],
+    "madvise": [(0, 0, advice) for advice in range(110)],
+    "ioctl": [
+        (0, request) for request in (0x5401, 0x5402, 0x5412, 0x5413, 0x541B, 0x541C, 0x5421, 0x5450, 0x5451, 0x8901)
+    ],
+    "fcntl": [(5, command) for command in (*range(20), *range(1024, 1045))],
+    "kill": [(PID, 9), (OTHER, 9), (0, 9)],
+    "tgkill": [(PID, PID, 6), (OTHER, OTHER, 6)],
+    "sched_setaffinity": [(0,), (PID,), (OTHER,)],
+}
+
+
+@MACHINES
+def test_alone_it_answers_as_both_filters_together(machine: str) -> None:
+    """The stricter answer of the pod's profile and the second filter, for every call and many arguments."""
+    profile = Profile.read(CHECKOUT / "config" / "seccomp_profile.json")
+    second, alone = (seccomp.program_for(machine, PID, alone=each) for each in (False, True))
+    names = {number: name for name in syscalls.NUMBERS if (number := syscalls.number(name, machine)) is not None}
+    severity = [ALLOWED, "ENOSYS", "EPERM", KILLED]
+    for number in range(512):
+        name = names.get(number, "a call that nobody names")
+        for arguments in ARGUMENTS.get(name, [(), (1,) * 6]):
+            fate = profile.fate(name, arguments)
+            of_pod = {ALLOW: ALLOWED, KILL: KILLED}.get(fate.action) or errno.errorcode[fate.errno or EPERM]
+            of_both = max(of_pod, verdict(second, machine, number, *arguments), key=severity.index)
+            found = verdict(alone, machine, number, *arguments)
+            if number >= seccomp.NEW:  # which of both errors it is has no meaning: neither filter lets it through
+                assert (found in (ALLOWED, KILLED), of_both in (ALLOWED, KILLED)) != (True, False), (name, arguments)
+                assert (found == ALLOWED) == (of_both == ALLOWED), (name, arguments)
+            else:
+                assert found == of_both, (name, arguments)
+
+
+def test_what_is_listed_is_what_the_profile_lists() -> None:
+    """Nothing more, and nothing less but what the second filter takes away anyway."""
+    profile = Profile.read(CHECKOUT / "config" / "seccomp_profile.json")
+    taken = {*seccomp.REFUSED, "kill", "tgkill", "fcntl", "sched_setaffinity"}
+    old = {name for name in profile.names(ALLOW) - profile.by_argument() if _is_old(name)}
+    assert old - taken == pod_profile.LISTED
+
+
+def _is_old(name: str) -> bool:
+    number = syscalls.number(name, "x86_64")
+    return number is not None and number < seccomp.NEW
 
 
 def test_the_kernel_reads_the_program_as_it_was_meant() -> None:

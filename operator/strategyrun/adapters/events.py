@@ -1,0 +1,125 @@
+"""One Warning event for a run that failed, so that `kubectl describe` and `kubectl get events` tell of it."""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any, Literal
+
+from strategyrun.adapters.budget import TokenBucket
+from strategyrun.adapters.kube import TROUBLE, ExistsError, Kube, NotFoundError, RefusedError
+from strategyrun.domain.model import rfc3339
+from strategyrun.domain.naming import MANAGED_BY
+from strategyrun.domain.outcomes import FAILURES
+from strategyrun.domain.strategyrun import KIND, Phase, StrategyRun
+from strategyrun.domain.text import clean
+
+NEWS_FOR = timedelta(minutes=10)
+"""A failure that is older is no news: an operator that starts again does not tell of it."""
+
+_NOTE_LIMIT = 1000
+"""Bytes; the API server takes 1024."""
+_RUNS_IN_MIND = 4096
+_WAITING = 1000
+_FOR_EACH_RUN = (25, 1 / 300)
+_FOR_ALL = (100, 10.0)
+"""Burst and rate a second. What goes beyond is dropped: the status says all that an event says."""
+
+Outcome = Literal["Posted", "Known", "Dropped", "Failed"]
+
+log = logging.getLogger(__name__)
+
+
+class EventRecorder:
+    """Posts events while `work` runs. What is on record is told of, so a crash neither loses nor doubles an event."""
+
+    def __init__(self, kube: Kube, instance: str, *, count: Callable[[Outcome], None]) -> None:
+        self._kube = kube
+        self._instance = instance
+        self._count = count
+        self._told: OrderedDict[str, str] = OrderedDict()
+        """Name of the last event of a run by its UID."""
+        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
+        self._bucket = TokenBucket(*_FOR_ALL)
+        self._waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue(_WAITING)
+
+    def saw(self, run: StrategyRun, now: datetime) -> None:
+        """Take note of a run as the API server holds it; tell of its failure, once."""
+        status = run.status
+        if status is None or status.phase is not Phase.FAILED or not status.finished_at:
+            return
+        if now - status.finished_at > NEWS_FOR:
+            return
+        manifest = event(run, self._instance)
+        if self._told.get(run.uid) == manifest["metadata"]["name"]:
+            return
+        _remember(self._told, run.uid, manifest["metadata"]["name"])
+        bucket = self._buckets.get(run.uid) or TokenBucket(*_FOR_EACH_RUN)
+        _remember(self._buckets, run.uid, bucket)
+        at = now.timestamp()
+        if not (bucket.allow(at) and self._bucket.allow(at)) or self._waiting.full():
+            self._count("Dropped")
+            return
+        self._waiting.put_nowait(manifest)
+
+    async def work(self) -> None:
+        """Post what is to be told, until cancelled."""
+        while True:
+            manifest = await self._waiting.get()
+            try:
+                self._count(await self._post(manifest))
+            except Exception:  # an event is never worth the operator
+                log.exception("defect: an event is lost")
+                self._count("Failed")
+
+    async def _post(self, manifest: dict[str, Any]) -> Outcome:
+        try:
+            await self._kube.create(manifest)
+        except ExistsError:
+            return "Known"
+        except (NotFoundError, RefusedError) as error:  # the namespace is going, or there is no such right
+            log.info("an event is refused: %s", error.message)
+            return "Failed"
+        except TROUBLE as error:
+            log.warning("an event is lost: %s", error)
+            return "Failed"
+        return "Posted"
+
+
+def event(run: StrategyRun, instance: str) -> dict[str, Any]:
+    """Build the event of a failed run. Its name is a function of the recorded failure."""
+    status = run.status
+    if status is None or status.finished_at is None:
+        raise ValueError("only what has ended can be told of")
+    ended = rfc3339(status.finished_at)
+    outcome = next((row for reason, row in FAILURES.items() if reason == status.reason), None)
+    digest = sha256("\0".join((run.uid, status.inputs_hash, status.reason, ended)).encode()).hexdigest()[:16]
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{run.name[:200].rstrip('-.')}.{digest}", "namespace": run.namespace},
+        "eventTime": status.finished_at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "type": "Warning",
+        "reason": outcome.reason if outcome else "Failed",
+        "action": "Evaluate",
+        "message": clean(status.message or (outcome.meaning if outcome else "the run failed"), _NOTE_LIMIT),
+        "involvedObject": {
+            "apiVersion": run.api_version,
+            "kind": KIND,
+            "name": run.name,
+            "namespace": run.namespace,
+            "uid": run.uid,
+            "resourceVersion": run.resource_version,
+        },
+        "reportingComponent": f"finlab-sandbox.dev/{MANAGED_BY}",
+        "reportingInstance": instance[:128],
+    }
+
+
+def _remember(known: OrderedDict[str, Any], key: str, value: object) -> None:
+    known[key] = value
+    known.move_to_end(key)
+    if len(known) > _RUNS_IN_MIND:
+        known.popitem(last=False)

@@ -1,0 +1,219 @@
+"""The fallback, caused for real: what leads there and what never does, and that its numbers are the sandbox's."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from secrets import token_bytes
+from typing import Any
+
+import pytest
+import yaml
+
+from strategyrun.adapters.settings import Settings, load_settings
+from strategyrun.domain.crd import crd
+from strategyrun.domain.sandbox import Resources, SeccompProfile
+from support.bench import Bench, workbench
+from support.cluster import CHECKOUT, NODE, POD, Cluster, Kind, Manifest
+from support.definitions import installed
+from support.namespaces import temporary_namespace
+from support.operator import RunningOperator, with_slots, with_timeouts
+from support.runs import condition
+from support.waiting import wait_until
+
+CONFIGURED = load_settings(CHECKOUT / "config" / "sandbox.yaml")
+SMALL = Resources(cpu="100m", memory="512Mi")
+SAMPLES = ("momentum", "volatility-target")
+SLOW = "import time\ndef strategy(data, params):\n    time.sleep(120)\n    return data['close'].notna()\n"
+HUNGRY = """\
+import numpy as np
+
+
+def strategy(data, params):
+    held = [np.ones(1 << 24) for _ in range(64)]
+    return data.close * len(held)
+"""
+# The first two pass the strict gate: nothing but the reason keeps them from the fallback.
+NEVER: dict[str, tuple[str, dict[str, Any]]] = {
+    "OutOfMemory": (HUNGRY, {}),
+    "Timeout": ("def strategy(data, params):\n    while True:\n        pass\n", {"timeoutSeconds": 5}),
+    "SyscallViolation": (
+        "import ctypes\ndef strategy(data, params):\n    ctypes.CDLL(None).ptrace(16, 1, 0, 0)\n",
+        {},
+    ),
+}
+
+
+def sample(name: str) -> dict[str, Any]:
+    """The spec of a sample."""
+    spec: dict[str, Any] = yaml.safe_load((CHECKOUT / "manifests" / "samples" / f"{name}.yaml").read_text())["spec"]
+    return spec
+
+
+def settings(seccomp: SeccompProfile | None = None, **changes: Any) -> Settings:
+    """The configuration of this checkout with a short start, small pods, and the given fields of the sandbox."""
+    profile = CONFIGURED.profile
+    sandbox = profile.sandbox.model_copy(update={"requests": SMALL} | changes)
+    changed = profile.model_copy(update={"sandbox": sandbox, "seccomp": seccomp or profile.seccomp})
+    return with_timeouts(with_slots(replace(CONFIGURED, profile=changed), 6), start_seconds=60)
+
+
+NO_IMAGE = settings(image="nowhere.invalid/finlab-sandbox:none")
+
+
+@pytest.fixture(scope="module")
+def kind(cluster: Cluster) -> Iterator[Kind]:
+    """Install the CRD for this module's own operators."""
+    with installed(cluster, crd()) as own:
+        yield own
+
+
+@pytest.fixture
+def bench(cluster: Cluster, kind: Kind, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """Give the test a namespace in which real pods run for an operator of its own."""
+    with (
+        temporary_namespace(cluster, request.node.nodeid, admission=False) as namespace,
+        workbench(cluster, kind, namespace) as lent,
+    ):
+        yield lent
+
+
+def ended(bench: Bench, name: str) -> Manifest:
+    """Wait for a run's answer."""
+    return wait_until(
+        f"{name} is Finished",
+        lambda: bench.run(name),
+        lambda run: condition(run, "Finished") == "True",
+        seconds=400,
+    )
+
+
+@contextmanager
+def label_of(cluster: Cluster, seccomp: SeccompProfile) -> Iterator[None]:
+    """Let every node claim that it holds a profile."""
+    nodes = [node["metadata"]["name"] for node in cluster.list(NODE)]
+
+    def label(value: str | None) -> None:
+        for node in nodes:
+            cluster.merge(NODE, node, None, {"metadata": {"labels": {seccomp.node_label: value}}})
+
+    label("ready")
+    try:
+        yield
+    finally:
+        label(None)
+
+
+def test_an_image_that_cannot_be_pulled_leads_to_the_fallback(cluster: Cluster, kind: Kind, bench: Bench) -> None:
+    """The run says so in every place, and its numbers are those of the sandbox, bit for bit."""
+    with RunningOperator(cluster, kind, settings()):
+        for name in SAMPLES:
+            bench.apply(f"sandbox-{name}", **sample(name))
+        sandbox = {name: ended(bench, f"sandbox-{name}")["status"] for name in SAMPLES}
+    with RunningOperator(cluster, kind, NO_IMAGE):
+        for name in SAMPLES:
+            bench.apply(name, **sample(name))
+        fallback = {name: ended(bench, name) for name in SAMPLES}
+    for name, run in fallback.items():
+        status = run["status"]
+        assert (status["phase"], status["reason"], status["executor"]) == ("Succeeded", "Evaluated", "Fallback")
+        assert (condition(run, "FallbackUsed"), condition(run, "Succeeded")) == ("True", "True")
+        assert (status["fallback"]["used"], status["fallback"]["trigger"]) == (True, "ImagePullFailed")
+        assert "nowhere.invalid" in status["fallback"]["message"]
+        assert [(each["executor"], each["reason"]) for each in status["attempts"]] == [
+            ("Sandbox", "ImagePullFailed"),
+            ("Fallback", "Evaluated"),
+        ]
+        assert sandbox[name]["executor"] == "Sandbox"
+        assert "fallback" not in sandbox[name]
+        assert status["metrics"] == sandbox[name]["metrics"]
+        assert status["lookAhead"] == sandbox[name]["lookAhead"]
+        hashes = ("codeSHA256", "datasetSHA256", "positionsSHA256")
+        assert [status["provenance"][each] for each in hashes] == [sandbox[name]["provenance"][each] for each in hashes]
+
+
+def test_a_seccomp_profile_that_is_not_there_leads_to_the_fallback(cluster: Cluster, kind: Kind, bench: Bench) -> None:
+    """Whatever the node's label says: the container cannot be made without the file."""
+    missing = SeccompProfile.of(token_bytes(16))
+    with label_of(cluster, missing), RunningOperator(cluster, kind, settings(missing)):
+        bench.apply(source="def strategy(data, params):\n    return data.close > data.close.rolling(50).mean()\n")
+        run = ended(bench, "run")
+    status = run["status"]
+    assert (status["phase"], status["executor"], condition(run, "FallbackUsed")) == ("Succeeded", "Fallback", "True")
+    assert status["fallback"]["trigger"] == "SeccompProfileMissing"
+    assert missing.localhost_profile in status["fallback"]["message"]
+
+
+def test_source_that_the_gate_refuses_and_users_who_refuse_fail_with_the_reason(
+    cluster: Cluster, kind: Kind, bench: Bench
+) -> None:
+    """With what the gate found, line by line; without a second attempt."""
+    source = "import os\ndef strategy(data, params):\n    print(os.environ)\n    return data.close.notna()\n"
+    with RunningOperator(cluster, kind, NO_IMAGE):
+        bench.apply("gated", source=source)
+        bench.apply("never", fallback={"policy": "Never"})
+        gated, never = ended(bench, "gated"), ended(bench, "never")
+    for run in (gated, never):
+        status = run["status"]
+        assert (status["phase"], status["reason"]) == ("Failed", "ImagePullFailed")
+        assert status["failure"]["class"] == "Sandbox"
+        assert [each["executor"] for each in status["attempts"]] == ["Sandbox"]
+    fallback = gated["status"]["fallback"]
+    assert (fallback["used"], fallback["trigger"], condition(gated, "FallbackUsed")) == (
+        False,
+        "ImagePullFailed",
+        "False",
+    )
+    assert [(each["line"], each["rule"]) for each in fallback["findings"]] == [(1, "R-IMP"), (3, "R-ATTR")]
+    assert "fallback" not in never["status"]
+
+
+def test_what_a_strategy_can_bring_about_never_leads_there(cluster: Cluster, kind: Kind, bench: Bench) -> None:
+    """Memory, time, a forbidden call, an eviction: else a strategy could choose the weaker place."""
+    limited = settings(limits=Resources(cpu="500m", memory="1Gi"))
+    with RunningOperator(cluster, kind, limited):
+        for reason, (source, spec) in NEVER.items():
+            bench.apply(reason.lower(), source=source, **spec)
+        bench.apply("evicted", source=SLOW, retry={"limit": 0})
+        bench.wait_reason("StrategyRunning", "evicted")
+        pod = bench.wait_pod("evicted")["metadata"]["name"]
+        cluster.request(
+            "POST",
+            f"/api/v1/namespaces/{bench.namespace}/pods/{pod}/eviction",
+            body={
+                "apiVersion": "policy/v1",
+                "kind": "Eviction",
+                "metadata": {"name": pod, "namespace": bench.namespace},
+            },
+        )
+        runs = {reason: ended(bench, reason.lower()) for reason in (*NEVER, "Evicted")}
+    for reason, run in runs.items():
+        status = run["status"]
+        assert (status["phase"], status["reason"], status["executor"]) == ("Failed", reason, "Sandbox"), status
+        assert "fallback" not in status
+        assert condition(run, "FallbackUsed") == "Unknown"
+        assert [each["executor"] for each in status["attempts"]] == ["Sandbox"]
+
+
+def test_a_fallback_without_its_walls_refuses(cluster: Cluster, kind: Kind, bench: Bench) -> None:
+    """The harness says which wall is missing, before any line of the strategy: here nothing filters system calls."""
+    with RunningOperator(cluster, kind, NO_IMAGE):
+        bench.apply()
+        made = ended(bench, "run")["status"]["attempts"][-1]["podName"]
+    pod = cluster.get(POD, made, bench.namespace)
+    document: Manifest = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "unfiltered", "namespace": bench.namespace},
+        "spec": {key: value for key, value in pod["spec"].items() if key not in ("nodeName", "serviceAccountName")},
+    }
+    document["spec"]["securityContext"]["seccompProfile"] = {"type": "Unconfined"}
+    cluster.create(document)
+    seen = wait_until(
+        "the pod is over",
+        lambda: cluster.get(POD, "unfiltered", bench.namespace),
+        lambda found: found["status"]["phase"] in ("Failed", "Succeeded"),
+        seconds=120,
+    )
+    state = seen["status"]["initContainerStatuses"][0]["state"]["terminated"]
+    assert state["exitCode"] == 2
+    assert "the fallback does not hold: seccompFilters is 1" in state["message"]

@@ -1,0 +1,32 @@
+"""What is installed beside the operator, as a real API server takes it."""
+
+import yaml
+
+from support.cluster import CHECKOUT, CONFIG_MAP, Cluster
+
+ADDED = CHECKOUT / "manifests"
+
+
+def test_the_monitoring_manifests_are_taken(cluster: Cluster) -> None:
+    """A Service and a dashboard, in the operator's namespace."""
+    documents = list(yaml.safe_load_all(cluster.kubectl("kustomize", str(ADDED / "monitoring"))))
+    assert {document["kind"] for document in documents} == {"Service", "ConfigMap"}
+    for document in documents:
+        taken = cluster.create(document, dry_run=True)
+        assert taken["metadata"]["namespace"] == "finlab-sandbox-system"
+
+
+def test_argo_cds_configmap_takes_the_health_check(cluster: Cluster, namespace: str) -> None:
+    """As the page says, beside what it has."""
+    cluster.create(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "argocd-cm", "namespace": namespace},
+            "data": {"url": "https://argocd.example.com"},
+        }
+    )
+    patch = ADDED / "gitops" / "argocd-cm.yaml"
+    cluster.kubectl("patch", "configmap", "argocd-cm", "-n", namespace, "--patch-file", str(patch))
+    data = cluster.get(CONFIG_MAP, "argocd-cm", namespace)["data"]
+    assert data == {"url": "https://argocd.example.com"} | yaml.safe_load(patch.read_text())["data"]
