@@ -116,6 +116,29 @@ metadata:
 data: {{- include "seccomp.data" . | nindent 2 }}
 """
 
+# manifests/monitoring and the alerts beside it, where the values ask for them. Their braces are not Helm's, so they are
+# files that are read, not templates.
+MONITORING_FOLDER = Path("manifests/monitoring")
+MONITORING = """\
+{{- if .Values.monitoring.enabled }}
+{{ .Files.Get "files/service.yaml" | replace "finlab-sandbox-system" .Release.Namespace }}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: finlab-sandbox-dashboard
+  namespace: {{ .Release.Namespace }}
+  labels:
+    grafana_dashboard: "1"
+data:
+  finlab-sandbox.json: {{ .Files.Get "files/dashboard.json" | toJson }}
+{{- end }}
+{{- if .Values.monitoring.alerts }}
+---
+{{ .Files.Get "files/alerts.yaml" | replace "finlab-sandbox-system" .Release.Namespace }}
+{{- end }}
+"""
+
 VALUES = """\
 operator:
   image: {image}
@@ -134,8 +157,12 @@ installer:                               # puts the seccomp file on the nodes; t
   nodeSelector: {{}}
   tolerations: {installerTolerations}
 
-# The content of a seccomp profile in place of the chart's own: --set-file seccompProfile=FILE.
+# A seccomp file in place of the chart's own: --set-file seccompProfile=FILE.
 seccompProfile: ""
+
+monitoring:
+  enabled: false                         # a Service for Prometheus and a dashboard for Grafana
+  alerts: false                          # a PrometheusRule, for clusters that have that kind
 
 tenantRoles: true                        # finlab-sandbox-viewer, -editor and -admin, added to view, edit and admin
 
@@ -151,6 +178,9 @@ def chart_files() -> dict[Path, str]:
     templates = {path: _template(path) for path in _resources(BASE) if path.parts[0] not in ("crds", "config")}
     files = {Path("templates", path.name): text for path, text in templates.items() if text}
     files[Path("templates", "config.yaml")] = GENERATED.format("hack/chart.py") + CONFIG
+    files[Path("templates", "monitoring.yaml")] = GENERATED.format("hack/chart.py") + MONITORING
+    for name in ("service.yaml", "dashboard.json", "alerts.yaml"):
+        files[Path("files", name)] = (CHECKOUT / MONITORING_FOLDER / name).read_text()
     files[Path("values.yaml")] = _values()
     files[Path("values.schema.json")] = json.dumps(_schema(), indent=2) + "\n"
     files[Path("files", "seccomp_profile.json")] = (CHECKOUT / "config" / "seccomp_profile.json").read_text()
@@ -238,10 +268,12 @@ def _schema() -> dict[str, Any]:
         "settings": settings,
     }
     installer = {name: operator[name] for name in ("imagePullSecrets", "resources", "nodeSelector", "tolerations")}
+    switches = {"enabled": {"type": "boolean"}, "alerts": {"type": "boolean"}}
     properties = {
         "operator": {"type": "object", "additionalProperties": False, "properties": operator},
         "installer": {"type": "object", "additionalProperties": False, "properties": installer},
         "seccompProfile": text,
+        "monitoring": {"type": "object", "additionalProperties": False, "properties": switches},
         "tenantRoles": {"type": "boolean"},
         "sandbox": sandbox,
         "global": mapping,

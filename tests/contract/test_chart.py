@@ -67,6 +67,21 @@ def test_the_seccomp_file_is_the_same_to_the_byte(default: dict[Identity, Manife
         assert default["ConfigMap", name]["data"]["seccomp_profile.json"] == file
 
 
+def test_monitoring_is_the_kustomization_beside_it(cluster: Cluster, default: dict[Identity, Manifest]) -> None:
+    """Where the values ask for it; the alerts need a kind of their own, so they are asked for by themselves."""
+    folder = CHECKOUT / "manifests" / "monitoring"
+    beside = by_identity(yaml.safe_load_all(cluster.kubectl("kustomize", str(folder))))
+    alerts = by_identity(yaml.safe_load_all((folder / "alerts.yaml").read_text()))
+    assert added(default, "monitoring.enabled=true") == beside
+    assert added(default, "monitoring.alerts=true") == alerts
+
+
+def added(default: dict[Identity, Manifest], value: str) -> dict[Identity, Manifest]:
+    """What a value adds to the chart's objects."""
+    made = rendered("--set", value)
+    return {identity: made[identity] for identity in made.keys() - default.keys()}
+
+
 def test_helm_finds_nothing_to_say() -> None:
     """The chart is well-formed by helm's own rules."""
     helm("lint", "--strict", str(CHART))
