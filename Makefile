@@ -19,7 +19,7 @@ kubeconfig: ## print the path of the cluster's kubeconfig
 	@hack/with.sh printenv KUBECONFIG
 
 ##@ Work on it
-.PHONY: test check unit faults e2e abuse fuzz bench
+.PHONY: test check unit faults e2e abuse helm fuzz bench
 test: check unit faults e2e abuse ## everything: check, unit, faults, e2e, abuse
 check: venv ## lint, types, layers, generated files
 	@hack/check.sh
@@ -31,6 +31,8 @@ e2e: up ## tests against the API server and in the cluster
 	@$(pytest) tests/contract tests/cluster --numprocesses 4 --dist loadfile
 abuse: up ## attack the sandbox on purpose, and print what became of each attack
 	@PYTHONPATH=operator:image:tests $(pytest) tests/abuse
+helm: up ## install, upgrade and remove the chart in a second cluster, made for that
+	@hack/helm.sh
 fuzz: venv ## try a million hostile positions files on the evaluator's reader, and 100,000 on the whole step
 	@PYTHONPATH=image:tests .venv/bin/python tests/fuzz/positions.py --runs 1000000
 	@PYTHONPATH=image:tests .venv/bin/python tests/fuzz/positions.py --runs 100000 --whole
@@ -39,9 +41,12 @@ bench: up ## measure: latency of a run, workloads in the sandbox, imports, evalu
 		echo "== benchmarks/$$each.py"; PYTHONPATH=image:tests hack/with.sh .venv/bin/python benchmarks/$$each.py || exit; done
 
 ##@ Files that are made
-.PHONY: generate lock venv help
-generate: venv ## write the CRD and what else is made from the models
+.PHONY: docs generate lock venv help
+docs: venv ## write the site of docs/ to site/
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs --quiet build --strict && echo site/index.html
+generate: venv ## write the CRD, the chart and what else is made from models and manifests
 	@.venv/bin/strategyrun generate
+	@.venv/bin/python hack/chart.py
 lock: ## choose the newest allowed versions of all dependencies
 	@hack/lock.sh
 venv: ## make .venv, as requirements-dev.lock says

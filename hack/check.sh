@@ -18,4 +18,5 @@ say "generated files"
 content() { git ls-files -z --cached --others --exclude-standard | xargs -0 sha256sum 2>/dev/null; }
 before=$(content)
 strategyrun generate >"$CACHE/generate.log"
+python hack/chart.py
 diff <(echo "$before") <(content) || die "generated files were not current; they are now: please commit them"

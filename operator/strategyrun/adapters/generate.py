@@ -8,6 +8,7 @@ import yaml
 from strategyrun.domain.crd import definitions
 from strategyrun.domain.outcomes import FAILURES
 from strategyrun.domain.policies import policies
+from strategyrun.domain.reference import reference
 from strategyrun.domain.strategyrun import FailureClass
 
 _HEADER = "# Generated from operator/strategyrun/domain by `make generate`; edit the models there.\n"
@@ -18,6 +19,7 @@ def generated_files() -> dict[Path, str]:
     return {
         **{Path("crds", f"{each['metadata']['name']}.yaml"): _HEADER + _yaml(each) for each in definitions()},
         Path("docs", "outcomes.md"): _outcomes(),
+        Path("docs", "reference.md"): reference(*definitions()),
         Path("manifests", "policies", "policies.yaml"): _HEADER + "---\n".join(map(_yaml, policies())),
     }
 

@@ -32,7 +32,9 @@ class CanarySettings(_Strict):
     every_seconds: Annotated[int, Field(ge=30)]
 
 
-class _OperatorFile(_Strict):
+class OperatorFile(_Strict):
+    """What operator.yaml says."""
+
     queue: QueueSettings
     canary: CanarySettings
 
@@ -65,7 +67,7 @@ def load_settings(path: Path, seccomp_folder: Path | None = None) -> Settings:
         )
     beside = path.parent / OPERATOR_FILE
     try:
-        own = _OperatorFile.model_validate(_document(beside))
+        own = OperatorFile.model_validate(_document(beside))
     except ValidationError as error:
         raise InvalidSettingsError(f"{beside}: {complaint(error)}") from error
     default = Profile(name=profile.name, sandbox=profile.spec, seccomp=seccomp[profile.spec.seccomp_profile])

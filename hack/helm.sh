@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Tries the chart's life in a second cluster, made for that and deleted afterwards. The first one, and with it the images
+# and walls, must be up: names such as those of the CRD and the policies are the whole cluster's.
+source "$(dirname "$0")/common.sh"
+second=$CLUSTER-helm
+export KUBECONFIG_FINLAB=$CACHE/$second.kubeconfig KIND_EXPERIMENTAL_DOCKER_NETWORK=$CLUSTER
+NODE_IMAGE=$(hack/node-image.sh)
+config=config/kind/cluster.yaml
+case $NODE_IMAGE in finlab-sandbox/kind-node:*) config=config/kind/from-source.yaml ;; esac
+
+remove() {
+	say "deleting the cluster $second"
+	kind delete cluster --quiet --name "$second"
+	rm -f "$KUBECONFIG_FINLAB"
+}
+trap remove EXIT
+
+say "creating the cluster $second (about 20 s)"
+kind delete cluster --quiet --name "$second" # what is left of an earlier one
+kind create cluster --quiet --name "$second" --config "$config" --image "$NODE_IMAGE" \
+	--kubeconfig "$KUBECONFIG_FINLAB" --wait 180s
+docker update --restart no "$second-control-plane" >/dev/null # only with walls round it
+kubectl --kubeconfig "$KUBECONFIG_FINLAB" wait --for=create --timeout=60s serviceaccount/default >/dev/null
+sandbox=$(awk '$1 == "image:" {print $2; exit}' config/sandbox.yaml)
+for image in "$sandbox" finlab-sandbox-operator:dev; do
+	say "loading $image"
+	kind load docker-image --quiet --name "$second" "$image"
+done
+.venv/bin/pytest tests/helm "$@"

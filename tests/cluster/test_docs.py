@@ -1,0 +1,94 @@
+"""What the quickstart types is typed here, in its order, and what it shows is what comes."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import bokeh_sampledata
+import pytest
+import yaml
+
+from support.cluster import CHECKOUT, Cluster
+from support.pages import Block, blocks
+from support.runs import strategy_run, wait_finished
+
+PAGES = ("README.md", "docs/index.md", "docs/quickstart.md")
+DATASETS = "docs/datasets.md"
+GUIDE = "docs/writing-strategies.md"
+SECONDS = re.compile(r"\d+(\.\d+)?s")
+
+
+def of(page: str, *languages: str) -> list[Block]:
+    """The blocks of a page that may be run."""
+    found = [block for block in blocks(*languages) if block.page == CHECKOUT / page]
+    return [block for block in found if not block.reason_not_to_run]
+
+
+def steps(block: Block) -> list[tuple[str, list[str]]]:
+    """Each command of a session with the lines that the page shows below it."""
+    found: list[tuple[str, list[str]]] = []
+    for line in block.snippet.text.splitlines():
+        if line.startswith("$ "):
+            found.append((line.removeprefix("$ "), []))
+        else:
+            found[-1][1].append(line)
+    return found
+
+
+def words(lines: list[str]) -> list[list[str]]:
+    """Lines as words; how long something took is another thing each time."""
+    return [SECONDS.sub("a time", line).split() for line in lines if line.strip()]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_session_goes_as_it_is_told(page: str, cluster: Cluster, namespace: str, tmp_path: Path) -> None:
+    """Every kubectl of the page succeeds, and prints what the page says it prints, but for times."""
+    for block in of(page, "yaml"):
+        if block.title:
+            (tmp_path / block.title).write_text(block.snippet.text)
+    sessions = of(page, "console")
+    assert sessions
+    for block in sessions:
+        for command, shown in steps(block):
+            program, *arguments = shlex.split(command)
+            assert program == "kubectl", block.where
+            here = [str(tmp_path / word) if (tmp_path / word).is_file() else word for word in arguments]
+            printed = cluster.kubectl("--namespace", namespace, *here, seconds=180)
+            if shown:
+                assert words(printed.splitlines()) == words(shown), f"{block.where}: {command}"
+
+
+def test_a_dataset_has_the_hash_that_its_page_computes(cluster: Cluster, namespace: str, tmp_path: Path) -> None:
+    """Created as the page says, named in a run as the page says, and hashed in both ways that the page shows."""
+    create, hashes = (block.snippet.commands for block in of(DATASETS, "sh"))
+    (datasets,) = [
+        yaml.safe_load(each.snippet.text) for each in of(DATASETS, "yaml") if "prices.csv.gz" in each.snippet.text
+    ]
+    table = Path(bokeh_sampledata.__file__).parent / "_data" / "stocks.csv.gz"
+    (tmp_path / "prices").mkdir()
+    for copy in (tmp_path / "prices.csv.gz", tmp_path / "prices" / "prices.csv.gz"):
+        copy.write_bytes(table.read_bytes())
+
+    (words_of_create,) = map(shlex.split, create)
+    here = [word.replace("prices.csv.gz", str(tmp_path / "prices.csv.gz")) for word in words_of_create[1:]]
+    cluster.kubectl("--namespace", namespace, *here)
+    cluster.create(strategy_run("run", namespace, **datasets))
+    status = wait_finished(cluster, namespace)["status"]
+    assert status["reason"] == "Evaluated", status
+    for command in hashes:
+        printed = subprocess.run(
+            ["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True
+        ).stdout
+        assert printed.split()[0] == status["provenance"]["datasetSHA256"], command
+
+
+def test_every_strategy_of_the_guide_runs_in_the_sandbox(cluster: Cluster, namespace: str) -> None:
+    """Those that need what only the image has, too; each ends as the guide's table says of its kind."""
+    ends = {"Positions": "Evaluated", "Result": "SelfReported", "Script": "ScriptCompleted"}
+    names = [f"block-{block.snippet.line}" for block in of(GUIDE, "python")]
+    for name, block in zip(names, of(GUIDE, "python"), strict=True):
+        cluster.create(strategy_run(name, namespace, source=block.snippet.text))
+    for name in names:
+        status = wait_finished(cluster, namespace, name)["status"]
+        assert status["reason"] == ends[status["kind"]], (name, status)
