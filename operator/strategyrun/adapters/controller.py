@@ -59,7 +59,7 @@ from strategyrun.domain.slots import Slots, Ticket
 from strategyrun.domain.strategyrun import KIND, Phase, ReportReference, StrategyRun, StrategyRunStatus
 from strategyrun.domain.verdict import Fault, Trouble
 
-WORKERS = 16
+WORKERS = 32
 SWEEP_SECONDS = 60.0
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
@@ -131,14 +131,14 @@ class Controller:
         key, job = self._cache.put_job(body)
         if event == "DELETED":
             self._cache.drop_job(key, job.uid)
-        self._queue.add(key)
+        self._queue.add(key, urgent=True)
 
     def on_pod(self, event: str | None, body: dict[str, Any]) -> None:
         """Take note of a pod. One that ended before it was deleted still has its story to tell."""
         key, pod = self._cache.put_pod(body)
         if event == "DELETED" and not pod.done:
             self._cache.drop_pod(key, pod.uid)
-        self._queue.add(key)
+        self._queue.add(key, urgent=True)
 
     async def prepare(self) -> None:
         """Learn what there is, before anything is started.

@@ -1,13 +1,17 @@
 """A queue of keys: each at most once in it, each processed by one worker at a time."""
 
 import asyncio
+from itertools import count
+
+_FAST_LANE, _LANE = range(2)
 
 
 class WorkQueue:
     """Keys to look at, now or later. Adding a key twice is adding it once."""
 
     def __init__(self) -> None:
-        self._ready: asyncio.Queue[str] = asyncio.Queue()
+        self._ready: asyncio.PriorityQueue[tuple[int, int, str]] = asyncio.PriorityQueue()
+        self._turns = count()
         self._waiting: dict[str, float] = {}
         """Loop time since when, in the order of the queue."""
         self._taken_at = 0.0
@@ -33,13 +37,18 @@ class WorkQueue:
         first = next(iter(self._waiting.values()), None)
         return 0.0 if first is None else asyncio.get_running_loop().time() - max(first, since)
 
-    def add(self, key: str) -> None:
-        """Look at a key as soon as a worker is free; if one is at it, once more after that."""
+    def add(self, key: str, *, urgent: bool = False) -> None:
+        """Look at a key as soon as a worker is free; if one is at it, once more after that.
+
+        Urgent is what ends a run and frees a slot: it is not to stand behind a burst of beginnings.
+        """
         if key in self._running:
             self._again.add(key)
         elif key not in self._waiting:
             self._waiting[key] = asyncio.get_running_loop().time()
-            self._ready.put_nowait(key)
+            self._ready.put_nowait((_LANE, next(self._turns), key))
+        if urgent and key in self._waiting:
+            self._ready.put_nowait((_FAST_LANE, next(self._turns), key))
 
     def add_after(self, key: str, seconds: float) -> None:
         """Look at a key when so much time has passed; the earliest of several times counts."""
@@ -52,7 +61,9 @@ class WorkQueue:
 
     async def get(self) -> str:
         """Wait for the next key and mark it as being worked on; `done` must follow."""
-        key = await self._ready.get()
+        key = ""
+        while key not in self._waiting:  # of a key in both lanes the second is void
+            _, _, key = await self._ready.get()
         del self._waiting[key]
         self._taken_at = asyncio.get_running_loop().time()
         self._running.add(key)

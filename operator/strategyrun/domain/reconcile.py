@@ -238,8 +238,10 @@ def _begin(seen: Seen, status: StrategyRunStatus, now: datetime) -> Decision:
     vetted = _current(seen, status, now)
     if vetted is None:
         # Until the status speaks of these inputs, the Job of the earlier ones is not touched: they may come back.
-        waits = run.status is None and seen.place.position
-        return Decision(_in_line(status, run, seen.place, now) if waits else run.status, (Vet(),))
+        if seen.place.position and (status.kind or run.status is None):
+            waits = _in_line(status, run, seen.place, now)
+            return Decision(waits, tidy) if status.kind else Decision(waits, (Vet(),))
+        return Decision(run.status, (Vet(),))
     if vetted.missing:
         return _await_inputs(seen, status, vetted.missing, now)
     if fault := _refusal(run, status, vetted):
@@ -262,7 +264,7 @@ def _begin(seen: Seen, status: StrategyRunStatus, now: datetime) -> Decision:
     if obstacles := _obstacles(seen, attempt.job_name):
         return Decision(status, (*_deletions(obstacles), *_snapshot_deletions(seen)))
     if seen.place.position and not run.kueue_queue:
-        return Decision(_in_line(status, run, seen.place, now), tidy)
+        return Decision(_in_line(status, run, seen.place, now, kind=vetted.reading.kind), tidy)
     begun = advance(
         status,
         run,
@@ -455,13 +457,18 @@ def _interrupted(
     return advance(closed, seen.run, now, phase, reason, message, **changes)
 
 
-def _in_line(status: StrategyRunStatus, run: StrategyRun, place: Place, now: datetime) -> StrategyRunStatus:
-    """Return the status of a run that waits; far from the head of the line its place is not written at every step."""
+def _in_line(
+    status: StrategyRunStatus, run: StrategyRun, place: Place, now: datetime, **known: Any
+) -> StrategyRunStatus:
+    """Return the status of a run that waits; far from the head of the line its place is not written at every step.
+
+    Its kind says that the source was vetted: whoever takes the run over vets it again when it is its turn.
+    """
     before, position = (status.queue.position if status.queue else 0), place.position
     shown = before if 10 < position <= before < 2 * position else position
     reason = Reason.QUOTA_EXCEEDED if place.quota else Reason.WAITING_FOR_SLOT
     queue = QueueStatus(position=shown, reason=place.reason)
-    return advance(status, run, now, Phase.QUEUED, reason, place.reason, queue=queue)
+    return advance(status, run, now, Phase.QUEUED, reason, place.reason, queue=queue, **known)
 
 
 def _provenance(run: StrategyRun, code: bytes, profile: Profile, executor: Executor) -> Provenance:

@@ -288,11 +288,12 @@ def _facts(status: StrategyRunStatus) -> list[tuple[ConditionType, Truth, str, s
     phase, reason = status.phase, status.reason
     started = any(attempt.started_at for attempt in status.attempts)
     refused = phase is Phase.FAILED and not status.attempts
-    accepted: Truth = "True" if status.attempts else "False" if refused else "Unknown"
+    vetted = bool(status.attempts or status.kind)
+    accepted: Truth = "True" if vetted else "False" if refused else "Unknown"
     finished: Truth = "True" if phase.final else "False"
     succeeded: Truth = "True" if phase is Phase.SUCCEEDED else "False" if phase.final else "Unknown"
     facts: list[tuple[ConditionType, Truth, str, str]] = [
-        (ConditionType.ACCEPTED, accepted, "CodeAccepted" if status.attempts else reason, ""),
+        (ConditionType.ACCEPTED, accepted, "CodeAccepted" if vetted else reason, ""),
         (ConditionType.STARTED, "True" if started else "False", "StrategyStarted" if started else reason, ""),
         (ConditionType.FINISHED, finished, reason, ""),
         (ConditionType.SUCCEEDED, succeeded, reason, status.message),

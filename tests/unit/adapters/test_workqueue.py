@@ -232,3 +232,22 @@ def test_every_wish_is_met_in_time_and_no_key_is_worked_on_twice_at_once(
         assert len(ledger.begun[key]) <= len(wishes)
         for since, due in wishes:
             assert any(since - tiny <= begun <= due + seconds + tiny for begun in ledger.begun[key])
+
+
+def test_what_ends_a_run_goes_before_a_burst_of_beginnings() -> None:
+    """Once, also where it stood in line already; and a later adding is not lost."""
+
+    async def work() -> list[str]:
+        queue = WorkQueue()
+        for key in ("a", "b", "c"):
+            queue.add(key)
+        queue.add("c", urgent=True)
+        order = [await take(queue)]
+        queue.add("c")
+        order += [await take(queue) for _ in range(3)]
+        assert len(queue) == 0
+        return order
+
+    order = run_virtually(work())
+    assert order[0] == "c"
+    assert sorted(order[1:]) == ["a", "b", "c"]

@@ -899,6 +899,14 @@ def test_a_new_run_without_a_slot_is_acknowledged_before_it_is_vetted() -> None:
     assert answer(decision).queue == QueueStatus(position=7, reason="4 of 4 slots are taken")
 
 
+def test_a_run_that_was_vetted_stands_in_line_without_being_vetted_again() -> None:
+    """After a restart nobody waits behind the vetting of those whose turn is far; its own turn needs it again."""
+    accepted_status = answer(decide(look(queued(), place=NOWHERE)))
+    assert {str(each.type): each.status for each in accepted_status.conditions}["Accepted"] == "True"
+    assert decide(look(accepted_status, vetted=None, place=NOWHERE)) == Decision(accepted_status)
+    assert decide(look(accepted_status, vetted=None)).acts == (Vet(),)
+
+
 @pytest.mark.parametrize(
     ("before", "now", "shown"),
     [(900, 800, 900), (900, 450, 450), (12, 11, 12), (12, 10, 10), (3, 2, 2), (5, 40, 40)],
