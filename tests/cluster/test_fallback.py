@@ -126,7 +126,7 @@ def test_an_image_that_cannot_be_pulled_leads_to_the_fallback(cluster: Cluster, 
         assert sandbox[name]["executor"] == "Sandbox"
         assert "fallback" not in sandbox[name]
         assert status["metrics"] == sandbox[name]["metrics"]
-        assert status["lookAhead"] == sandbox[name]["lookAhead"]
+        assert status["lookAhead"]["changed"] == sandbox[name]["lookAhead"]["changed"] == 0
         hashes = ("codeSHA256", "datasetSHA256", "positionsSHA256")
         assert [status["provenance"][each] for each in hashes] == [sandbox[name]["provenance"][each] for each in hashes]
 
