@@ -13,8 +13,9 @@ from prometheus_client import (
     generate_latest,
 )
 
-from strategyrun.adapters.kube import CONFIG_MAPS, EVENTS, JOBS, LEASES, NETWORK_POLICIES, PODS, Resource
+from strategyrun.adapters.kube import CONFIG_MAPS, EVENTS, JOBS, LEASES, NETWORK_POLICIES, NODES, PODS, Resource
 from strategyrun.domain.outcomes import FAILURES, STARTS_FALLBACK, Reason
+from strategyrun.domain.sandbox import PROFILE_PLURAL
 from strategyrun.domain.strategyrun import Executor, Phase, StrategyRun, StrategyRunStatus
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -48,7 +49,8 @@ class Telemetry:
         """The operator's own metrics."""
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
-        self._known = {runs, CONFIG_MAPS, EVENTS, JOBS, LEASES, NETWORK_POLICIES, PODS}
+        profiles = Resource(runs.group, runs.version, PROFILE_PLURAL)
+        self._known = {runs, profiles, CONFIG_MAPS, EVENTS, JOBS, LEASES, NETWORK_POLICIES, NODES, PODS}
         self._finished = self._counter(
             "runs_finished", "Evaluations that ended, once each.", "phase", "class", "reason", "executor"
         )

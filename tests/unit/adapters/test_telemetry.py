@@ -200,6 +200,8 @@ def test_stages_are_taken_from_the_timings_of_the_status() -> None:
     ("method", "path", "words"),
     [
         ("GET", "/apis/finlab-sandbox.dev/v1alpha1/strategyruns", ("list", "strategyruns")),
+        ("GET", "/apis/finlab-sandbox.dev/v1alpha1/sandboxprofiles", ("list", "sandboxprofiles")),
+        ("GET", "/api/v1/nodes", ("list", "nodes")),
         ("GET", "/api/v1/namespaces/a/pods", ("list", "pods")),
         ("GET", "/api/v1/namespaces/a/configmaps/b", ("get", "configmaps")),
         ("POST", "/apis/batch/v1/namespaces/a/jobs", ("create", "jobs")),
