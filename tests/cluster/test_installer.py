@@ -8,13 +8,12 @@ from contextlib import contextmanager
 import pytest
 
 from strategyrun.adapters.settings import load_settings
-from support.cluster import CHECKOUT, NODE, POD, STRATEGY_RUN, Cluster, Kind, RefusedError
+from support.cluster import CHECKOUT, NODE, POD, SANDBOX_PROFILE, STRATEGY_RUN, Cluster, RefusedError
 from support.runs import strategy_run, wait_finished
 from support.waiting import wait_until
 
 NAMESPACE = "finlab-sandbox-installer"
 DAEMON_SET = "daemonset/finlab-sandbox-installer"
-PROFILE = Kind("finlab-sandbox.dev/v1alpha1", "SandboxProfile")
 SECCOMP = load_settings(CHECKOUT / "config" / "sandbox.yaml").profile.seccomp
 FOLDER = "/var/lib/kubelet/seccomp/finlab-sandbox"
 FILE = f"{FOLDER}/{SECCOMP.localhost_profile.rpartition('/')[2]}"
@@ -44,7 +43,7 @@ def label(cluster: Cluster, node: str) -> str | None:
 
 def ready(cluster: Cluster) -> tuple[str, str]:
     """Read status and reason of the default profile's readiness."""
-    conditions = cluster.get(PROFILE, "default").get("status", {}).get("conditions", [])
+    conditions = cluster.get(SANDBOX_PROFILE, "default").get("status", {}).get("conditions", [])
     return next(((each["status"], each["reason"]) for each in conditions if each["type"] == "Ready"), ("", ""))
 
 
