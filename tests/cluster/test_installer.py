@@ -1,5 +1,6 @@
 """The installer as it is deployed: what it keeps on the node, what it may not do, and what runs see when it is away."""
 
+import asyncio
 import json
 import subprocess
 from collections.abc import Iterator
@@ -7,8 +8,11 @@ from contextlib import contextmanager
 
 import pytest
 
+from strategyrun.adapters.kube import NODES, Kube
+from strategyrun.adapters.kube import RefusedError as NotAllowed
 from strategyrun.adapters.settings import load_settings
 from support.cluster import CHECKOUT, NODE, POD, SANDBOX_PROFILE, STRATEGY_RUN, Cluster, RefusedError
+from support.operator import configuration_of
 from support.runs import strategy_run, wait_finished
 from support.waiting import wait_until
 
@@ -143,6 +147,11 @@ def test_the_installer_may_nothing_else(cluster: Cluster, words: tuple[str, ...]
 def test_a_stolen_token_changes_no_node(cluster: Cluster, node: str) -> None:
     """Asked for from outside of a pod it names no node, so the policy lets it do nothing at all."""
     token = cluster.kubectl("create", "token", "finlab-sandbox-installer", "--namespace", NAMESPACE).strip()
-    patch = json.dumps({"metadata": {"labels": {f"{SECCOMP.node_label[:-2]}xx": "ready"}}})
-    with pytest.raises(RefusedError, match="an installer labels the node that it runs on"):
-        cluster.kubectl("--token", token, "--user", "nobody", "patch", "node", node, "--type=merge", "--patch", patch)
+    body = {"metadata": {"labels": {SECCOMP.node_label: None}}}
+
+    async def attempted() -> None:
+        async with Kube(await configuration_of(cluster, token=token)) as kube:
+            await kube.send("PATCH", NODES.path(name=node), body=body, content="application/merge-patch+json")
+
+    with pytest.raises(NotAllowed, match="an installer labels the node that it runs on"):
+        asyncio.run(attempted())
