@@ -90,7 +90,7 @@ def test_kopf_only_watches() -> None:
 def test_profiles_and_nodes_are_watched_where_there_are_profiles() -> None:
     """And what happens to them reaches those who keep them."""
 
-    async def work() -> tuple[set[str | None], Profile | None, Profile | None]:
+    async def work() -> tuple[set[Any], Profile | None, Profile | None]:
         kube = Kube(client.Configuration(host="https://10.96.0.1"))
         observer = Observer(kube)
         controller = Controller(kube, UNSCHEDULABLE, observer, profiles=PROFILES)
