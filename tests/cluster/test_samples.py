@@ -12,7 +12,7 @@ import yaml
 
 import finlab_sandbox
 from finlab_sandbox.datasets.us_stocks import SHA256 as US_STOCKS_SHA256
-from support.cluster import CHECKOUT, NODE, STRATEGY_RUN, Cluster
+from support.cluster import CHECKOUT, NODE, SANDBOX_PROFILE, STRATEGY_RUN, Cluster
 from support.namespaces import temporary_namespace
 from support.runs import condition
 
@@ -61,6 +61,7 @@ def test_provenance_names_what_was_applied(cluster: Cluster, namespace: str, sam
     spec = SAMPLES[sample]["spec"]
     profile = sha256((CHECKOUT / "config" / "seccomp_profile.json").read_bytes()).hexdigest()
     params = json.dumps(spec.get("params", {}), sort_keys=True, separators=(",", ":")).encode()
+    measured = cluster.get(SANDBOX_PROFILE, "default")["status"]["network"]
     provenance = cluster.get(STRATEGY_RUN, sample, namespace)["status"]["provenance"]
     assert re.fullmatch("[0-9a-f]{64}", provenance.pop("positionsSHA256"))
     assert re.search("sha256:[0-9a-f]{64}$", provenance.pop("imageID"))
@@ -71,7 +72,7 @@ def test_provenance_names_what_was_applied(cluster: Cluster, namespace: str, sam
         "datasetSHA256": US_STOCKS_SHA256,
         "seccompSHA256": profile,
         "evaluator": finlab_sandbox.__version__,
-        "isolation": {"seccomp": f"finlab-sandbox/{profile[:12]}.json", "networkPolicy": "Applied"},
+        "isolation": {"seccomp": f"finlab-sandbox/{profile[:12]}.json", "networkPolicy": measured},
     }
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from secrets import token_hex
 from typing import Any, NamedTuple
 
@@ -15,10 +16,14 @@ from strategyrun.adapters.controller import Controller
 from strategyrun.adapters.kopf_source import Shell
 from strategyrun.adapters.kube import Kube, RefusedError, Resource
 from strategyrun.adapters.observer import Observer
+from strategyrun.adapters.settings import load_settings
+from strategyrun.domain.crd import profile_crd
+from strategyrun.domain.sandbox import NODE_READY, PROFILE_KIND, PROFILE_PLURAL
 from strategyrun.domain.strategyrun import GROUP
 from support.bench import Bench, count, owned
 from support.clock import run_virtually
-from support.cluster import CHECKOUT, CONFIG_MAP, JOB, Cluster, Kind, Manifest
+from support.cluster import CHECKOUT, CONFIG_MAP, CUSTOM_RESOURCE_DEFINITION, JOB, NODE, Cluster, Kind, Manifest
+from support.cluster import RefusedError as Refused
 from support.operator import UNSCHEDULABLE, RunningOperator, configuration_of, resource_of
 from support.waiting import wait_until
 
@@ -35,12 +40,21 @@ class Right(NamedTuple):
     resource: str
 
 
+USE = "finlab-sandbox-profiles"
+"""The role that no request of the operator needs: the admission policies ask for it (test_admission.py)."""
+
+
 def manifests() -> dict[str, Manifest]:
     """Read the manifests of the operator's rights by kind."""
-    documents = list(yaml.safe_load_all(RBAC.read_text(encoding="utf-8")))
+    documents = [each for each in documents_of() if each["metadata"]["name"] != USE]
     by_kind = {document["kind"]: document for document in documents}
     assert len(by_kind) == len(documents)
     return by_kind
+
+
+def documents_of() -> list[Manifest]:
+    """Read all that rbac.yaml has."""
+    return list(yaml.safe_load_all(RBAC.read_text(encoding="utf-8")))
 
 
 def rights(rules: list[dict[str, Any]]) -> set[Right]:
@@ -105,8 +119,9 @@ def watched(runs: Resource) -> set[Right]:
 
     async def registry() -> kopf.OperatorRegistry:
         kube = Kube(client.Configuration(), runs=runs)
-        observer = Observer(kube)
-        return Shell(kube, Controller(kube, UNSCHEDULABLE, observer), observer, asyncio.Event()).registry()
+        observer, profiles = Observer(kube), replace(runs, plural=PROFILE_PLURAL)
+        controller = Controller(kube, UNSCHEDULABLE, observer, profiles=profiles)
+        return Shell(kube, controller, observer, asyncio.Event(), profiles).registry()
 
     handlers = run_virtually(registry())._watching.get_all_handlers()
     selectors = [each.selector for each in handlers if each.selector]
@@ -134,6 +149,7 @@ def test_no_right_is_a_way_to_more() -> None:
     assert {right.verb for right in GRANTED} <= {"get", "list", "watch", "create", "update", "delete", "patch"}
     assert {right.resource for right in GRANTED if right.verb not in ("get", "list", "watch")} == {
         "strategyruns/status",
+        "sandboxprofiles/status",
         "jobs",
         "configmaps",
         "networkpolicies",
@@ -142,8 +158,26 @@ def test_no_right_is_a_way_to_more() -> None:
     }
     groups = {right.group for right in GRANTED}
     assert groups == {"", "batch", "coordination.k8s.io", "networking.k8s.io", GROUP}
-    assert {right.resource for right in GRANTED if right.group == ""} == {"pods", "pods/log", "configmaps", "events"}
+    assert {right.resource for right in GRANTED if right.group == ""} == {
+        "pods",
+        "pods/log",
+        "configmaps",
+        "nodes",
+        "events",
+    }
     assert {right.resource for right in rights(manifests()["ClusterRole"]["rules"])}.isdisjoint({"leases"})
+
+
+def test_the_operator_may_use_the_profile_that_is_shipped_and_no_other() -> None:
+    """By name: a policy asks for it when a Job says which profile it is of."""
+    used = [each for each in documents_of() if each["metadata"]["name"] == USE]
+    role, binding = used
+    name = load_settings(CHECKOUT / "config" / "sandbox.yaml").profile.name
+    assert role["rules"] == [
+        {"apiGroups": [GROUP], "resources": [PROFILE_PLURAL], "resourceNames": [name], "verbs": ["use"]}
+    ]
+    assert binding["roleRef"]["name"] == USE
+    assert binding["subjects"] == manifests()["ClusterRoleBinding"]["subjects"]
 
 
 def test_the_api_server_grants_what_the_manifests_say(cluster: Cluster, operated_kind: Kind, account: Account) -> None:
@@ -160,10 +194,62 @@ def test_the_api_server_grants_what_the_manifests_say(cluster: Cluster, operated
     assert granted == in_group(GRANTED, resource_of(operated_kind).group)
 
 
-def test_every_right_is_used_and_none_is_missing(bench: Bench, operated_kind: Kind, account: Account) -> None:
+@pytest.fixture
+def profiles(cluster: Cluster, operated_kind: Kind) -> Iterator[Resource]:
+    """Install the CRD of profiles in the group of the runs, with a profile whose pods no node has room for."""
+    group, definition = resource_of(operated_kind).group, profile_crd()
+    name = f"{PROFILE_PLURAL}.{group}"
+    cluster.create(definition | {"metadata": {"name": name}, "spec": definition["spec"] | {"group": group}})
+    try:
+        cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", f"crd/{name}")
+        resource = replace(resource_of(operated_kind), plural=PROFILE_PLURAL)
+        body = {
+            "apiVersion": operated_kind.api_version,
+            "kind": PROFILE_KIND,
+            "metadata": {"name": UNSCHEDULABLE.profile.name},
+            "spec": UNSCHEDULABLE.profile.sandbox.document(),
+        }
+        wait_until("a profile can be made", lambda: _made(cluster, body), lambda made: made)
+        yield resource
+    finally:
+        cluster.delete(CUSTOM_RESOURCE_DEFINITION, name)
+
+
+def _made(cluster: Cluster, body: Manifest) -> bool:
+    try:
+        cluster.apply(body)
+    except Refused as error:
+        if error.code != 404:
+            raise
+        return False
+    return True
+
+
+@pytest.fixture
+def holder(cluster: Cluster) -> Iterator[None]:
+    """Have a node that says it holds the seccomp file, and takes no pods."""
+    name = f"test-rbac-{token_hex(3)}"
+    labels = {UNSCHEDULABLE.profile.seccomp.node_label: NODE_READY}
+    spec = {"unschedulable": True, "taints": [{"key": "example.com/none", "effect": "NoExecute"}]}
+    cluster.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}, "spec": spec})
+    yield
+    cluster.delete(NODE, name)
+
+
+@pytest.mark.usefixtures("holder")
+def test_every_right_is_used_and_none_is_missing(
+    bench: Bench, operated_kind: Kind, account: Account, profiles: Resource
+) -> None:
     """With these rights alone the operator does all that it ever does, and it does need each of them."""
     runs = resource_of(operated_kind)
-    with RunningOperator(bench.cluster, bench.kind, token=account.token, lease_namespace=account.namespace) as operator:
+    with RunningOperator(
+        bench.cluster, bench.kind, token=account.token, lease_namespace=account.namespace, profiles=profiles
+    ) as operator:
+        wait_until(
+            "the profile's status was written",
+            lambda: operator.calls,
+            lambda calls: any(call.resource == f"{PROFILE_PLURAL}/status" for call in calls),
+        )
         bench.apply("edited")
         bench.wait_pod("edited")
         (old,) = bench.names(JOB)
@@ -220,7 +306,8 @@ FORBIDDEN: dict[str, tuple[str, str, dict[str, Any] | None]] = {
         "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
         {"metadata": {"name": "any"}},
     ),
-    "read-nodes": ("GET", "/api/v1/nodes", None),
+    "label-a-node": ("PATCH", "/api/v1/nodes/any", {"metadata": {"labels": {"any": "any"}}}),
+    "change-a-profile": ("PATCH", "/apis/{runs}/sandboxprofiles/default", {"spec": {"image": "any"}}),
 }
 
 

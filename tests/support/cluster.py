@@ -44,6 +44,7 @@ DEPLOYMENT = Kind("apps/v1", "Deployment")
 NETWORK_POLICY = Kind("networking.k8s.io/v1", "NetworkPolicy")
 CUSTOM_RESOURCE_DEFINITION = Kind("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 STRATEGY_RUN = Kind("finlab-sandbox.dev/v1alpha1", "StrategyRun")
+SANDBOX_PROFILE = Kind("finlab-sandbox.dev/v1alpha1", "SandboxProfile")
 
 
 class NoClusterError(AssertionError):

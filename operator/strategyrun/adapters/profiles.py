@@ -144,6 +144,8 @@ class Profiles:
                     await self._write(name)
                 except TROUBLE as error:
                     log.warning("profile %s: again in %s s: %s", name, RETRY_SECONDS, error)
+                except Exception:  # a defect here must not end the operator: runs go on with what is known
+                    log.exception("profile %s: defect, again in %s s", name, RETRY_SECONDS)
             pause = min((known.due for known in self._known.values()), default=0.0) - asyncio.get_running_loop().time()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), min(max(pause, 1.0), RETRY_SECONDS))

@@ -630,7 +630,7 @@ def _profile_clauses() -> list[Clause]:
     """State what the profile says of a pod that is made; it stays so, since `_shape` lets none of it change."""
     limits, volumes = "c.?resources.?limits", "variables.pod.?volumes.orValue([])"
     sizes = (
-        "!has(v.emptyDir) || (v.name in variables.sizes && v.emptyDir.?sizeLimit.hasValue()"
+        "!has(v.emptyDir) || !(v.name in variables.sizes) || (v.emptyDir.?sizeLimit.hasValue()"
         " && quantity(v.emptyDir.sizeLimit).compareTo(quantity(variables.sizes[v.name])) <= 0"
         " && v.emptyDir.?medium.orValue('') == (v.name == 'data' ? '' : 'Memory'))"
     )

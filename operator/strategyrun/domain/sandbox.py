@@ -149,7 +149,7 @@ class Profile(Model):
     sandbox: Sandbox
     seccomp: SeccompProfile
     network: str = "Applied"
-    """What keeps its pods off the network."""
+    """What keeps its pods off the network: a value of `Network`, or `Applied` where nobody measures."""
     obstacle: Obstacle | None = None
 
     def allows(self, namespace: str) -> bool:

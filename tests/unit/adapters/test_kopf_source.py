@@ -10,8 +10,9 @@ from kubernetes.aio import client
 
 from strategyrun.adapters.controller import Controller
 from strategyrun.adapters.kopf_source import Shell, kopf_settings
-from strategyrun.adapters.kube import Kube
+from strategyrun.adapters.kube import PROFILES, Kube
 from strategyrun.adapters.observer import Observer
+from strategyrun.domain.sandbox import Profile
 from support.builders import job_body, pod_body, run_body
 from support.clock import run_virtually
 from support.operator import UNSCHEDULABLE
@@ -84,6 +85,32 @@ def test_kopf_only_watches() -> None:
     }
     for kind in (known._changing, known._spawning, known._indexing, known._webhooks):
         assert not kind.get_all_handlers()
+
+
+def test_profiles_and_nodes_are_watched_where_there_are_profiles() -> None:
+    """And what happens to them reaches those who keep them."""
+
+    async def work() -> tuple[set[Any], Profile | None, Profile | None]:
+        kube = Kube(client.Configuration(host="https://10.96.0.1"))
+        observer = Observer(kube)
+        controller = Controller(kube, UNSCHEDULABLE, observer, profiles=PROFILES)
+        registered = Shell(kube, controller, observer, asyncio.Event(), PROFILES).registry()
+        handlers = registered._watching.get_all_handlers()
+        tell = {each.selector.any_name: cast("Call", each.fn) for each in handlers if each.selector}
+        body = {"metadata": {"name": "default"}, "spec": UNSCHEDULABLE.profile.sandbox.document()}
+        node = {"metadata": {"name": "a", "labels": {UNSCHEDULABLE.profile.seccomp.node_label: "ready"}}}
+        await tell["sandboxprofiles"](type=None, body=kopf.Body(cast("Any", body)))
+        before = controller.profiles.get("default")
+        await tell["nodes"](type=None, body=kopf.Body(cast("Any", node)))
+        return set(tell), before, controller.profiles.get("default")
+
+    watched, before, after = run_virtually(work())
+    assert watched == {"strategyruns", "jobs", "pods", "sandboxprofiles", "nodes"}
+    assert before is not None
+    assert before.obstacle is not None
+    assert before.obstacle.reason == "SeccompProfileMissing"
+    assert after is not None
+    assert after.obstacle is None
 
 
 def test_kopf_starts_and_ends_the_controller_and_asks_who_it_is() -> None:

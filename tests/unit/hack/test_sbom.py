@@ -1,10 +1,14 @@
 """The bill of materials: what the lock files allow, in one order, and nothing that they do not."""
 
 import importlib.util
+import json
 import re
 from types import ModuleType
+from typing import Any
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from support.cluster import CHECKOUT
 
@@ -59,3 +63,38 @@ def test_the_order_of_what_is_found_changes_nothing(sbom: ModuleType) -> None:
     assert document == sbom.document("image:dev", components * 2)
     assert len({each["bom-ref"] for each in document["components"]}) == len(document["components"]) == 4
     assert "pkg:deb/debian/base-files@13.8%2Bdeb13u1?arch=amd64&distro=debian-13" in str(document)
+
+
+def whole(sbom: ModuleType, folder: str) -> dict[str, Any]:
+    """Build the document of an image that has every package of its lock file; two hashes of each, for speed."""
+    found = sbom.locked((CHECKOUT / folder / "requirements.lock").read_text())
+    lock = {name: (version, hashes[:2]) for name, (version, hashes) in found.items()}
+    packages = {name: version for name, (version, _) in lock.items()}
+    components = [
+        *sbom.python_components(packages, lock),
+        *sbom.debian_components(DEBIAN),
+        sbom.interpreter("3.13.1"),
+    ]
+    document: dict[str, Any] = sbom.document(f"finlab-{folder}:dev", components)
+    return document
+
+
+def complaint(document: dict[str, Any]) -> str:
+    """Return what the schema of CycloneDX 1.6 has against a document, unknown fields included."""
+    return str(JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(document)) or "")
+
+
+@pytest.mark.parametrize("folder", ["image", "operator"])
+def test_the_document_is_cyclonedx(sbom: ModuleType, folder: str) -> None:
+    """By the schema of who made it; so a scanner can read it."""
+    assert complaint(whole(sbom, folder)) == ""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"bomFormat": "SPDX"}, {"serialNumber": "one"}, {"unknown": 1}, {"components": [{"type": "wheel", "name": "a"}]}],
+    ids=["format", "serial-number", "unknown-field", "kind-of-component"],
+)
+def test_the_schema_is_looked_at(sbom: ModuleType, change: dict[str, Any]) -> None:
+    """What is not CycloneDX is found."""
+    assert complaint(whole(sbom, "operator") | change) != ""
