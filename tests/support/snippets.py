@@ -9,7 +9,7 @@ _FENCE = re.compile(r"^( *)(`{3,})([^\s`]*)[ \t]*([^\n`]*)\n(.*?)^\1\2[ \t]*$", 
 
 
 class Snippet(NamedTuple):
-    """A block: its language, the rest of its first line (such as `title="x.py"`), its text, and its line in the page."""
+    """A block: its language, the rest of its first line (such as `title="x.py"`), its text, its line in the page."""
 
     language: str
     info: str
