@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -14,7 +15,7 @@ from strategyrun.cli.output import Format, Output
 from strategyrun.cli.session import fail
 from strategyrun.cli.sources import files, is_manifest, manifests
 from strategyrun.client import NotAskedError, StrategyRunError
-from strategyrun.domain.vetting import Reading
+from strategyrun.domain.vetting import Flaw, Reading
 
 _STDIN = Path("-")
 
@@ -28,12 +29,15 @@ class Source(NamedTuple):
 
 def lint(
     paths: Annotated[list[Path], typer.Argument(help="Strategies, manifests, folders; - reads standard input.")],
+    fallback: Annotated[
+        bool, typer.Option("--fallback", help="Check for the fallback too: its gate is stricter.")
+    ] = False,
     form: Output = None,
 ) -> None:
     """Check strategies as the operator does before it starts a pod: exit 0 if they may start, 10 if one may not."""
     try:
         found = [source for path in paths for source in _sources(path)]
-        readings = asyncio.run(_vet(found))
+        readings = asyncio.run(_vet(found, fallback=fallback))
     except (StrategyRunError, RuntimeError, OSError) as error:
         raise fail(str(error)) from error
     if form in (Format.JSON, Format.YAML):
@@ -63,9 +67,17 @@ def _sources(path: Path) -> list[Source]:
     return found
 
 
-async def _vet(sources: list[Source]) -> list[Reading]:
+async def _vet(sources: list[Source], *, fallback: bool) -> list[Reading]:
     vetter = Vetter()
-    return [*await asyncio.gather(*(vetter.vet(source.content) for source in sources))]
+    answers = await asyncio.gather(*(vetter.vet(source.content) for source in sources))
+    return [
+        replace(reading, flaws=(*reading.flaws, *(_of_the_gate(flaw) for flaw in gate))) if fallback else reading
+        for reading, gate in answers
+    ]
+
+
+def _of_the_gate(flaw: Flaw) -> Flaw:
+    return replace(flaw, rule=f"fallback/{flaw.rule}")
 
 
 def _tell(source: Source, reading: Reading) -> None:

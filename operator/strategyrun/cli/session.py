@@ -3,15 +3,20 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Annotated, TypeVar
 
-import click
 import typer
 
+from strategyrun.adapters.runs import RunsApi
 from strategyrun.cli.exits import Exit
 from strategyrun.client import AsyncClient, StrategyRunError
+from strategyrun.client.asynchronous import Connect
 
 T = TypeVar("T")
+
+connection: ContextVar[Connect] = ContextVar("connection", default=RunsApi.connect)
+"""How commands reach a cluster."""
 
 Namespace = Annotated[
     str | None,
@@ -23,15 +28,11 @@ Selector = Annotated[str, typer.Option("--selector", "-l", help="Only runs with 
 
 
 def ask(namespace: str | None, work: Callable[[AsyncClient], Awaitable[T]]) -> T:
-    """Do a command's work with a client; what it raises becomes one line and an exit code.
-
-    A context object, where somebody who calls the app in a process gives one, opens the connection.
-    """
-    connect = click.get_current_context().find_root().obj
+    """Do a command's work with a client; what it raises becomes one line and an exit code."""
     logging.getLogger("kubernetes").setLevel(logging.CRITICAL)  # the error says it once
 
     async def session() -> T:
-        async with AsyncClient(namespace, **({"connect": connect} if connect else {})) as client:
+        async with AsyncClient(namespace, connect=connection.get()) as client:
             return await work(client)
 
     try:
