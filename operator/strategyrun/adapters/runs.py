@@ -4,8 +4,8 @@ import asyncio
 import json
 import os
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from kubernetes.aio import client, config
 
 from strategyrun.adapters.kube import PAGE, TROUBLE, ApiError, ExistsError, Kube
 from strategyrun.domain.strategyrun import KIND
+from strategyrun.domain.text import clean
 
 FIELD_MANAGER = "strategyrun"
 PATIENCE = 300.0
@@ -24,6 +25,7 @@ _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
 _WATCH_SECONDS = 240
 _QUIET_SECONDS = 330  # longer than a watch lasts and a strategy may be silent
+_SAID_LIMIT, _HEAD, _TAIL = 1 << 20, 120, 300
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 
 
@@ -148,7 +150,7 @@ class RunsApi(Kube):
         answer = await self.send("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=review)
         return bool(answer["status"].get("allowed"))
 
-    async def follow(self, selection: Selection, known: set[str]) -> AsyncIterator[Seen]:
+    async def follow(self, selection: Selection, known: set[str]) -> AsyncGenerator[Seen, None]:
         """Yield the selected runs as they are, then each change, without end and without a gap.
 
         `known` are names that the caller has reason to think are there: it is told where they are not, and the set is
@@ -170,9 +172,10 @@ class RunsApi(Kube):
                 for name in gone:
                     known.discard(name)
                     yield Seen(name, None)
-                async for seen in self._watch(selection, since):
-                    (known.discard if seen.body is None else known.add)(seen.name)
-                    yield seen
+                async with aclosing(self._watch(selection, since)) as changes:
+                    async for seen in changes:
+                        (known.discard if seen.body is None else known.add)(seen.name)
+                        yield seen
             except TROUBLE as error:
                 await patience.after(error)
 
@@ -186,7 +189,7 @@ class RunsApi(Kube):
             if not token:
                 return
 
-    async def _watch(self, selection: Selection, since: str) -> AsyncIterator[Seen]:
+    async def _watch(self, selection: Selection, since: str) -> AsyncGenerator[Seen, None]:
         """Yield changes until the API server ends the watch or no longer knows where it began."""
         query = selection.query() | {
             "watch": "true",
@@ -203,7 +206,7 @@ class RunsApi(Kube):
                 if change["type"] != "BOOKMARK":
                     yield Seen(body["metadata"]["name"], None if change["type"] == "DELETED" else body)
 
-    async def log_lines(self, namespace: str, pod: str, container: str, *, follow: bool) -> AsyncIterator[str]:
+    async def log_lines(self, namespace: str, pod: str, container: str, *, follow: bool) -> AsyncGenerator[str, None]:
         """Yield what a container prints, line by line. Raises NotFoundError where the pod is gone."""
         query = {"container": container, "follow": "true" if follow else ""}
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
@@ -246,9 +249,14 @@ def refusal(status: int, content: bytes) -> ApiError:
 
 
 def said(error: Exception) -> str:
-    """Say in one line what an API server, or the way to it, answered."""
-    words = error.message if isinstance(error, ApiError) else str(error)
-    return " ".join(words.split()) or type(error).__name__
+    """Say in one line what an API server, or the way to it, answered; of a long answer the beginning and the end.
+
+    The API server repeats the whole object before it says what is wrong with it.
+    """
+    words = clean(error.message if isinstance(error, ApiError) else str(error), _SAID_LIMIT)
+    if len(words) > _HEAD + _TAIL:
+        words = f"{words[:_HEAD]} … {words[-_TAIL:]}"
+    return words or type(error).__name__
 
 
 def default_namespace() -> str:

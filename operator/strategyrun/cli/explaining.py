@@ -56,10 +56,9 @@ _STATES: dict[str, str] = {
 def _headline(result: Result) -> str:
     if words := _STATES.get(result.reason):
         return words
-    meaning = _meaning(result.reason)
-    if result.finished:
-        return f"It failed: {meaning or result.message or result.reason}"
-    return f"It waits, and this stands in its way: {meaning or result.message or result.reason}"
+    meaning = _meaning(result.reason) or result.message or result.reason
+    what = meaning[0].lower() + meaning[1:]
+    return f"It failed: {what}" if result.finished else f"It waits, and this stands in its way: {what}"
 
 
 def _meaning(reason: str) -> str:

@@ -1,6 +1,5 @@
 """One command's way to the client: options that all share, and errors as one line."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
@@ -12,6 +11,7 @@ from strategyrun.adapters.runs import RunsApi
 from strategyrun.cli.exits import Exit
 from strategyrun.client import AsyncClient, StrategyRunError
 from strategyrun.client.asynchronous import Connect
+from strategyrun.client.loops import run
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ def ask(namespace: str | None, work: Callable[[AsyncClient], Awaitable[T]]) -> T
             return await work(client)
 
     try:
-        return asyncio.run(session())
+        return run(session())
     except StrategyRunError as error:
         raise fail(str(error)) from error
     except KeyboardInterrupt:

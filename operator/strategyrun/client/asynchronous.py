@@ -1,8 +1,8 @@
 """The client, for programs with an event loop of their own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from secrets import token_hex
 from types import TracebackType
@@ -78,7 +78,7 @@ class AsyncClient:
 
     async def evaluate_many(
         self, trials: Iterable[Trial | str | Path], *, concurrency: int = 8, progress: Progress | None = None
-    ) -> AsyncIterator[Result]:
+    ) -> AsyncGenerator[Result, None]:
         """Yield the answers of trials in the order in which they come, `concurrency` runs at a time.
 
         The iterable is read as places become free. Whoever stops reading cancels what is under way. Raises what
@@ -186,8 +186,9 @@ class AsyncClient:
             raise NoRunError(f"StrategyRun {name} has no pod: it is {result.phase} ({result.reason})")
         api = await self._connected()
         with asking(f"read the log of pod {pod}", self.namespace):
-            async for line in api.log_lines(self.namespace, pod, container, follow=follow):
-                yield line
+            async with aclosing(api.log_lines(self.namespace, pod, container, follow=follow)) as lines:
+                async for line in lines:
+                    yield line
 
     async def api(self) -> RunsApi:
         """Return the connection, for what has no method here. Raises UnreachableError."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -78,9 +78,10 @@ class Follower:
     async def _follow(self) -> None:
         try:
             with asking("follow StrategyRuns", self._selection.namespace):
-                async for name, body in self._api.follow(self._selection, self._known):
-                    if name in self._waiters:
-                        await self._tell(name, Result.of(body) if body else None)
+                async with aclosing(self._api.follow(self._selection, self._known)) as changes:
+                    async for name, body in changes:
+                        if name in self._waiters:
+                            await self._tell(name, Result.of(body) if body else None)
         except Exception as error:  # noqa: BLE001 - whoever waits has to hear of it
             for waiters in [*self._waiters.values()]:
                 for waiter in [*waiters]:

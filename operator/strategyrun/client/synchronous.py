@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +12,7 @@ from strategyrun.adapters.runs import RunsApi
 from strategyrun.client.asynchronous import AsyncClient, Connect, EngineName
 from strategyrun.client.board import Board
 from strategyrun.client.following import Progress
+from strategyrun.client.loops import TidyLoop
 from strategyrun.client.result import Result
 from strategyrun.client.trial import Trial
 from strategyrun.reporting.material import Material
@@ -25,7 +26,7 @@ class _Loop:
     """An event loop in a thread, so that it works where another one runs already, as in a notebook."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop = TidyLoop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="strategyrun-client", daemon=True)
         self._thread.start()
 
@@ -50,6 +51,8 @@ class _Loop:
     def close(self) -> None:
         """End the thread."""
         if self._thread.is_alive():
+            for last in (self._loop.shutdown_asyncgens(), self._loop.let_go()):
+                asyncio.run_coroutine_threadsafe(last, self._loop).result(_GOODBYE_SECONDS)
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(_GOODBYE_SECONDS)
             self._loop.close()
@@ -139,5 +142,5 @@ async def _next(answers: AsyncIterator[Result]) -> Result | None:
     return await anext(answers, None)
 
 
-async def _close(answers: AsyncIterator[Result]) -> None:
-    await answers.aclose()  # type: ignore[attr-defined]
+async def _close(answers: AsyncGenerator[Result, None]) -> None:
+    await answers.aclose()

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import aiohttp
 
 from strategyrun.adapters import runs
-from strategyrun.adapters.kube import ApiError, ExistsError, NoClusterError, NotFoundError
+from strategyrun.adapters.kube import ApiError, ExistsError, NoClusterError
 from strategyrun.adapters.runs import said
 from strategyrun.client.errors import (
     ClusterError,
@@ -16,6 +16,9 @@ from strategyrun.client.errors import (
     RefusedRunError,
     UnreachableError,
 )
+
+_ADMISSION = ("denied the request", "denied request", "exceeded quota", "ValidatingAdmissionPolicy")
+"""How a refusal speaks that is about the object and not about who asks."""
 
 
 @contextmanager
@@ -30,16 +33,16 @@ def asking(what: str, namespace: str) -> Iterator[None]:
         raise LostConnectionError(f"{error}; the runs go on, ask for them by name") from error
     except ExistsError as error:
         raise RefusedRunError(f"cannot {what} {where}: the name is taken") from error
-    except NotFoundError as error:
-        if "could not find the requested resource" in error.message:
+    except ApiError as error:
+        if error.status == 404 and "could not find the requested resource" in error.message:
             raise ClusterError(
                 "this cluster has no StrategyRun: the CRD is not installed (make up, or the chart)"
             ) from error
-        raise NoRunError(f"cannot {what} {where}: {said(error)}") from error
-    except ApiError as error:
+        if error.status == 404:
+            raise NoRunError(f"cannot {what} {where}: {said(error)}") from error
         if error.status == 401:
             raise ForbiddenError(f"the API server does not know who asks: {said(error)}; log in again") from error
-        if error.status == 403 and "is forbidden: User" in error.message:
+        if error.status == 403 and not any(mark in error.message for mark in _ADMISSION):
             raise ForbiddenError(f"no right to {what} {where}: {said(error)}") from error
         if error.status in (400, 403, 422):
             raise RefusedRunError(f"cannot {what} {where}: {said(error)}") from error
