@@ -42,13 +42,13 @@ _STATES: dict[str, str] = {
     "Suspended": "It is held back: spec.suspend is true.",
     "QuotaExceeded": "It waits: a ResourceQuota of the namespace has no room for its pod.",
     "PodStarting": "Its pod is being brought to a node and started.",
-    "StrategyRunning": "The strategy runs.",
+    "StrategyRunning": "The strategy runs in its pod.",
     "Retrying": "The platform ended an attempt; another one begins.",
     "FallingBack": "The sandbox could not start; the strategy goes to the fallback.",
     "Evaluated": "It succeeded; the numbers are the trusted evaluator's.",
     "SelfReported": "The script ended well; it printed numbers of its own, which nobody has checked.",
     "ScriptCompleted": "The script ended well; it handed over no positions, so nothing was scored.",
-    "Cancelled": "Somebody cancelled it.",
+    "Cancelled": "Somebody cancelled it; nothing of it goes on.",
 }
 """What a run does, for each reason that is no failure."""
 

@@ -45,8 +45,8 @@ class _Status(Model):
 
     observed_generation: int = 0
     phase: Line = "Pending"
-    reason: Line = "NotSeen"
-    message: Line = "no operator has seen it yet"
+    reason: Line = ""
+    message: Line = ""
     hint: Line | None = None
     kind: Line | None = None
     executor: Line | None = None
@@ -65,6 +65,9 @@ class _Status(Model):
     provenance: dict[str, Any] = Field(default_factory=dict)
     accepted_at: Line | None = None
     finished_at: Line | None = None
+
+
+_UNSEEN = {"phase": "Pending", "reason": "NotSeen", "message": "no operator has seen it yet"}
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ class Result:
         """Read a StrategyRun as the API server holds it. Raises NotAskedError where it is none."""
         meta = body.get("metadata") or {}
         try:
-            status = _Status.model_validate(body.get("status") or {})
+            status = _Status.model_validate(body.get("status") or _UNSEEN)
             metrics = Metrics.model_validate({name: _whole(number) for name, number in status.metrics.items()})
         except ValidationError as error:
             raise NotAskedError(f"StrategyRun {meta.get('name')} cannot be read: {complaint(error)}") from error
