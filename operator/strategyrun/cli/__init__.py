@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from strategyrun.cli.administration import generate, operator
+from strategyrun.cli.administration import generate, install_seccomp, operator
 from strategyrun.cli.board import compare, top
 from strategyrun.cli.doctor import doctor
 from strategyrun.cli.explain import explain
@@ -36,7 +36,7 @@ _GROUPS: dict[str, dict[str, Callable[..., Any]]] = {
     },
     "Ranking": {"top": top, "compare": compare},
     "Checks": {"lint": lint, "doctor": doctor},
-    "Administration": {"operator": operator, "generate": generate},
+    "Administration": {"operator": operator, "install-seccomp": install_seccomp, "generate": generate},
 }
 for _group, _commands in _GROUPS.items():
     for _name, _command in _commands.items():

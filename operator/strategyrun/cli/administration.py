@@ -50,7 +50,7 @@ def install_seccomp(
 
 
 def generate(root: Annotated[Path, typer.Argument(help="The checkout to write into.")] = Path()) -> None:
-    """Write the files that are derived from the models: the CRD and the table of outcomes."""
+    """Write the files that are derived from the models: the CRDs, the policies and the table of outcomes."""
     for path in write_generated(root):
         typer.echo(path)
 

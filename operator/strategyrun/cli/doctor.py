@@ -16,11 +16,11 @@ from strategyrun.cli.session import Namespace, ask
 from strategyrun.client import AsyncClient, UnreachableError
 from strategyrun.domain.crd import crd
 from strategyrun.domain.network_policy import POLICY_NAME
+from strategyrun.domain.sandbox import PROFILE_PLURAL
 from strategyrun.domain.strategyrun import GROUP, PLURAL
 
 OPERATOR = "finlab-sandbox-operator"
 OPERATOR_NAMESPACE = "finlab-sandbox-system"
-PROFILES = "sandboxprofiles"
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 _INSTALL = "install it: make up in a checkout, or the chart"
 
@@ -138,7 +138,7 @@ _CONDITIONS = {
 
 async def _profile(api: RunsApi, _: str) -> list[Finding]:
     try:
-        profiles = (await api.send("GET", f"/apis/{GROUP}/{api.runs.version}/{PROFILES}"))["items"]
+        profiles = (await api.send("GET", f"/apis/{GROUP}/{api.runs.version}/{PROFILE_PLURAL}"))["items"]
     except ApiError as error:
         if error.status != 404:
             raise
