@@ -32,8 +32,8 @@ from strategyrun.client.loops import run
 from support.answers import FAILED, answer, cancelled, failed, scored, status
 from support.bench import Bench
 from support.cluster import SERVICE_ACCOUNT, Cluster, Manifest
-from support.operator import configuration_of, resource_of
 from support.cuttable import Cuttable
+from support.operator import configuration_of, resource_of
 from support.waiting import wait_until
 
 CODE = "def strategy(data, params):\n    return data.close > 0\n"

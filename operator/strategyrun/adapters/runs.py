@@ -24,7 +24,8 @@ PATIENCE = 300.0
 _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
 _WATCH_SECONDS = 240
-_QUIET_SECONDS = 330  # longer than a watch lasts and a strategy may be silent
+_WATCH_QUIET = 100  # seconds; the API server sends a bookmark every minute: a line that is silent for longer is dead
+_LOG_QUIET = 330  # longer than a strategy may be silent
 _SAID_LIMIT, _HEAD, _TAIL = 1 << 20, 120, 300
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 
@@ -74,7 +75,7 @@ class Patience:
         """
         self.tried += 1
         refused = isinstance(error, ApiError) and error.status < 500 and error.status not in (410, 429)
-        if refused or not self._api.answered:
+        if refused or not self._api.reached:
             raise error
         self._since = self._since or self._now()
         if self._now() - self._since > self._api.patience:
@@ -89,7 +90,7 @@ class RunsApi(Kube):
     def __init__(self, configuration: client.Configuration, **resource: Any) -> None:
         super().__init__(configuration, **resource)
         self.patience = PATIENCE
-        self.answered = False
+        self.reached = False
         """Whether this connection has ever had an answer: nobody waits for a server that is not there."""
 
     async def exchange(self, method: str, path: str, **rest: Any) -> bytes:
@@ -97,9 +98,9 @@ class RunsApi(Kube):
         try:
             answer = await super().exchange(method, path, **rest)
         except ApiError as error:
-            self.answered = self.answered or error.status < 500
+            self.reached = self.reached or error.status < 500
             raise
-        self.answered = True
+        self.reached = True
         return answer
 
     def manifest(self, meta: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
@@ -197,7 +198,7 @@ class RunsApi(Kube):
             "timeoutSeconds": _WATCH_SECONDS,
             "allowWatchBookmarks": "true",
         }
-        async with self._stream(self.runs.path(selection.namespace), query) as lines:
+        async with self._stream(self.runs.path(selection.namespace), query, _WATCH_QUIET) as lines:
             async for line in lines:
                 change = json.loads(line)
                 body = change["object"]
@@ -210,18 +211,18 @@ class RunsApi(Kube):
         """Yield what a container prints, line by line. Raises NotFoundError where the pod is gone."""
         query = {"container": container, "follow": "true" if follow else ""}
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
-        async with self._stream(path, query) as lines:
+        async with self._stream(path, query, _LOG_QUIET) as lines:
             async for line in lines:
                 yield line.decode(errors="replace")
 
     @asynccontextmanager
-    async def _stream(self, path: str, query: dict[str, Any]) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def _stream(self, path: str, query: dict[str, Any], quiet: float) -> AsyncIterator[AsyncIterator[bytes]]:
         parameters = [(key, value) for key, value in query.items() if value != ""]
         request = await self._api.param_serialize(
             "GET", path, query_params=parameters, header_params={"Accept": "*/*"}, auth_settings=["BearerToken"]
         )
-        quiet = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=_QUIET_SECONDS)
-        response = (await self._api.call_api(*request, _request_timeout=quiet)).response
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=quiet)
+        response = (await self._api.call_api(*request, _request_timeout=limits)).response
         try:
             if response.status >= 300:
                 raise refusal(response.status, await response.read())

@@ -1,6 +1,5 @@
 """`operator` and `install-seccomp` in pods, `generate` for developers."""
 
-import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +8,7 @@ import typer
 from strategyrun.adapters import installer
 from strategyrun.adapters.generate import write_generated
 from strategyrun.adapters.kube import PROFILES, NoClusterError
+from strategyrun.adapters.logs import LogFormat, configure
 from strategyrun.adapters.settings import InvalidSettingsError, load_settings
 from strategyrun.cli.session import fail
 
@@ -23,15 +23,26 @@ def operator(
     alone: Annotated[
         bool, typer.Option("--alone", help="Know the profile of the configuration alone, and measure nothing.")
     ] = False,
-    health_port: Annotated[int, typer.Option(help="Port of /healthz and /readyz.")] = 8080,
+    health_port: Annotated[int, typer.Option(help="Port of /healthz, /readyz and /metrics.")] = 8080,
+    log_format: Annotated[LogFormat, typer.Option(help="How to write log lines.")] = LogFormat.TEXT,
+    lease: Annotated[
+        bool, typer.Option(help="Work only while holding the lease, so that one operator of several works.")
+    ] = True,
+    lease_namespace: Annotated[
+        str, typer.Option(help="Namespace of the lease.", envvar="STRATEGYRUN_LEASE_NAMESPACE")
+    ] = "finlab-sandbox-system",
 ) -> None:
     """Run the operator: in a cluster as its pod, elsewhere with the kubeconfig."""
     from strategyrun.adapters.kopf_source import run_operator  # noqa: PLC0415 - no other command needs kopf
 
-    _log()
-    logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # else a line for every event
+    configure(log_format)
     try:
-        run_operator(load_settings(config, seccomp), profiles=None if alone else PROFILES, health_port=health_port)
+        run_operator(
+            load_settings(config, seccomp),
+            profiles=None if alone else PROFILES,
+            health_port=health_port,
+            lease_namespace=lease_namespace if lease else None,
+        )
     except (InvalidSettingsError, NoClusterError) as error:
         raise fail(str(error)) from error
 
@@ -42,7 +53,7 @@ def install_seccomp(
     target: Annotated[Path, typer.Option(help="The node's folder of them, below that of its kubelet.")],
 ) -> None:
     """Keep the seccomp files on a node, and its labels true, until asked to end."""
-    _log()
+    configure(LogFormat.TEXT)
     try:
         installer.install_seccomp(node, source, target)
     except (InvalidSettingsError, NoClusterError, installer.FolderGoneError) as error:
@@ -53,7 +64,3 @@ def generate(root: Annotated[Path, typer.Argument(help="The checkout to write in
     """Write the files that are derived from the models: the CRDs, the policies and the table of outcomes."""
     for path in write_generated(root):
         typer.echo(path)
-
-
-def _log() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
