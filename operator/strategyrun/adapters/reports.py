@@ -1,19 +1,14 @@
-"""What a report is made of, read from the cluster once: the run, and the full report that outlived its pod."""
+"""The full report that outlived its pod, read from the cluster without trust in its size and content."""
 
-import asyncio
 import hashlib
-import os
 import re
 import zlib
 from base64 import b64decode
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import aiohttp
-from kubernetes.aio import config
 
-from strategyrun.adapters.kube import CONFIG_MAPS, RUNS, ApiError, Kube, RefusedError
+from strategyrun.adapters.kube import CONFIG_MAPS, ApiError, Kube
 from strategyrun.domain.job import REPORT_KEY
 
 UNPACKED_LIMIT = 32 * 1024 * 1024
@@ -21,54 +16,18 @@ UNPACKED_LIMIT = 32 * 1024 * 1024
 
 _GZIP = 31  # zlib's number for a gzip stream
 _NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
-_POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """A run as the API server holds it, and its unpacked report; `absent` says why there is none."""
-
-    run: dict[str, Any]
-    report: bytes | None
-    absent: str
-
-
-class NotReadError(Exception):
-    """The run could not be read; the message is one line that says why."""
 
 
 class _AbsentError(Exception):
-    """The run was read and its full report was not; the message says why."""
+    """The full report was not read; the message says why."""
 
 
-def fetch(name: str, namespace: str | None) -> Fetched:
-    """Read a run, by default in the namespace of the kubeconfig's context, and its report.
-
-    Raises NoClusterError where nothing says which cluster, and NotReadError.
-    """
-    return asyncio.run(_fetch(name, namespace))
-
-
-async def _fetch(name: str, namespace: str | None) -> Fetched:
-    async with await Kube.connect() as kube:
-        namespace = namespace or _default_namespace()
-        try:
-            named = _NAME.fullmatch(name) and _NAME.fullmatch(namespace)
-            run = await kube.get(RUNS, namespace, name) if named else None
-        except RefusedError as error:
-            raise NotReadError(
-                f"no right to read StrategyRun {name} in namespace {namespace}: {error.message}"
-            ) from error
-        except ApiError as error:
-            raise NotReadError(f"the API server does not give StrategyRun {name}: {error.message}") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise NotReadError(f"the API server does not answer: {error or type(error).__name__}") from error
-        if run is None:
-            raise NotReadError(f"there is no StrategyRun {name} in namespace {namespace}")
-        try:
-            return Fetched(run, await _report(kube, namespace, run), "")
-        except _AbsentError as absent:
-            return Fetched(run, None, str(absent))
+async def full_report(kube: Kube, run: dict[str, Any]) -> tuple[bytes | None, str]:
+    """Return the unpacked report of a run as the API server holds it, or why there is none."""
+    try:
+        return await _report(kube, str(run["metadata"]["namespace"]), run), ""
+    except _AbsentError as absent:
+        return None, str(absent)
 
 
 async def _report(kube: Kube, namespace: str, run: dict[str, Any]) -> bytes:
@@ -116,14 +75,3 @@ def _unpack(content: bytes, name: str) -> bytes:
     if not stream.eof or stream.unused_data:
         raise _AbsentError(f"{REPORT_KEY} of ConfigMap {name} is not one whole gzip file")
     return unpacked
-
-
-def _default_namespace() -> str:
-    """Return the pod's namespace, or that of the kubeconfig's context."""
-    if os.environ.get("KUBERNETES_SERVICE_HOST") and _POD_NAMESPACE.is_file():
-        return _POD_NAMESPACE.read_text(encoding="utf-8").strip()
-    try:
-        _, active = config.kube_config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
-        return str(active["context"].get("namespace") or "default")
-    except (config.ConfigException, KeyError, TypeError):
-        return "default"

@@ -135,7 +135,7 @@ class Status(Model):
     @property
     def final(self) -> bool:
         """Whether the run has its answer."""
-        return self.phase in ("Succeeded", "Failed")
+        return self.phase in ("Succeeded", "Failed", "Cancelled")
 
 
 class Dataset(Model):

@@ -1,0 +1,183 @@
+"""`doctor`: whether a cluster can run strategies for whoever asks, a line for each part."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from rich.text import Text
+
+from strategyrun.adapters.kube import TROUBLE, ApiError
+from strategyrun.adapters.runs import RunsApi, said
+from strategyrun.cli import output
+from strategyrun.cli.exits import Exit
+from strategyrun.cli.output import Format, Output, console
+from strategyrun.cli.session import Namespace, ask
+from strategyrun.client import AsyncClient, UnreachableError
+from strategyrun.domain.crd import crd
+from strategyrun.domain.network_policy import POLICY_NAME
+from strategyrun.domain.sandbox import PROFILE_PLURAL
+from strategyrun.domain.strategyrun import GROUP, PLURAL
+
+OPERATOR = "finlab-sandbox-operator"
+OPERATOR_NAMESPACE = "finlab-sandbox-system"
+_STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+_INSTALL = "install it: make up in a checkout, or the chart"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was looked at, how it stands (ok, warn or fail), in words, and the fix where one is needed."""
+
+    part: str
+    level: str
+    said: str
+    fix: str = ""
+
+
+Check = Callable[[RunsApi, str], Awaitable[list[Finding]]]
+
+
+def doctor(namespace: Namespace = None, form: Output = None) -> None:
+    """Look whether this cluster can run strategies for you; exit 20 if something that is needed fails."""
+    found = ask(namespace, examine)
+    if form in (Format.JSON, Format.YAML):
+        rows = [{"part": each.part, "level": each.level, "said": each.said, "fix": each.fix} for each in found]
+        output.document(rows, form)
+    else:
+        screen = console()
+        for each in found:
+            fix = f" -> {each.fix}" if each.fix else ""
+            mark = (f"{each.level:<5}", _STYLES[each.level])
+            screen.print(Text.assemble(mark, (f"{each.part:<12}", "bold"), each.said, (fix, "cyan")), soft_wrap=True)
+    raise typer.Exit(Exit.SANDBOX if any(each.level == "fail" for each in found) else Exit.SUCCEEDED)
+
+
+async def examine(client: AsyncClient) -> list[Finding]:
+    """Make all checks; without an API server the first is the only one."""
+    try:
+        api = await client.api()
+        found = await _reachable(api, client.namespace)
+    except UnreachableError as error:
+        return [Finding("cluster", "fail", str(error), "set KUBECONFIG, or start a cluster: make up")]
+    except TROUBLE as error:
+        return [Finding("cluster", "fail", f"the API server does not answer: {said(error)}", "is the cluster up?")]
+    for part, check in CHECKS.items():
+        try:
+            found += await check(api, client.namespace)
+        except TROUBLE as error:
+            refused = isinstance(error, ApiError) and error.status in (401, 403)
+            fix = "ask an administrator; it may be well all the same" if refused else ""
+            found.append(Finding(part, "warn", f"cannot be seen: {said(error)}", fix))
+    return found
+
+
+async def _reachable(api: RunsApi, namespace: str) -> list[Finding]:
+    version = await api.send("GET", "/version")
+    where = (await api.credentials()).server
+    return [Finding("cluster", "ok", f"Kubernetes {version.get('gitVersion')} at {where}, namespace {namespace}")]
+
+
+async def _definition(api: RunsApi, _: str) -> list[Finding]:
+    try:
+        served = await api.send("GET", f"/apis/{api.runs.group}/{api.runs.version}")
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        served = {"resources": []}
+    if PLURAL not in {each["name"] for each in served["resources"]}:
+        return [Finding("crd", "fail", f"the API server has no {PLURAL}.{api.runs.group}", _INSTALL)]
+    path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{PLURAL}.{api.runs.group}"
+    installed = await api.send("GET", path)
+    if installed["spec"]["versions"][0]["schema"] != crd()["spec"]["versions"][0]["schema"]:
+        fix = "use the program and the CRD of one version"
+        return [Finding("crd", "warn", "the CRD is of another version than this program", fix)]
+    return [Finding("crd", "ok", f"{PLURAL}.{api.runs.group}, as this program knows it")]
+
+
+async def _operator(api: RunsApi, _: str) -> list[Finding]:
+    path = f"/apis/apps/v1/namespaces/{OPERATOR_NAMESPACE}/deployments/{OPERATOR}"
+    try:
+        found = await api.send("GET", path)
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        return [Finding("operator", "fail", f"there is no Deployment {OPERATOR} in {OPERATOR_NAMESPACE}", _INSTALL)]
+    ready = (found.get("status") or {}).get("readyReplicas", 0)
+    if not ready:
+        fix = f"kubectl logs -n {OPERATOR_NAMESPACE} deployment/{OPERATOR}"
+        return [Finding("operator", "fail", "its pod is not ready", fix)]
+    image = found["spec"]["template"]["spec"]["containers"][0]["image"]
+    return [Finding("operator", "ok", f"ready, {image}")]
+
+
+async def _permissions(api: RunsApi, namespace: str) -> list[Finding]:
+    found = []
+    for verbs, group, resource, level, need in _RIGHTS:
+        name, _, sub = resource.partition("/")
+        missing = [verb for verb in verbs if not await api.may(verb, group or api.runs.group, name, namespace, sub)]
+        if missing:
+            fix = f"ask for the role edit in namespace {namespace}"
+            found.append(Finding("permissions", level, f"you may not {', '.join(missing)} {resource}: {need}", fix))
+    return found or [Finding("permissions", "ok", f"you may submit, watch, cancel and read in {namespace}")]
+
+
+_RIGHTS = (
+    (("create", "get", "list", "watch"), "", PLURAL, "fail", "needed to submit and to wait"),
+    (("patch",), "", PLURAL, "warn", "needed to cancel and to rerun"),
+    (("get",), "", "configmaps", "warn", "needed for full reports"),
+    (("get",), "", "pods/log", "warn", "needed for logs"),
+)
+
+_CONDITIONS = {
+    "SeccompInstalled": ("seccomp", "fail", "the seccomp profile is not on the nodes: install the DaemonSet"),
+    "NetworkIsolated": ("network", "warn", "the canary saw no NetworkPolicy at work: use a CNI that enforces them"),
+    "ImageAvailable": ("image", "fail", "the sandbox image cannot be had: check its name and the registry"),
+}
+
+
+async def _profile(api: RunsApi, _: str) -> list[Finding]:
+    try:
+        profiles = (await api.send("GET", f"/apis/{GROUP}/{api.runs.version}/{PROFILE_PLURAL}"))["items"]
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        return [
+            Finding("profile", "warn", "this cluster has no SandboxProfile kind", "renew the installation: make up")
+        ]
+    if not profiles:
+        return [Finding("profile", "fail", "there is no SandboxProfile", "restart the operator; it makes `default`")]
+    return [finding for profile in profiles for finding in measured(profile)]
+
+
+def measured(profile: dict[str, Any]) -> list[Finding]:
+    """Return what the operator has measured of a profile, a finding for each condition."""
+    name = profile["metadata"]["name"]
+    conditions = {each["type"]: each for each in (profile.get("status") or {}).get("conditions") or ()}
+    found = [Finding("profile", "ok", f"{name}, image {(profile.get('spec') or {}).get('image', 'unnamed')}")]
+    for kind, (part, level, fix) in _CONDITIONS.items():
+        seen = conditions.get(kind, {"status": "Unknown", "reason": "NotMeasured", "message": "not measured yet"})
+        told = f"{name}: {seen.get('reason', '')}{': ' + seen['message'] if seen.get('message') else ''}"
+        if seen["status"] == "True":
+            found.append(Finding(part, "ok", told))
+        else:
+            found.append(Finding(part, level if seen["status"] == "False" else "warn", told, fix))
+    return found
+
+
+async def _policy(api: RunsApi, namespace: str) -> list[Finding]:
+    found = await api.send("GET", f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies")
+    names = {each["metadata"]["name"] for each in found["items"]}
+    if POLICY_NAME in names:
+        return [Finding("network", "ok", f"NetworkPolicy {POLICY_NAME} is in {namespace}")]
+    return [Finding("network", "ok", f"no NetworkPolicy in {namespace} yet; the first run makes it")]
+
+
+CHECKS: dict[str, Check] = {
+    "crd": _definition,
+    "permissions": _permissions,
+    "operator": _operator,
+    "profile": _profile,
+    "network": _policy,
+}
+"""The checks after the first one, in the order of their lines."""

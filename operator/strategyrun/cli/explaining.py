@@ -1,0 +1,159 @@
+"""Why a run is where it is, in words, and what to type next. A function of the run and the time."""
+
+import shlex
+from dataclasses import dataclass
+from datetime import datetime
+
+from strategyrun.cli.cells import since, span
+from strategyrun.client import Result
+from strategyrun.domain.outcomes import FAILURES
+
+_OUTCOMES = {str(reason): outcome for reason, outcome in FAILURES.items()}
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """`headline` is a sentence; `facts` are more; `evidence` is what the strategy said; `next` are commands."""
+
+    headline: str
+    facts: tuple[str, ...]
+    evidence: tuple[str, ...]
+    next: tuple[str, ...]
+
+    def document(self) -> dict[str, object]:
+        """Return it for programs."""
+        return {
+            "headline": self.headline,
+            "facts": [*self.facts],
+            "evidence": [*self.evidence],
+            "next": [*self.next],
+        }
+
+
+def explain(result: Result, now: datetime) -> Explanation:
+    """Explain a run in whatever state it is."""
+    evidence = _evidence(result)
+    return Explanation(_headline(result), tuple(_facts(result, now)), evidence, tuple(_next(result)))
+
+
+_STATES: dict[str, str] = {
+    "NotSeen": "No operator has seen the run yet.",
+    "WaitingForSlot": "All places are taken; it waits for one.",
+    "Suspended": "It is held back: spec.suspend is true.",
+    "QuotaExceeded": "It waits: a ResourceQuota of the namespace has no room for its pod.",
+    "PodStarting": "Its pod is being brought to a node and started.",
+    "StrategyRunning": "The strategy runs in its pod.",
+    "Retrying": "The platform ended an attempt; another one begins.",
+    "FallingBack": "The sandbox could not start; the strategy goes to the fallback.",
+    "Evaluated": "It succeeded; the numbers are the trusted evaluator's.",
+    "SelfReported": "The script ended well; it printed numbers of its own, which nobody has checked.",
+    "ScriptCompleted": "The script ended well; it handed over no positions, so nothing was scored.",
+    "Cancelled": "Somebody cancelled it; nothing of it goes on.",
+}
+"""What a run does, for each reason that is no failure."""
+
+
+def _headline(result: Result) -> str:
+    if words := _STATES.get(result.reason):
+        return words
+    meaning = _meaning(result.reason) or result.message or result.reason
+    what = meaning[0].lower() + meaning[1:]
+    return f"It failed: {what}" if result.finished else f"It waits, and this stands in its way: {what}"
+
+
+def _meaning(reason: str) -> str:
+    return _OUTCOMES[reason].meaning if reason in _OUTCOMES else ""
+
+
+_WHOSE = {
+    "User": "The strategy is at fault; the same source will fail again.",
+    "Sandbox": "What was to run the strategy is at fault, not the strategy.",
+    "Platform": "The cluster is at fault, not the strategy.",
+}
+
+
+def _facts(result: Result, now: datetime) -> list[str]:
+    facts = []
+    if result.message and result.message not in _headline(result):
+        facts.append(f"In its own words: {result.message}")
+    if not result.current and result.phase != "Pending":
+        facts.append("The spec has changed since; the operator has not taken note of the change yet.")
+    if (waited := since(result.accepted_at or result.created_at, now)) is not None and not result.finished:
+        facts.append(f"It was asked for {span(waited)} ago.")
+    if result.queue:
+        place = f"Position in the line: {result.queue.position}" if result.queue.position else "In the line"
+        facts.append(f"{place}{f' ({result.queue.reason})' if result.queue.reason else ''}.")
+    facts += [
+        f"Attempt {each.number} ended: {each.reason}{f', {each.message}' if each.message else ''}."
+        for each in result.attempts[:-1]
+        if each.reason
+    ]
+    if failure := result.failure:
+        facts += [_WHOSE[failure.class_]] if failure.class_ in _WHOSE else []
+        facts += [f"Exit code: {failure.exit_code}."] if failure.exit_code is not None else []
+        facts += [f"Signal: {failure.signal}."] if failure.signal else []
+    if fallback := result.fallback:
+        used = "The fallback was used" if fallback.used else "The fallback was not used"
+        facts.append(
+            f"{used}; what led to it: {fallback.trigger}{f', {fallback.message}' if fallback.message else ''}."
+        )
+    if result.look_ahead and result.look_ahead.changed:
+        facts.append("Its positions change with later prices: the numbers cannot be earned.")
+    hint = result.hint or (_hint(result.reason) if not result.succeeded else "")
+    return [*facts, f"What to do: {hint}"] if hint else facts
+
+
+def _hint(reason: str) -> str:
+    return _OUTCOMES[reason].hint if reason in _OUTCOMES else ""
+
+
+def _evidence(result: Result) -> tuple[str, ...]:
+    found = []
+    if result.failure:
+        found += [f"line {each.line}: {each.rule}: {each.hint}" for each in result.failure.findings]
+        found += result.failure.last_lines
+    if result.fallback and not result.fallback.used:
+        found += [f"line {each.line}: not in the fallback: {each.hint}" for each in result.fallback.findings]
+    return (*found, *result.output)
+
+
+_COMMANDS: dict[str, tuple[str, ...]] = {
+    "NotSeen": ("strategyrun doctor {ns}",),
+    "WaitingForSlot": ("strategyrun list --all-namespaces", "strategyrun wait {name} {ns}"),
+    "Suspended": ('kubectl patch srun {name} {ns} --type merge --patch \'{{"spec":{{"suspend":false}}}}\'',),
+    "QuotaExceeded": ("kubectl describe resourcequota {ns}",),
+    "PodStarting": ("strategyrun wait {name} {ns}", "kubectl get events {ns}"),
+    "StrategyRunning": ("strategyrun logs {name} {ns} --follow",),
+    "Retrying": ("strategyrun wait {name} {ns}",),
+    "FallingBack": ("strategyrun wait {name} {ns}", "strategyrun doctor {ns}"),
+    "Evaluated": ("strategyrun report {name} {ns}", "strategyrun top {ns}"),
+    "SelfReported": ("strategyrun report {name} {ns}",),
+    "ScriptCompleted": ("strategyrun logs {name} {ns}",),
+    "Cancelled": ("strategyrun rerun {name} {ns}",),
+    "SpecInvalid": ("kubectl explain strategyrun.spec",),
+    "SourceMissing": ("kubectl get configmaps {ns}", "strategyrun rerun {name} {ns}"),
+    "DataMissing": ("kubectl get configmaps,persistentvolumeclaims {ns}", "strategyrun rerun {name} {ns}"),
+    "CodeRejected": ("strategyrun lint FILE",),
+    "VendorAuthRequired": ("strategyrun lint FILE",),
+    "Timeout": (
+        "strategyrun logs {name} {ns}",
+        'kubectl patch srun {name} {ns} --type merge --patch \'{{"spec":{{"timeoutSeconds":300}}}}\'',
+    ),
+    "LookAheadDetected": ("strategyrun report {name} {ns}",),
+    "ProfileDenied": ("kubectl get sandboxprofiles",),
+    "ProfileMissing": ("kubectl get sandboxprofiles", "strategyrun doctor {ns}"),
+    "PolicyDenied": ("kubectl get events {ns}", "strategyrun rerun {name} {ns}"),
+    "Unschedulable": ("kubectl get nodes", "strategyrun rerun {name} {ns}"),
+}
+_BY_CLASS = {
+    "User": ("strategyrun logs {name} {ns}",),
+    "Sandbox": ("strategyrun doctor {ns}", "strategyrun rerun {name} {ns}"),
+    "Platform": ("strategyrun doctor {ns}", "strategyrun rerun {name} {ns}"),
+}
+
+
+def _next(result: Result) -> list[str]:
+    of_class = _OUTCOMES[result.reason].class_ if result.reason in _OUTCOMES else result.outcome
+    commands = _COMMANDS.get(result.reason) or _BY_CLASS.get(of_class, ("strategyrun doctor {ns}",))
+    words = {"name": shlex.quote(result.name), "ns": f"-n {shlex.quote(result.namespace)}"}
+    return [command.format(**words) for command in commands]

@@ -1,0 +1,96 @@
+"""`lint`: what can be said of a strategy without running it, as the operator says it, without a cluster."""
+
+import asyncio
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+
+from strategyrun.adapters.vetting import Vetter
+from strategyrun.cli import output
+from strategyrun.cli.exits import Exit
+from strategyrun.cli.output import Format, Output
+from strategyrun.cli.session import fail
+from strategyrun.cli.sources import files, is_manifest, manifests
+from strategyrun.client import NotAskedError, StrategyRunError
+from strategyrun.domain.vetting import Flaw, Reading
+
+_STDIN = Path("-")
+
+
+class Source(NamedTuple):
+    """A source and where it is from."""
+
+    origin: str
+    content: bytes
+
+
+def lint(
+    paths: Annotated[list[Path], typer.Argument(help="Strategies, manifests, folders; - reads standard input.")],
+    fallback: Annotated[
+        bool, typer.Option("--fallback", help="Check for the fallback too: its gate is stricter.")
+    ] = False,
+    form: Output = None,
+) -> None:
+    """Check strategies as the operator does before it starts a pod: exit 0 if they may start, 10 if one may not."""
+    try:
+        found = [source for path in paths for source in _sources(path)]
+        readings = asyncio.run(_vet(found, fallback=fallback))
+    except (StrategyRunError, RuntimeError, OSError) as error:
+        raise fail(str(error)) from error
+    if form in (Format.JSON, Format.YAML):
+        output.document([_document(*pair) for pair in zip(found, readings, strict=True)], form)
+    else:
+        for source, reading in zip(found, readings, strict=True):
+            if form is Format.NAME:
+                typer.echo(source.origin)
+            else:
+                _tell(source, reading)
+    raise typer.Exit(Exit.USER if any(reading.flaws for reading in readings) else Exit.SUCCEEDED)
+
+
+def _sources(path: Path) -> list[Source]:
+    if path == _STDIN:
+        return [Source("<stdin>", sys.stdin.buffer.read())]
+    found = []
+    for file in files([path]):
+        if not is_manifest(file):
+            found.append(Source(str(file), file.read_bytes()))
+            continue
+        for manifest in manifests(file):
+            inline = (manifest.spec.get("source") or {}).get("inline")
+            if inline is None:
+                raise NotAskedError(f"{file}: {manifest.meta['name']} has no spec.source.inline to check")
+            found.append(Source(f"{file}#{manifest.meta['name']}", str(inline).encode()))
+    return found
+
+
+async def _vet(sources: list[Source], *, fallback: bool) -> list[Reading]:
+    vetter = Vetter()
+    answers = await asyncio.gather(*(vetter.vet(source.content) for source in sources))
+    return [
+        replace(reading, flaws=(*reading.flaws, *(_of_the_gate(flaw) for flaw in gate))) if fallback else reading
+        for reading, gate in answers
+    ]
+
+
+def _of_the_gate(flaw: Flaw) -> Flaw:
+    return replace(flaw, rule=f"fallback/{flaw.rule}")
+
+
+def _tell(source: Source, reading: Reading) -> None:
+    if not reading.flaws:
+        typer.echo(f"{source.origin}: {reading.kind}, may start")
+        return
+    lines = source.content.decode(errors="replace").splitlines()
+    for flaw in reading.flaws:
+        typer.echo(f"{source.origin}:{flaw.line}: {flaw.rule}: {flaw.hint}")
+        if 0 < flaw.line <= len(lines) and (text := lines[flaw.line - 1].strip()):
+            typer.echo(f"    {text[:100]}")
+
+
+def _document(source: Source, reading: Reading) -> dict[str, object]:
+    findings = [{"line": flaw.line, "rule": flaw.rule, "hint": flaw.hint} for flaw in reading.flaws]
+    return {"source": source.origin, "kind": str(reading.kind), "findings": findings}

@@ -1,0 +1,35 @@
+"""`report`: a run as text, page or picture."""
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from strategyrun.cli.output import console
+from strategyrun.cli.session import Name, Namespace, ask, fail
+from strategyrun.reporting.rendering import CannotRenderError, Form, render
+from strategyrun.reporting.text import render_text
+
+
+def report(
+    name: Name,
+    namespace: Namespace = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="File to write: .txt, .png or .html. Else text to the terminal."),
+    ] = None,
+) -> None:
+    """Show a run: its numbers, equity, trades and provenance, or why it failed."""
+    try:
+        form = Form.of(output) if output else None
+        material = ask(namespace, lambda client: client.report(name))
+        if output and form:
+            output.write_bytes(render(material, form))
+            return
+    except (CannotRenderError, OSError) as error:
+        raise fail(str(error)) from error
+    screen = console()
+    text = render_text(material, width=shutil.get_terminal_size().columns, colour=screen.color_system is not None)
+    encoding = screen.encoding or "utf-8"
+    typer.echo(text.encode(encoding, errors="replace").decode(encoding), nl=False)

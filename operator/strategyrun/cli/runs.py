@@ -1,0 +1,132 @@
+"""`list`, `wait`, `cancel`, `rerun`: runs by their names."""
+
+import asyncio
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from strategyrun.cli import output
+from strategyrun.cli.cells import now, runs_table
+from strategyrun.cli.exits import Exit, exit_of
+from strategyrun.cli.explaining import explain
+from strategyrun.cli.output import Format, Output, console
+from strategyrun.cli.session import Names, Namespace, Selector, ask, fail
+from strategyrun.cli.watching import line, watching
+from strategyrun.client import AsyncClient, NotAskedError, Result
+
+Limit = Annotated[float, typer.Option("--timeout", min=0, help="Seconds to wait; 0 waits as long as it takes.")]
+
+
+def list_(
+    everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Runs of all namespaces.")] = False,
+    selector: Selector = "",
+    namespace: Namespace = None,
+    form: Output = None,
+) -> None:
+    """List runs, the oldest first."""
+    found = ask(namespace, lambda client: client.results(selector=selector, everywhere=everywhere))
+    if form in (Format.JSON, Format.YAML, Format.NAME):
+        output.runs(found, form)
+    elif found:
+        console().print(runs_table(found, now(), wide=form is Format.WIDE, namespaces=everywhere))
+    else:
+        typer.echo("no runs; strategyrun submit FILE makes one", err=True)
+
+
+def wait(
+    names: Annotated[list[str] | None, typer.Argument(help="Names of StrategyRuns.")] = None,
+    selector: Selector = "",
+    timeout: Limit = 0,
+    namespace: Namespace = None,
+    form: Output = None,
+) -> None:
+    """Wait for the ends of runs.
+
+    Exit codes: 0 succeeded, 10 the strategy's fault, 20 the sandbox's, 30 the platform's, 40 cancelled, 124 not ended
+    in time. Of several runs it is 30 before 20 before 10 before 40.
+    """
+    if bool(names) == bool(selector):
+        raise fail("wait for what? give names, or --selector")
+
+    async def work(client: AsyncClient) -> list[Result]:
+        wanted = names or [result.name for result in await client.results(selector=selector)]
+        if not wanted:
+            raise NotAskedError(f"no run in namespace {client.namespace} has the labels {selector}")
+        return await waited(client, wanted, seconds=timeout, form=form)
+
+    _show(ask(namespace, work), form)
+
+
+def cancel(names: Names, namespace: Namespace = None, form: Output = None) -> None:
+    """Ask for the end of runs; what they have used is let go, and their phase becomes Cancelled."""
+
+    async def work(client: AsyncClient) -> list[Result]:
+        found = []
+        for name in names:
+            found.append(await client.cancel(name))
+            if form is None:
+                ended = found[-1].finished
+                typer.echo(f"{name} had ended before: {found[-1].phase}" if ended else f"{name} is being cancelled")
+        return found
+
+    found = ask(namespace, work)
+    if form:
+        _print(found, form)
+
+
+def rerun(
+    names: Names,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the runs to their ends.")] = False,
+    namespace: Namespace = None,
+    form: Output = None,
+) -> None:
+    """Evaluate the same inputs once more; the last answer moves to the history. With --watch it exits as `wait`."""
+
+    async def work(client: AsyncClient) -> list[Result]:
+        before = {}
+        for name in names:
+            before[name] = (await client.rerun(name)).inputs_hash
+            if form is None:
+                typer.echo(f"{name} runs again")
+        return await waited(client, names, after=before, form=form) if watch else []
+
+    found = ask(namespace, work)
+    if watch:
+        _show(found, form)
+
+
+async def waited(
+    client: AsyncClient,
+    names: list[str],
+    *,
+    seconds: float = 0,
+    after: dict[str, str] | None = None,
+    form: Format | None = None,
+) -> list[Result]:
+    """Wait, and show what happens; after `seconds` say what is still waited for, and exit."""
+    try:
+        async with asyncio.timeout(seconds or None):
+            with watching(quiet=form in (Format.JSON, Format.YAML)) as progress:
+                return await client.wait(*names, progress=progress, after=after)
+    except TimeoutError:
+        for name in names:
+            result = await client.result(name)
+            if not result.finished:
+                typer.echo(f"{line(result)}: {explain(result, now()).headline}", err=True)
+        raise fail(f"not ended after {timedelta(seconds=seconds)}", Exit.TIMED_OUT) from None
+
+
+def _show(results: list[Result], form: Format | None) -> None:
+    if form is None or form is Format.WIDE:
+        console().print(runs_table(results, now(), wide=form is Format.WIDE))
+    else:
+        _print(results, form)
+    raise typer.Exit(exit_of(results))
+
+
+def _print(results: list[Result], form: Format) -> None:
+    if form is Format.WIDE:
+        console().print(runs_table(results, now(), wide=True))
+    else:
+        output.runs(results, form)

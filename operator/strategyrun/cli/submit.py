@@ -1,0 +1,93 @@
+"""`submit`: files, folders and manifests become runs."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from strategyrun.cli import output
+from strategyrun.cli.cells import now, runs_table
+from strategyrun.cli.exits import exit_of
+from strategyrun.cli.output import Format, Output, console
+from strategyrun.cli.session import Namespace, ask, fail
+from strategyrun.cli.sources import files, is_manifest, manifests, pairs
+from strategyrun.cli.watching import watching
+from strategyrun.client import AsyncClient, NotAskedError, Result, StrategyRunError, Trial
+
+
+def submit(
+    paths: Annotated[list[Path], typer.Argument(help="Strategies (.py), manifests (.yaml), folders of both.")],
+    param: Annotated[list[str] | None, typer.Option("--param", "-p", help="name=value; the value may be JSON.")] = None,
+    evaluation: Annotated[
+        list[str] | None,
+        typer.Option("--evaluation", "-e", help="A field of spec.evaluation: feesBps=20, lookAhead.action=Fail."),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="us-stocks, configmap:NAME[/KEY], pvc:CLAIM[/PATH] or image:REFERENCE."),
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name of the run; by default made of the file's.")] = "",
+    profile: Annotated[str | None, typer.Option(help="The SandboxProfile.")] = None,
+    time_limit: Annotated[int | None, typer.Option(help="Seconds that the strategy may run.")] = None,
+    priority: Annotated[int | None, typer.Option(help="Who goes first: -1000 to 1000, higher first.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the runs to their ends.")] = False,
+    namespace: Namespace = None,
+    form: Output = None,
+) -> None:
+    """Submit strategies; with --watch follow them, and exit as `wait` does. An interrupt leaves the runs going."""
+    try:
+        found = files(paths)
+        if name and len(found) > 1:
+            raise NotAskedError(f"--name {name}: names one run, found {len(found)} files")
+        shared: dict[str, Any] = {
+            "params": pairs("--param", param or []),
+            "evaluation": pairs("--evaluation", evaluation or []),
+            "dataset": dataset,
+            "profile": profile,
+            "timeout_seconds": time_limit,
+            "priority": priority,
+        }
+        trials = [Trial(path, **shared) for path in found if not is_manifest(path)]
+        ready = [manifest for path in found if is_manifest(path) for manifest in manifests(path)]
+        if ready and any(value not in (None, {}) for value in shared.values()):
+            raise NotAskedError(f"{ready[0].origin}: a manifest says itself what it asks for; leave the options out")
+        if name and len(ready) > 1:
+            raise NotAskedError(f"--name {name}: names one run, found {len(ready)} in {ready[0].origin}")
+    except StrategyRunError as error:
+        raise fail(str(error)) from error
+
+    async def work(client: AsyncClient) -> tuple[list[Result], bool]:
+        made = []
+        for trial in trials:
+            made.append(await client.submit(trial, name=name))
+            _tell(made[-1], form)
+        for manifest in ready:
+            meta: dict[str, Any] = manifest.meta | ({"name": name} if name else {})
+            if meta.get("namespace", client.namespace) != client.namespace:
+                if namespace:
+                    raise NotAskedError(
+                        f"{manifest.origin}: metadata.namespace is {meta['namespace']}, --namespace is {namespace}"
+                    )
+                raise NotAskedError(f"{manifest.origin}: for namespace {meta['namespace']} add -n {meta['namespace']}")
+            made.append(await client.submit_manifest(meta, manifest.spec))
+            _tell(made[-1], form)
+        if not watch:
+            return made, False
+        with watching() as progress:
+            return await client.wait(*(result.name for result in made), progress=progress), True
+
+    results, finished = ask(namespace, work)
+    if form in (Format.JSON, Format.YAML):
+        output.runs(results, form)
+    elif finished and form is not Format.NAME:
+        console().print(runs_table(results, now(), wide=form is Format.WIDE))
+    if finished:
+        raise typer.Exit(exit_of(results))
+
+
+def _tell(result: Result, form: Format | None) -> None:
+    """Say each run as soon as it is there: whoever interrupts knows what goes on."""
+    if form is Format.NAME:
+        output.names([result])
+    elif form not in (Format.JSON, Format.YAML):
+        typer.echo(f"{result.name} submitted to {result.namespace}")

@@ -1,0 +1,212 @@
+"""The client, for programs with an event loop of their own."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
+from secrets import token_hex
+from types import TracebackType
+from typing import Any, Literal, Protocol, Self
+
+from strategyrun.adapters.reports import full_report
+from strategyrun.adapters.runs import RunsApi, Selection, default_namespace
+from strategyrun.client.board import Board
+from strategyrun.client.cluster import ClusterEngine
+from strategyrun.client.errors import NoRunError, NotAskedError
+from strategyrun.client.following import Follower, Progress
+from strategyrun.client.result import Result
+from strategyrun.client.translate import asking
+from strategyrun.client.trial import Trial
+from strategyrun.domain.strategyrun import RERUN_ANNOTATION
+from strategyrun.reporting.material import CannotRenderError, Material
+
+EngineName = Literal["cluster"]
+Connect = Callable[[], Awaitable[RunsApi]]
+"""Opens the connection, in the loop that will use it."""
+
+
+class Engine(Protocol):
+    """What evaluates trials."""
+
+    async def evaluate(self, trial: Trial, progress: Progress | None = None) -> Result:
+        """Return the answer of a trial; whoever stops waiting stops the run."""
+
+    async def close(self) -> None:
+        """Let go of what is held."""
+
+
+class AsyncClient:
+    """Evaluates strategies, and looks after the runs of a namespace.
+
+    `namespace` is that of the kubeconfig's context where it is not said. Nothing is connected before the first
+    request. To be used as `async with`, or closed.
+    """
+
+    def __init__(
+        self, namespace: str | None = None, *, engine: EngineName = "cluster", connect: Connect = RunsApi.connect
+    ) -> None:
+        if engine != "cluster":
+            raise NotAskedError(f"engine {engine!r}: must be cluster")
+        self.namespace = namespace or default_namespace()
+        self._connect = connect
+        self._api: RunsApi | None = None
+        self._engine: ClusterEngine | None = None
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Give the client."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connection; runs go on."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection; runs go on."""
+        await self._stack.aclose()
+        self._engine = None
+
+    async def evaluate(self, code: str | Path, *, progress: Progress | None = None, **asked: Any) -> Result:
+        """Evaluate one strategy and return its answer; `asked` are the other fields of `Trial`.
+
+        A failure of the strategy is a result, see `Result.raise_for_failure`. Whoever cancels this call cancels the
+        run. Raises ClusterError and NotAskedError.
+        """
+        return await (await self._started()).evaluate(Trial(code, **asked), progress)
+
+    async def evaluate_many(
+        self, trials: Iterable[Trial | str | Path], *, concurrency: int = 8, progress: Progress | None = None
+    ) -> AsyncGenerator[Result, None]:
+        """Yield the answers of trials in the order in which they come, `concurrency` runs at a time.
+
+        The iterable is read as places become free. Whoever stops reading cancels what is under way. Raises what
+        `evaluate` does; a run that fails is a result.
+        """
+        if concurrency < 1:
+            raise NotAskedError(f"concurrency: must be at least 1, found {concurrency}")
+        engine = await self._started()
+        waiting = iter(trials)
+        under_way: set[asyncio.Task[Result]] = set()
+        try:
+            while True:
+                while len(under_way) < concurrency and (trial := next(waiting, None)) is not None:
+                    wanted = trial if isinstance(trial, Trial) else Trial(trial)
+                    under_way.add(asyncio.create_task(engine.evaluate(wanted, progress)))
+                if not under_way:
+                    return
+                ended, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                for task in ended:
+                    under_way.discard(task)
+                    yield await task
+        finally:
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def submit(self, trial: Trial, *, name: str = "") -> Result:
+        """Make a run and return it as it is now; without a `name` it gets one of its own. Raises ClusterError."""
+        return await self.submit_manifest({"name": name or f"{trial.prefix}-{token_hex(4)}"}, trial.spec())
+
+    async def submit_manifest(self, meta: dict[str, Any], spec: dict[str, Any]) -> Result:
+        """Make a run of a manifest's metadata and spec, in this client's namespace. Raises ClusterError."""
+        return await (await self._started()).submit(meta, spec)
+
+    async def result(self, name: str) -> Result:
+        """Return a run as it is now. Raises ClusterError."""
+        api = await self._connected()
+        with asking(f"read StrategyRun {name}", self.namespace):
+            body = await api.read(self.namespace, name)
+        if body is None:
+            raise NoRunError(f"there is no StrategyRun {name} in namespace {self.namespace}")
+        return Result.of(body)
+
+    async def results(self, *, selector: str = "", everywhere: bool = False) -> list[Result]:
+        """Return the runs of the namespace, or of all, the oldest first. Raises ClusterError."""
+        api = await self._connected()
+        with asking("list StrategyRuns", self.namespace):
+            namespace = None if everywhere else self.namespace
+            found = [Result.of(body) async for body in api.list(api.runs, namespace=namespace, selector=selector)]
+        return sorted(found, key=lambda result: (result.created_at or "", result.name))
+
+    async def wait(
+        self, *names: str, progress: Progress | None = None, after: dict[str, str] | None = None
+    ) -> list[Result]:
+        """Wait for the answers of runs, however they end, and return them in the order of the names.
+
+        `after` has, by name, the inputsHash of an answer that is not the one waited for. Raises NoRunError where
+        one is not there, or is deleted, and other ClusterErrors.
+        """
+        for name in names:
+            await self.result(name)
+        api = await self._connected()
+        selection = Selection(self.namespace, name=names[0] if len({*names}) == 1 else "")
+        async with Follower(api, selection) as follower:
+            ends = [follower.expect(name, progress, after=(after or {}).get(name, "")) for name in names]
+            for name in names:
+                follower.exists(name)
+            return [*await asyncio.gather(*ends)]
+
+    async def cancel(self, name: str) -> Result:
+        """Ask for the end of a run; its phase becomes Cancelled. Raises ClusterError."""
+        return await (await self._started()).cancel(name)
+
+    async def rerun(self, name: str) -> Result:
+        """Ask for the same inputs once more, and return the run as it was; wait with `after` its inputsHash.
+
+        Raises ClusterError.
+        """
+        before = await self.result(name)
+        patch: dict[str, Any] = {"metadata": {"annotations": {RERUN_ANNOTATION: token_hex(4)}}}
+        if before.body.get("spec", {}).get("cancel"):
+            patch["spec"] = {"cancel": None}
+        await (await self._started()).change(name, "rerun", patch)
+        return before
+
+    async def top(self, metric: str = "sharpe", *, selector: str = "", everything: bool = False) -> Board:
+        """Rank the runs of the namespace by a metric; `everything` has those too whose numbers do not compare."""
+        return Board.of(await self.results(selector=selector), metric, everything=everything)
+
+    async def report(self, name: str) -> Material:
+        """Read what a report of a run is made of. Raises ClusterError, and NotAskedError where it is no run."""
+        result = await self.result(name)
+        api = await self._connected()
+        content, absent = await full_report(api, result.body)
+        try:
+            return Material.read(result.body, content, absent)
+        except CannotRenderError as error:
+            raise NotAskedError(str(error)) from error
+
+    async def log(self, name: str, container: str = "strategy", *, follow: bool = False) -> AsyncIterator[str]:
+        """Yield what a container of a run's last pod has printed; untrusted text. Raises ClusterError."""
+        result = await self.result(name)
+        pod = result.attempts[-1].pod_name if result.attempts else None
+        if not pod:
+            raise NoRunError(f"StrategyRun {name} has no pod: it is {result.phase} ({result.reason})")
+        api = await self._connected()
+        with asking(f"read the log of pod {pod}", self.namespace):
+            async with aclosing(api.log_lines(self.namespace, pod, container, follow=follow)) as lines:
+                async for line in lines:
+                    yield line
+
+    async def api(self) -> RunsApi:
+        """Return the connection, for what has no method here. Raises UnreachableError."""
+        return await self._connected()
+
+    async def _connected(self) -> RunsApi:
+        if self._api is None:
+            with asking("connect", self.namespace):
+                self._api = await self._connect()
+            self._stack.push_async_exit(self._api)
+            self._stack.callback(self._disconnected)
+        return self._api
+
+    def _disconnected(self) -> None:
+        self._api = None
+
+    async def _started(self) -> ClusterEngine:
+        if self._engine is None:
+            self._engine = ClusterEngine(await self._connected(), self.namespace)
+            self._stack.push_async_callback(self._engine.close)
+        return self._engine

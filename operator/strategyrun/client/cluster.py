@@ -1,0 +1,74 @@
+"""The engine that is a cluster: a StrategyRun for each trial, and one watch for all their ends."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import replace
+from secrets import token_hex
+from typing import Any
+
+from strategyrun.adapters.runs import RunsApi, Selection
+from strategyrun.client.errors import ClusterError
+from strategyrun.client.following import Follower, Progress
+from strategyrun.client.result import Result
+from strategyrun.client.translate import asking
+from strategyrun.client.trial import Trial
+from strategyrun.domain.strategyrun import GROUP
+
+SESSION_LABEL = f"{GROUP}/session"
+"""The runs that one client has made."""
+
+_CANCEL_SECONDS = 10
+
+
+class ClusterEngine:
+    """Makes runs in a namespace, and waits for them."""
+
+    def __init__(self, api: RunsApi, namespace: str) -> None:
+        self.session = token_hex(4)
+        self._api = api
+        self._namespace = namespace
+        self._follower = Follower(api, Selection(namespace, labels=f"{SESSION_LABEL}={self.session}"))
+
+    async def evaluate(self, trial: Trial, progress: Progress | None = None) -> Result:
+        """Return the answer of a trial; whoever stops waiting cancels the run.
+
+        Raises ClusterError. A failure of the run is a result.
+        """
+        name = f"{trial.prefix}-{token_hex(4)}"
+        spec = trial.spec()
+        ended = self._follower.expect(name, progress and (lambda result: progress(replace(result, trial=trial))))
+        try:
+            await self.submit({"name": name}, spec)
+            self._follower.exists(name)
+            return replace(await ended, trial=trial)
+        except asyncio.CancelledError:
+            await self._abandon(name)
+            raise
+        finally:
+            ended.cancel()
+
+    async def submit(self, meta: dict[str, Any], spec: dict[str, Any]) -> Result:
+        """Make a run, once; `meta` has its name and what else of metadata was asked for. Raises ClusterError."""
+        labels = {**(meta.get("labels") or {}), SESSION_LABEL: self.session}
+        meta = {**meta, "namespace": self._namespace, "labels": labels}
+        with asking(f"create StrategyRun {meta['name']}", self._namespace):
+            return Result.of(await self._api.submit(self._api.manifest(meta, spec)))
+
+    async def change(self, name: str, verb: str, patch: dict[str, Any]) -> Result:
+        """Merge a patch into a run. Raises ClusterError, whose message has the verb."""
+        with asking(f"{verb} StrategyRun {name}", self._namespace):
+            return Result.of(await self._api.change(self._namespace, name, patch))
+
+    async def cancel(self, name: str) -> Result:
+        """Ask for a run's end. Raises ClusterError."""
+        return await self.change(name, "cancel", {"spec": {"cancel": True}})
+
+    async def close(self) -> None:
+        """Stop waiting."""
+        await self._follower.close()
+
+    async def _abandon(self, name: str) -> None:
+        """Cancel a run whose answer nobody waits for any more, as far as the cluster lets it."""
+        with suppress(ClusterError, TimeoutError):
+            async with asyncio.timeout(_CANCEL_SECONDS):
+                await self.cancel(name)

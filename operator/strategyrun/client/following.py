@@ -1,0 +1,113 @@
+"""Waiting for the ends of runs by one watch, however many they are."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import aclosing, suppress
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from strategyrun.adapters.runs import RunsApi, Selection
+from strategyrun.client.errors import NoRunError
+from strategyrun.client.result import Result
+from strategyrun.client.translate import asking
+
+Progress = Callable[[Result], None]
+"""Told each state of a run, the last one included; by the thread that waits."""
+
+
+class _Waiter(NamedTuple):
+    ended: asyncio.Future[Result]
+    progress: Progress | None
+    after: str
+
+
+class Follower:
+    """Follows the runs of a selection from its first waiter on, until it is closed."""
+
+    def __init__(self, api: RunsApi, selection: Selection) -> None:
+        self._api = api
+        self._selection = selection
+        self._waiters: dict[str, list[_Waiter]] = defaultdict(list)
+        self._known: set[str] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Follow from the first waiter on."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop following."""
+        await self.close()
+
+    def expect(self, name: str, progress: Progress | None = None, *, after: str = "") -> asyncio.Future[Result]:
+        """Return the future of a run's answer; `after` is an inputsHash whose answer is not the one.
+
+        Its errors are NoRunError where the run is deleted, and those of the connection.
+        """
+        waiter = _Waiter(asyncio.get_running_loop().create_future(), progress, after)
+        self._waiters[name].append(waiter)
+        waiter.ended.add_done_callback(lambda _: self._forget(name, waiter))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._follow())
+        return waiter.ended
+
+    def exists(self, name: str) -> None:
+        """Say that a run was seen, so that its absence is told."""
+        self._known.add(name)
+
+    async def close(self) -> None:
+        """Stop following; whoever still waits is cancelled."""
+        for name in [*self._waiters]:
+            for waiter in [*self._waiters[name]]:
+                waiter.ended.cancel()
+        if self._task:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    def _forget(self, name: str, waiter: _Waiter) -> None:
+        waiters = self._waiters.get(name, [])
+        if waiter in waiters:
+            waiters.remove(waiter)
+        if not waiters:
+            self._waiters.pop(name, None)
+
+    async def _follow(self) -> None:
+        try:
+            with asking("follow StrategyRuns", self._selection.namespace):
+                async with aclosing(self._api.follow(self._selection, self._known)) as changes:
+                    async for name, body in changes:
+                        if name in self._waiters:
+                            await self._tell(name, Result.of(body) if body else None)
+        except Exception as error:  # noqa: BLE001 - whoever waits has to hear of it
+            for waiters in [*self._waiters.values()]:
+                for waiter in [*waiters]:
+                    if not waiter.ended.done():
+                        waiter.ended.set_exception(error)
+
+    async def _tell(self, name: str, result: Result | None) -> None:
+        if result is None:  # a list may be older than the run: ask for it by its name
+            body = await self._api.read(self._selection.namespace, name)
+            result = Result.of(body) if body else None
+        for waiter in [*self._waiters.get(name, [])]:
+            if waiter.ended.done():
+                continue
+            if result is None:
+                gone = f"StrategyRun {name} in namespace {self._selection.namespace} was deleted before its end"
+                waiter.ended.set_exception(NoRunError(gone))
+            elif not waiter.after or result.inputs_hash != waiter.after:
+                self._progress(waiter, result)
+
+    @staticmethod
+    def _progress(waiter: _Waiter, result: Result) -> None:
+        try:
+            if waiter.progress:
+                waiter.progress(result)
+        except Exception as error:  # noqa: BLE001 - the caller's own function: its error is the caller's
+            waiter.ended.set_exception(error)
+            return
+        if result.finished:
+            waiter.ended.set_result(result)

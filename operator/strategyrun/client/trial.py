@@ -1,0 +1,93 @@
+"""What is asked for: one strategy, and how it is to be evaluated."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic.alias_generators import to_camel
+
+from strategyrun.client.errors import NotAskedError
+
+Dataset = str | Mapping[str, Any]
+"""`us-stocks` or another built-in name, `configmap:NAME/KEY`, `pvc:CLAIM/PATH`, `image:REFERENCE`; or the fields."""
+
+_MOUNTED = {"configmap": ("configMapRef", "name", "key"), "pvc": ("persistentVolumeClaim", "claimName", "path")}
+_PREFIX_LIMIT = 40
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One evaluation to make. What is left out is what the cluster's administrator set.
+
+    `code` is Python source, or a file of it. `evaluation` has the fields of spec.evaluation, in camelCase or
+    snake_case. `name` becomes the beginning of the run's name.
+    """
+
+    code: str | Path
+    params: Mapping[str, Any] = field(default_factory=dict)
+    dataset: Dataset | None = None
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+    profile: str | None = None
+    timeout_seconds: int | None = None
+    fallback: str | None = None
+    priority: int | None = None
+
+    @property
+    def prefix(self) -> str:
+        """A beginning of names of Kubernetes objects: of `name`, else of the file."""
+        wanted = self.name or (self.code.stem if isinstance(self.code, Path) else "trial")
+        return slug(wanted)
+
+    def source(self) -> str:
+        """Return the code. Raises NotAskedError where its file cannot be read."""
+        if not isinstance(self.code, Path):
+            return self.code
+        try:
+            return self.code.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise NotAskedError(f"{self.code} cannot be read: {error}") from error
+
+    def spec(self) -> dict[str, Any]:
+        """Return the spec of a StrategyRun; what is unset stays out."""
+        optional = {
+            "params": dict(self.params),
+            "datasets": [dataset_of(self.dataset)] if self.dataset else None,
+            "evaluation": _camel(self.evaluation),
+            "profile": self.profile,
+            "timeoutSeconds": self.timeout_seconds,
+            "fallback": {"policy": self.fallback} if self.fallback else None,
+            "priority": self.priority,
+        }
+        asked = {name: value for name, value in optional.items() if value not in (None, {})}
+        return {"source": {"inline": self.source()}, **asked}
+
+
+def slug(text: str) -> str:
+    """Make a beginning of names of Kubernetes objects out of any text."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower())[:_PREFIX_LIMIT].strip("-") or "run"
+
+
+def dataset_of(dataset: Dataset) -> dict[str, Any]:
+    """Return an element of spec.datasets. Raises NotAskedError naming what may be written."""
+    if not isinstance(dataset, str):
+        return {"name": "prices", **_camel(dataset)}
+    kind, colon, rest = dataset.partition(":")
+    if not colon:
+        return {"name": "prices", "builtin": dataset}
+    if kind == "image" and rest:
+        return {"name": "prices", "image": {"reference": rest}}
+    if kind not in _MOUNTED or not rest:
+        raise NotAskedError(
+            f"dataset {dataset!r}: must be a built-in name such as us-stocks, configmap:NAME[/KEY], pvc:CLAIM[/PATH] "
+            "or image:REFERENCE"
+        )
+    source, named, within = _MOUNTED[kind]
+    name, slash, part = rest.partition("/")
+    return {"name": "prices", source: {named: name, **({within: part} if slash else {})}}
+
+
+def _camel(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {to_camel(name): _camel(value) if isinstance(value, Mapping) else value for name, value in fields.items()}

@@ -1,0 +1,117 @@
+"""The commands on runs of the deployed operator, as processes."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support.cluster import CHECKOUT, STRATEGY_RUN, Cluster
+from support.runs import wait_finished
+from support.waiting import wait_until
+
+PROGRAM = CHECKOUT / ".venv" / "bin" / "strategyrun"
+GOOD = "def strategy(data, params):\n    return data.close > data.close.rolling(50).mean()\n"
+SLOW = """\
+import time
+
+
+def strategy(data, params):
+    print("begun", flush=True)
+    time.sleep(250)
+    return data.close > 0
+"""
+
+
+class Terminal:
+    """Types commands in a namespace."""
+
+    def __init__(self, cluster: Cluster, namespace: str, folder: Path) -> None:
+        self._namespace = namespace
+        self._folder = folder
+        self._environment = os.environ | {"KUBECONFIG": str(cluster.kubeconfig)}
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start a command."""
+        return subprocess.Popen(
+            [PROGRAM, *arguments, "-n", self._namespace],
+            cwd=self._folder,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def type(self, *arguments: str, code: int = 0) -> str:
+        """Run a command to its end and return what it printed."""
+        process = self.start(*arguments)
+        out, said = process.communicate(timeout=280)
+        assert process.returncode == code, f"{out}{said}"
+        return out
+
+
+@pytest.fixture
+def terminal(cluster: Cluster, namespace: str, tmp_path: Path) -> Terminal:
+    """A terminal in a folder with two strategies."""
+    (tmp_path / "good.py").write_text(GOOD)
+    (tmp_path / "slow.py").write_text(SLOW)
+    return Terminal(cluster, namespace, tmp_path)
+
+
+def test_cancelling_ends_a_run_for_whoever_waits(terminal: Terminal) -> None:
+    """The one who waits learns it by the exit code; the log was readable while it ran."""
+    terminal.type("submit", "slow.py", "--name", "slow")
+    following = terminal.start("logs", "slow", "--follow")
+    waiting = terminal.start("wait", "slow")
+    try:
+        wait_until(
+            "it runs",
+            lambda: terminal.type("list", "-o", "json"),
+            lambda text: '"phase": "Running"' in text,
+            seconds=120,
+        )
+        terminal.type("cancel", "slow")
+        assert waiting.wait(120) == 40
+    finally:
+        for process in (following, waiting):
+            process.kill()
+            process.communicate()
+    assert "Somebody cancelled it" in terminal.type("explain", "slow")
+
+
+def test_an_interrupt_of_watching_leaves_the_run_going(terminal: Terminal, cluster: Cluster, namespace: str) -> None:
+    """Whoever submitted it finds it again."""
+    watching = terminal.start("submit", "good.py", "--name", "good", "--watch")
+    wait_until("the run is there", lambda: cluster.find(STRATEGY_RUN, "good", namespace), bool, seconds=60)
+    watching.send_signal(signal.SIGINT)
+    watching.communicate(timeout=60)
+    assert watching.returncode == 130
+    status = wait_finished(cluster, namespace, "good")["status"]
+    assert status["phase"] == "Succeeded"
+    assert terminal.type("wait", "good").count("good") == 1
+
+
+def test_the_doctor_finds_this_cluster_well(terminal: Terminal) -> None:
+    """Everything that is needed is there, as measured and not as assumed."""
+    found = json.loads(terminal.type("doctor", "-o", "json"))
+    levels = {each["part"]: each["level"] for each in found}
+    assert {
+        part: levels[part] for part in ("cluster", "crd", "permissions", "operator", "profile", "seccomp", "image")
+    } == dict.fromkeys(("cluster", "crd", "permissions", "operator", "profile", "seccomp", "image"), "ok")
+
+
+def test_kubectl_finds_the_program(terminal: Terminal, cluster: Cluster, namespace: str) -> None:
+    """As its plugin, by its name in the path."""
+    terminal.type("submit", "good.py", "--name", "good", "--watch")
+    path = f"{PROGRAM.parent}{os.pathsep}{cluster.kubeconfig.parent / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["kubectl", "strategyrun", "list", "-n", namespace, "-o", "name"],
+        env=os.environ | {"PATH": path, "KUBECONFIG": str(cluster.kubeconfig)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout == "strategyrun.finlab-sandbox.dev/good\n"

@@ -1,0 +1,590 @@
+"""The client and the commands on a real API server, where the test plays the operator."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from strategyrun import AsyncClient, Client, Result, Trial
+from strategyrun.adapters.runs import RunsApi, Selection
+from strategyrun.cli import app
+from strategyrun.cli.session import connection
+from strategyrun.client import (
+    ForbiddenError,
+    LostConnectionError,
+    NoRunError,
+    PlatformError,
+    RefusedRunError,
+    RunCancelledError,
+    RunError,
+    SandboxError,
+    UnreachableError,
+    UserError,
+)
+from strategyrun.client.loops import run
+from support.answers import FAILED, answer, cancelled, failed, scored, status
+from support.bench import Bench
+from support.cluster import SERVICE_ACCOUNT, Cluster, Manifest
+from support.cuttable import Cuttable
+from support.operator import configuration_of, resource_of
+from support.waiting import wait_until
+
+CODE = "def strategy(data, params):\n    return data.close > 0\n"
+
+Connect = Callable[[], Awaitable[RunsApi]]
+
+
+class Stage:
+    """A namespace whose runs the test answers."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.namespace = bench.namespace
+
+    def connect(self, **options: Any) -> Connect:
+        """Return what opens a connection to the runs of the bench's own group; `url` is another way to the server."""
+        made, url, token = options.get("api", RunsApi), options.get("url"), options.get("token")
+
+        async def connect() -> RunsApi:
+            configuration = await configuration_of(self.bench.cluster, token=token)
+            if url:
+                configuration.host = url
+            api: RunsApi = made(configuration, runs=resource_of(self.bench.kind))
+            return api
+
+        return connect
+
+    def client(self, **options: Any) -> Client:
+        """Return a client of the namespace."""
+        return Client(self.namespace, connect=self.connect(**options))
+
+    def names(self) -> list[str]:
+        """List the runs."""
+        return [each["metadata"]["name"] for each in self.bench.cluster.list(self.bench.kind, self.namespace)]
+
+    def unanswered(self) -> list[str]:
+        """List the runs without an answer."""
+        found = self.bench.cluster.list(self.bench.kind, self.namespace)
+        return [each["metadata"]["name"] for each in found if not each.get("status")]
+
+    def answer(self, name: str, written: Manifest) -> None:
+        """Write a run's status."""
+        answer(self.bench.cluster, self.bench.kind, self.namespace, name, written)
+
+    def answer_next(self, written: Manifest, but: set[str] | None = None) -> str:
+        """Wait for a run without an answer, give it one and return its name."""
+        waiting = wait_until(
+            "a run waits for its answer", lambda: [n for n in self.unanswered() if n not in (but or set())], bool
+        )
+        self.answer(waiting[0], written)
+        return waiting[0]
+
+    def submit(self, name: str, written: Manifest | None = None, **spec: Any) -> None:
+        """Make a run, with its answer."""
+        self.bench.apply(name, source=CODE, **spec)
+        if written:
+            self.answer(name, written)
+
+
+@pytest.fixture
+def stage(bench: Bench) -> Stage:
+    """Give the test the operator's part."""
+    return Stage(bench)
+
+
+@pytest.fixture
+def aside() -> Iterator[ThreadPoolExecutor]:
+    """Run what happens at the same time."""
+    with ThreadPoolExecutor(4) as pool:
+        yield pool
+
+
+def test_an_evaluation_is_a_run_and_its_answer_a_typed_result(stage: Stage, aside: ThreadPoolExecutor) -> None:
+    """Metrics are numbers by name, the trial is the one that was asked for, and each change was told."""
+    told: list[str] = []
+    with stage.client() as client:
+        done = aside.submit(
+            client.evaluate,
+            CODE,
+            params={"fast": 3},
+            evaluation={"fees_bps": 5},
+            progress=lambda r: told.append(r.phase),
+        )
+        name = stage.answer_next(status("Running", "StrategyRunning"))
+        wait_until("the running run was told", lambda: [*told], lambda seen: "Running" in seen)
+        stage.answer(name, scored(1.5))
+        result = done.result(30)
+    assert result.succeeded
+    assert result.ranks
+    assert result.metrics.sharpe == 1.5
+    assert result.metrics.trades == 12
+    assert result.trial is not None
+    assert result.trial.params == {"fast": 3}
+    assert result.raise_for_failure() is result
+    spec = stage.bench.run(name)["spec"]
+    assert spec["params"] == {"fast": 3}
+    assert spec["evaluation"]["feesBps"] == 5
+    assert told == ["Pending", "Running", "Succeeded"]
+
+
+@pytest.mark.parametrize(
+    ("written", "error"),
+    [
+        (failed("User"), UserError),
+        (failed("Sandbox"), SandboxError),
+        (failed("Platform"), PlatformError),
+        (cancelled(), RunCancelledError),
+    ],
+    ids=["user", "sandbox", "platform", "cancelled"],
+)
+def test_a_failure_is_a_result_and_on_request_an_error(
+    stage: Stage, aside: ThreadPoolExecutor, written: Manifest, error: type[RunError]
+) -> None:
+    """The error's class says who has to act, and it has the result."""
+    with stage.client() as client:
+        done = aside.submit(client.evaluate, CODE)
+        stage.answer_next(written)
+        result = done.result(30)
+    with pytest.raises(error) as raised:
+        result.raise_for_failure()
+    assert raised.value.result is result
+
+
+def test_many_come_as_they_end_and_never_more_than_asked_for_at_once(stage: Stage, aside: ThreadPoolExecutor) -> None:
+    """Of five trials two run; the first that is answered is the first that comes."""
+    trials = [Trial(CODE, params={"n": n}, name=f"n{n}") for n in range(5)]
+    come: list[Result] = []
+
+    def read() -> None:
+        with stage.client() as client:
+            come.extend(client.evaluate_many(trials, concurrency=2))
+
+    reading = aside.submit(read)
+    answered: list[str] = []
+    first = wait_until("two runs wait", stage.unanswered, lambda names: len(names) == 2)
+    answered.append(next(name for name in first if name.startswith("n1-")))
+    stage.answer(answered[0], scored(1.0))
+    while len(answered) < 5:
+        waiting = wait_until("the next run waits", stage.unanswered, bool)
+        assert len(stage.names()) <= len(answered) + 2
+        answered.append(max(waiting))
+        stage.answer(answered[-1], scored(1.0))
+        wait_until("its answer was read", lambda: len(come), lambda count: count >= len(answered))
+    reading.result(30)
+    assert [result.name for result in come] == answered
+    assert {result.trial.params["n"] for result in come if result.trial} == {*range(5)}
+
+
+def test_an_answer_that_is_written_while_the_connection_is_broken_is_not_lost(
+    stage: Stage, aside: ThreadPoolExecutor
+) -> None:
+    """The watch begins again with a list."""
+    server = asyncio.run(configuration_of(stage.bench.cluster)).host
+    with Cuttable(server) as way, stage.client(url=way.url) as client:
+        seen = threading.Event()
+        done = aside.submit(client.evaluate, CODE, progress=lambda _: seen.set())
+        assert seen.wait(30)
+        way.cut()
+        stage.answer_next(scored(2.0))
+        way.mend()
+        assert done.result(60).metrics.sharpe == 2.0
+        assert way.accepted > 1
+
+
+def test_a_run_that_was_deleted_while_nobody_looked_is_told(stage: Stage, aside: ThreadPoolExecutor) -> None:
+    """Else its evaluation would never return."""
+    server = asyncio.run(configuration_of(stage.bench.cluster)).host
+    with Cuttable(server) as way, stage.client(url=way.url) as client:
+        seen = threading.Event()
+        done = aside.submit(client.evaluate, CODE, progress=lambda _: seen.set())
+        assert seen.wait(30)
+        way.cut()
+        name = stage.names()[0]
+        stage.bench.cluster.delete(stage.bench.kind, name, stage.namespace)
+        wait_until("the run is gone", stage.names, lambda names: not names)
+        way.mend()
+        with pytest.raises(NoRunError, match=f"StrategyRun {name} .* was deleted before its end"):
+            done.result(60)
+
+
+def test_an_api_server_that_stays_away_is_given_up_after_a_while(stage: Stage, aside: ThreadPoolExecutor) -> None:
+    """The error says that the runs go on."""
+
+    class Impatient(RunsApi):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            self.patience = 1.0
+
+    server = asyncio.run(configuration_of(stage.bench.cluster)).host
+    with Cuttable(server) as way, stage.client(url=way.url, api=Impatient) as client:
+        seen = threading.Event()
+        done = aside.submit(client.evaluate, CODE, progress=lambda _: seen.set())
+        assert seen.wait(30)
+        way.cut()
+        with pytest.raises(LostConnectionError, match="the runs go on"):
+            done.result(60)
+
+
+def test_a_lost_answer_to_a_post_makes_no_second_run(stage: Stage, aside: ThreadPoolExecutor) -> None:
+    """The name and the session's label tell that the first one had arrived."""
+
+    class Forgetful(RunsApi):
+        posts = 0
+
+        async def exchange(self, method: str, path: str, **rest: Any) -> bytes:
+            answered = await super().exchange(method, path, **rest)
+            if method == "POST":
+                Forgetful.posts += 1
+                raise aiohttp.ServerDisconnectedError("the answer is lost")
+            return answered
+
+    with stage.client(api=Forgetful) as client:
+        done = aside.submit(client.evaluate, CODE)
+        stage.answer_next(scored(1.0))
+        assert done.result(30).succeeded
+    assert Forgetful.posts == 1
+    assert len(stage.names()) == 1
+
+
+def test_a_name_that_somebody_else_has_is_refused(stage: Stage) -> None:
+    """It is not taken for one's own."""
+    stage.submit("taken")
+    with stage.client() as client, pytest.raises(RefusedRunError, match=r"create StrategyRun taken .* name is taken"):
+        client.submit(Trial(CODE), name="taken")
+
+
+def test_what_does_not_fit_is_refused_with_the_field(stage: Stage) -> None:
+    """A misspelt field is an error, never ignored."""
+    with stage.client() as client:
+        with pytest.raises(RefusedRunError, match="feeBps"):
+            client.evaluate(CODE, evaluation={"fee_bps": 5})
+        with pytest.raises(RefusedRunError, match="timeoutSeconds"):
+            client.evaluate(CODE, timeout_seconds=100_000)
+    assert stage.names() == []
+
+
+def test_whoever_stops_waiting_cancels_what_was_started(stage: Stage) -> None:
+    """Both runs under way, and nothing that had ended."""
+
+    async def work() -> None:
+        async with AsyncClient(stage.namespace, connect=stage.connect()) as client:
+            trials = [Trial(CODE, name=f"n{n}") for n in range(4)]
+            answers = client.evaluate_many(trials, concurrency=2)
+            first = asyncio.ensure_future(anext(answers))
+            ended = await asyncio.to_thread(stage.answer_next, scored(1.0))
+            assert (await first).name == ended
+            await asyncio.to_thread(wait_until, "another runs", stage.unanswered, bool)
+            await answers.aclose()
+
+    run(work())
+    runs = stage.bench.cluster.list(stage.bench.kind, stage.namespace)
+    wanted = {each["metadata"]["name"]: each["spec"].get("cancel", False) for each in runs}
+    answered = {each["metadata"]["name"] for each in runs if each.get("status")}
+    assert wanted == {name: name not in answered for name in wanted}
+    assert len(wanted) >= 2
+
+
+def test_an_interrupt_of_an_evaluation_cancels_its_run(stage: Stage) -> None:
+    """As a task that is cancelled is."""
+
+    async def work() -> None:
+        async with AsyncClient(stage.namespace, connect=stage.connect()) as client:
+            task = asyncio.create_task(client.evaluate(CODE))
+            await asyncio.to_thread(wait_until, "the run is there", stage.names, bool)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    run(work())
+    assert stage.bench.run(stage.names()[0])["spec"]["cancel"] is True
+
+
+def test_waiting_by_name(stage: Stage, aside: ThreadPoolExecutor) -> None:
+    """Those that have ended, that end later, and that are not there."""
+    stage.submit("ended", scored(1.0))
+    stage.submit("later")
+    with stage.client() as client:
+        done = aside.submit(client.wait, "later", "ended")
+        stage.answer("later", failed("User"))
+        assert [(result.name, result.outcome) for result in done.result(30)] == [
+            ("later", "User"),
+            ("ended", "Succeeded"),
+        ]
+        with pytest.raises(NoRunError, match="there is no StrategyRun nowhere"):
+            client.wait("nowhere")
+
+
+def test_a_rerun_is_waited_for_and_not_the_answer_before_it(stage: Stage, aside: ThreadPoolExecutor) -> None:
+    """The annotation changes no generation: the hash of the inputs tells the answers apart."""
+    stage.submit("again", cancelled(), cancel=True)
+    with stage.client() as client:
+        before = client.rerun("again")
+        run = stage.bench.run("again")
+        assert run["metadata"]["annotations"]["finlab-sandbox.dev/rerun"]
+        assert not run["spec"]["cancel"]
+        told: list[Result] = []
+        done = aside.submit(client.wait, "again", after={"again": before.inputs_hash}, progress=told.append)
+        stage.answer("again", cancelled() | {"message": "still the old answer"})
+        stage.answer("again", scored(3.0, inputsHash="b" * 64))
+        assert done.result(30)[0].metrics.sharpe == 3.0
+    assert {result.inputs_hash for result in told} == {"b" * 64}
+
+
+def test_what_is_followed_is_told_at_first_and_then_each_change(stage: Stage) -> None:
+    """By labels and by name; a deletion is a change, and what never was there is told too."""
+    stage.submit("one")
+
+    async def work() -> list[tuple[str, bool]]:
+        seen = []
+        async with await stage.connect()() as api:
+            async for name, found in api.follow(Selection(stage.namespace), {"never"}):
+                seen.append((name, found is not None))
+                if len(seen) == 2:
+                    await asyncio.to_thread(stage.submit, "two")
+                if name == "two" and found:
+                    await asyncio.to_thread(stage.bench.cluster.delete, stage.bench.kind, "two", stage.namespace)
+                if name == "two" and not found:
+                    return seen
+        raise AssertionError
+
+    seen = run(asyncio.wait_for(work(), 60))
+    assert seen[:2] == [("one", True), ("never", False)]
+    assert ("two", True) in seen
+    assert seen[-1] == ("two", False)
+
+
+@pytest.fixture
+def nobody(cluster: Cluster, stage: Stage) -> str:
+    """Return the token of somebody without any right."""
+    account = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "nobody", "namespace": stage.namespace},
+    }
+    cluster.create(account)
+    wait_until("the account is there", lambda: cluster.find(SERVICE_ACCOUNT, "nobody", stage.namespace), bool)
+    path = f"/api/v1/namespaces/{stage.namespace}/serviceaccounts/nobody/token"
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    answered = json.loads(cluster.request("POST", path, body=request))
+    token: str = answered["status"]["token"]
+    return token
+
+
+def test_a_missing_right_is_named(stage: Stage, nobody: str) -> None:
+    """With verb and namespace, for each thing that is asked for."""
+    with stage.client(token=nobody) as client:
+        for ask, words in (
+            (lambda: client.evaluate(CODE), "no right to create StrategyRun trial-"),
+            (client.results, "no right to list StrategyRuns"),
+            (lambda: client.result("x"), "no right to read StrategyRun x"),
+            (lambda: client.cancel("x"), "no right to cancel StrategyRun x"),
+        ):
+            with pytest.raises(ForbiddenError, match=f"{words}.* in namespace {stage.namespace}"):
+                ask()
+
+
+def test_an_api_server_that_is_not_there_is_not_waited_for(stage: Stage) -> None:
+    """The first question has its answer at once."""
+    with stage.client(url="https://127.0.0.1:1") as client, pytest.raises(UnreachableError, match="does not answer"):
+        client.evaluate(CODE)
+
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture
+def command(stage: Stage) -> Iterator[Command]:
+    """The command line in this process, on the bench's own group."""
+    kept = connection.set(stage.connect())
+
+    def work(*arguments: str) -> Any:
+        return CliRunner().invoke(app, [*arguments, "-n", stage.namespace], catch_exceptions=False)
+
+    yield work
+    connection.reset(kept)
+
+
+@pytest.mark.parametrize(
+    ("written", "code"),
+    [
+        ([scored(1.0)], 0),
+        ([scored(1.0), failed("User")], 10),
+        ([failed("User"), failed("Sandbox")], 20),
+        ([failed("Sandbox"), failed("Platform"), cancelled()], 30),
+        ([scored(1.0), cancelled()], 40),
+        ([cancelled(), failed("User")], 10),
+    ],
+    ids=["succeeded", "user", "sandbox", "platform", "cancelled", "user before cancelled"],
+)
+def test_the_exit_code_of_wait_is_the_class(stage: Stage, command: Command, written: list[Manifest], code: int) -> None:
+    """Of several runs, that of the one which no strategy can mend."""
+    names = [f"run-{number}" for number in range(len(written))]
+    for name, each in zip(names, written, strict=True):
+        stage.submit(name, each)
+    done = command("wait", *names)
+    assert done.exit_code == code, done.stderr
+    assert all(name in done.stdout for name in names)
+
+
+def test_a_wait_that_is_over_too_early_says_what_the_run_waits_for(stage: Stage, command: Command) -> None:
+    """Exit code 124, and the same words as explain."""
+    waiting = status("Queued", "WaitingForSlot", queue={"position": 3, "reason": "all 4 slots are taken"})
+    stage.submit("slow", waiting)
+    done = command("wait", "slow", "--timeout", "0.5")
+    assert done.exit_code == 124
+    assert "slow: Queued (WaitingForSlot, position 3): All places are taken" in done.stderr
+    explained = command("explain", "slow")
+    assert explained.exit_code == 0
+    assert "Position in the line: 3 (all 4 slots are taken)." in explained.stdout
+    assert f"strategyrun wait slow -n {stage.namespace}" in explained.stdout
+
+
+def test_submit_watches_from_file_to_answer(
+    stage: Stage, command: Command, aside: ThreadPoolExecutor, tmp_path: Any
+) -> None:
+    """A folder becomes a run for each strategy, with the parameters of the command line."""
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.py").write_text(CODE)
+    (tmp_path / "_helper.py").write_text("")
+    answering = aside.submit(lambda: stage.answer_next(failed("User"), but={stage.answer_next(scored(1.0))}))
+    done = command(
+        "submit", str(tmp_path), "-p", "fast=20", "-p", "name=text", "-e", "lookAhead.action=Fail", "--watch"
+    )
+    answering.result(30)
+    assert done.exit_code == 10, done.stderr
+    runs = stage.bench.cluster.list(stage.bench.kind, stage.namespace)
+    assert sorted(each["metadata"]["name"].partition("-")[0] for each in runs) == ["one", "two"]
+    assert all(each["spec"]["params"] == {"fast": 20, "name": "text"} for each in runs)
+    assert all(each["spec"]["evaluation"]["lookAhead"]["action"] == "Fail" for each in runs)
+    assert "Pending (NotSeen)" in done.stderr
+    assert "StrategyError" in done.stdout
+
+
+def test_submit_takes_manifests(command: Command, tmp_path: Any) -> None:
+    """With their own names; a name that is taken is one clear line."""
+    manifest = {"apiVersion": "finlab-sandbox.dev/v1alpha1", "kind": "StrategyRun", "metadata": {"name": "mine"}}
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(manifest | {"spec": {"source": {"inline": CODE}}}))
+    done = command("submit", str(path), "-o", "name")
+    assert (done.exit_code, done.stdout) == (0, "strategyrun.finlab-sandbox.dev/mine\n")
+    again = command("submit", str(path))
+    assert again.exit_code == 2
+    assert "cannot create StrategyRun mine" in again.stderr
+    assert again.stderr.count("\n") == 1
+
+
+def test_list_in_every_form(stage: Stage, command: Command) -> None:
+    """Tables for people, documents that kubectl would read, names for pipes."""
+    stage.submit("good", scored(1.25))
+    stage.submit("fell-back", scored(0.5, executor="Fallback"))
+    table = command("list").stdout.splitlines()
+    assert table[0].split()[:4] == ["NAME", "PHASE", "REASON", "EXECUTOR"]
+    assert {line.split()[0]: line.split()[4] for line in table[1:]} == {"good": "1.25", "fell-back": "0.50"}
+    assert "Fallback" in command("list", "-o", "wide").stdout
+    documents = json.loads(command("list", "-o", "json").stdout)
+    assert {each["metadata"]["name"] for each in documents["items"]} == {"good", "fell-back"}
+    assert yaml.safe_load(command("list", "-o", "yaml").stdout) == documents
+    assert sorted(command("list", "-o", "name").stdout.split()) == [
+        "strategyrun.finlab-sandbox.dev/fell-back",
+        "strategyrun.finlab-sandbox.dev/good",
+    ]
+
+
+def test_top_leaves_out_what_does_not_compare(stage: Stage, command: Command) -> None:
+    """Said in one line; --all shows it, marked and without a rank."""
+    stage.submit("third", scored(0.5))
+    stage.submit("first", scored(2.0))
+    stage.submit("fell-back", scored(9.0, executor="Fallback"))
+    stage.submit("peeks", scored(8.0, lookAhead={"samples": 5, "checked": 5, "changed": 5}))
+    own = {"source": "SelfReported", "values": {"sharpe": 99.0}}
+    stage.submit("boasts", status("Succeeded", "SelfReported", kind="Result", selfReported=own))
+    stage.submit("broken", failed("User"))
+    done = command("top", "--metric", "sharpe", "-o", "json")
+    board = json.loads(done.stdout)
+    assert [(each["rank"], each["name"]) for each in board["places"]] == [(1, "first"), (2, "third")]
+    assert board["leftOut"] == {"Fallback": 1, "LookAhead": 1, "SelfReported": 1, "failed": 1}
+    everything = command("top", "--all")
+    lines = [line.split() for line in everything.stdout.splitlines()[1:]]
+    assert [(line[0], line[1]) for line in lines] == [
+        ("-", "boasts"),
+        ("-", "fell-back"),
+        ("-", "peeks"),
+        ("1", "first"),
+        ("2", "third"),
+    ]
+    assert "left out: 1 failed" in everything.stderr
+
+
+def test_compare_says_what_differs_and_whether_it_may(stage: Stage, command: Command) -> None:
+    """In what was asked for, in what came out; other costs are another measure."""
+    stage.submit("one", scored(1.0), params={"fast": 10})
+    stage.submit("two", scored(1.5), params={"fast": 20})
+    stage.submit("free", scored(1.5), params={"fast": 20}, evaluation={"feesBps": 0})
+    found = json.loads(command("compare", "one", "two", "-o", "json").stdout)
+    assert found["comparable"]
+    assert found["inputs"] == {"params.fast": [10, 20]}
+    assert found["metrics"]["sharpe"] == [1.0, 1.5]
+    assert "not comparable: they were scored by different rules" in command("compare", "one", "free").stdout
+
+
+def test_cancel_asks_for_the_end(stage: Stage, command: Command) -> None:
+    """And says where there was nothing to end."""
+    stage.submit("going")
+    stage.submit("done", scored(1.0))
+    said = command("cancel", "going")
+    assert (said.exit_code, said.stdout) == (0, "going is being cancelled\n")
+    assert stage.bench.run("going")["spec"]["cancel"] is True
+    missing = command("cancel", "nowhere")
+    assert missing.exit_code == 2
+    assert "cancel StrategyRun nowhere" in missing.stderr
+
+
+def test_logs_of_a_run_without_its_pod_are_the_last_lines(stage: Stage, command: Command) -> None:
+    """Where nothing was kept, it says that there is no pod."""
+    stage.submit("gone", failed("User", attempts=[attempt("pod-that-went")]))
+    done = command("logs", "gone")
+    assert done.exit_code == 0
+    assert done.stdout == "last words\n"
+    assert "these are the last lines" in done.stderr
+    stage.submit("early")
+    assert "has no pod: it is Pending" in command("logs", "early").stderr
+
+
+def attempt(pod: str) -> Manifest:
+    """Build an attempt that had a pod."""
+    return {"number": 1, "jobName": "job", "podName": pod, "createdAt": "2026-01-01T00:00:00.000Z"}
+
+
+def test_the_doctor_sees_what_there_is(command: Command) -> None:
+    """A line for each part; on this group's CRD everything that can be asked is answered."""
+    found = {each["part"]: each for each in json.loads(command("doctor", "-o", "json").stdout)}
+    assert found["cluster"]["level"] == "ok"
+    assert "Kubernetes v1." in found["cluster"]["said"]
+    assert found["crd"]["level"] == "ok"
+    assert found["permissions"]["level"] == "ok"
+    assert found["operator"]["level"] == "ok"
+    assert set(found) >= {"cluster", "crd", "permissions", "operator", "profile", "network"}
+
+
+def test_the_doctor_names_missing_rights(stage: Stage, nobody: str) -> None:
+    """And what needs them; it exits as for a sandbox that does not work."""
+    kept = connection.set(stage.connect(token=nobody))
+    try:
+        done = CliRunner().invoke(app, ["doctor", "-n", stage.namespace], catch_exceptions=False)
+    finally:
+        connection.reset(kept)
+    assert done.exit_code == 20
+    assert "fail permissions you may not create, get, list, watch strategyruns" in done.stdout
+    assert "warn permissions you may not get pods/log: needed for logs" in done.stdout
+
+
+def test_every_class_of_failure_has_a_reason_to_try() -> None:
+    """So that the tests above try them all."""
+    assert set(FAILED) == {"User", "Sandbox", "Platform"}

@@ -1,0 +1,94 @@
+"""The words of explain: for every reason of the taxonomy, and the commands that come next."""
+
+import re
+import shlex
+from datetime import UTC, datetime
+
+import pytest
+import typer.main
+
+from strategyrun import Result
+from strategyrun.cli import app
+from strategyrun.cli.explaining import Explanation, explain
+from strategyrun.domain.outcomes import FAILURES, Reason
+from support.answers import body, failed, status
+
+NOW = datetime(2026, 1, 1, 0, 5, tzinfo=UTC)
+COMMANDS = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+
+
+def explained(written: dict[str, object] | None) -> Explanation:
+    """Explain a run with this status, five minutes after it was made."""
+    return explain(Result.of(body("my-run", written)), NOW)
+
+
+def of_reason(reason: Reason) -> dict[str, object]:
+    """The status that a reason stands in."""
+    if reason in FAILURES:
+        return failed(FAILURES[reason].class_, reason)
+    phase = {
+        Reason.EVALUATED: "Succeeded",
+        Reason.SELF_REPORTED: "Succeeded",
+        Reason.SCRIPT_COMPLETED: "Succeeded",
+        Reason.CANCELLED: "Cancelled",
+    }.get(reason, "Queued")
+    return status(phase, reason)
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_every_reason_has_words_and_a_next_command(reason: Reason) -> None:
+    """The sentence is not the reason's name, and the command is one that there is, for this run."""
+    words = explained(of_reason(reason))
+    assert reason not in words.headline
+    assert len(words.headline.split()) > 3
+    if reason in FAILURES:
+        assert any("What to do: " in fact for fact in words.facts)
+    assert words.next
+    for command in words.next:
+        program, verb, *rest = shlex.split(command)
+        assert program in ("strategyrun", "kubectl")
+        if program == "strategyrun":
+            assert verb in COMMANDS
+            assert rest in (["FILE"], ["my-run", *rest[1:]], ["-n", "research"], ["--all-namespaces"])
+        assert not re.search(r"[{}]", command) or "--patch" in command
+
+
+@pytest.mark.parametrize("reason", [Reason.IMAGE_PULL_FAILED, Reason.UNSCHEDULABLE, Reason.SECCOMP_PROFILE_MISSING])
+def test_what_stands_in_the_way_is_said_while_the_run_still_waits(reason: Reason) -> None:
+    """It has not failed, and the words do not say so."""
+    words = explained(status("Starting", reason, acceptedAt="2026-01-01T00:04:00Z"))
+    assert words.headline.startswith("It waits, and this stands in its way: ")
+    assert "It was asked for 60s ago." in words.facts
+    assert f"What to do: {FAILURES[reason].hint}" in words.facts
+
+
+def test_a_run_that_nobody_has_seen() -> None:
+    """Leads to the doctor."""
+    words = explained(None)
+    assert words.headline == "No operator has seen the run yet."
+    assert words.next == ("strategyrun doctor -n research",)
+
+
+def test_the_strategy_is_quoted() -> None:
+    """Findings with their lines, then what it printed last."""
+    findings = [{"line": 3, "rule": "network", "hint": "use the dataset"}]
+    words = explained(failed("User", "CodeRejected", failure={"findings": findings}))
+    assert words.evidence == ("line 3: network: use the dataset", "last words")
+
+
+def test_earlier_attempts_and_the_fallback_are_told() -> None:
+    """Whoever reads it learns why it took so long, and what ran in the end."""
+    attempts = [
+        {"number": 1, "reason": "NodeLost", "message": "node a is gone"},
+        {"number": 2, "reason": None},
+    ]
+    fallback = {"used": True, "trigger": "ImagePullFailed", "message": "not found"}
+    words = explained(status("Succeeded", "Evaluated", attempts=attempts, fallback=fallback))
+    assert "Attempt 1 ended: NodeLost, node a is gone." in words.facts
+    assert "The fallback was used; what led to it: ImagePullFailed, not found." in words.facts
+
+
+def test_a_name_cannot_become_a_command() -> None:
+    """What is printed to be typed is quoted."""
+    odd = Result.of(body("a; rm -rf x", failed("User")))
+    assert explain(odd, NOW).next == ("strategyrun logs 'a; rm -rf x' -n research",)

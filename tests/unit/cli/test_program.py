@@ -1,0 +1,63 @@
+"""The program as a whole, as a process without a cluster."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+COMMANDS = (
+    "submit",
+    "list",
+    "wait",
+    "logs",
+    "explain",
+    "report",
+    "cancel",
+    "rerun",
+    "top",
+    "compare",
+    "lint",
+    "doctor",
+)
+
+
+def program(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run it with a kubeconfig that is not there."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("KUBE")}
+    return subprocess.run(
+        [sys.executable, "-m", "strategyrun", *arguments],
+        env=clean | {"KUBECONFIG": "/nonexistent", "COLUMNS": "120", "TERM": "dumb"} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("list",), ("wait", "x"), ("submit", __file__), ("cancel", "x"), ("top",), ("logs", "x"), ("explain", "x")],
+    ids=lambda arguments: arguments[0],
+)
+def test_without_a_cluster_a_command_is_one_clear_line(arguments: tuple[str, ...]) -> None:
+    """It names what was looked for, and the exit code is that of what makes no sense."""
+    done = program(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: no service account, and no kubeconfig")
+    assert done.stderr.count("\n") == 1
+
+
+def test_without_a_cluster_the_doctor_says_what_to_do() -> None:
+    """Its first line is its last."""
+    done = program("doctor")
+    assert done.returncode == 20
+    assert done.stdout.startswith("fail cluster")
+    assert "set KUBECONFIG, or start a cluster" in done.stdout
+    assert done.stdout.count("\n") == 1
+
+
+def test_a_shell_can_complete_every_command() -> None:
+    """What the shell asks of the program when somebody presses tab."""
+    done = program(_STRATEGYRUN_COMPLETE="complete_bash", COMP_WORDS="strategyrun ", COMP_CWORD="1")
+    assert set(COMMANDS) <= set(done.stdout.split()), done.stderr

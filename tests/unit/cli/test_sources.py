@@ -1,0 +1,52 @@
+"""What the paths and pairs of a command line come to."""
+
+from pathlib import Path
+
+import pytest
+
+from strategyrun.cli.sources import files, manifests, pairs
+from strategyrun.client import NotAskedError
+
+
+def test_values_are_json_where_they_are_and_else_text() -> None:
+    """A number is one, a word is a word, an equals sign may stand in a value."""
+    given = ["a=1", "b=1.5", "c=true", "d=[1, 2]", "e=word", "f=x=y", 'g="1"', "h="]
+    expected = {"a": 1, "b": 1.5, "c": True, "d": [1, 2], "e": "word", "f": "x=y", "g": "1", "h": ""}
+    assert pairs("--param", given) == expected
+
+
+def test_fields_of_the_evaluation_may_be_nested() -> None:
+    """By dots; a parameter's name may have dots of its own."""
+    assert pairs("--evaluation", ["feesBps=5", "lookAhead.action=Fail", "lookAhead.samples=3"]) == {
+        "feesBps": 5,
+        "lookAhead": {"action": "Fail", "samples": 3},
+    }
+    assert pairs("--param", ["a.b=1"]) == {"a.b": 1}
+
+
+@pytest.mark.parametrize("given", ["novalue", "=1"])
+def test_what_is_no_pair_is_refused(given: str) -> None:
+    """With the option's name."""
+    with pytest.raises(NotAskedError, match=r"--param '.*': must be name=value"):
+        pairs("--param", [given])
+
+
+def test_a_folder_names_its_strategies_and_manifests(tmp_path: Path) -> None:
+    """In the order of their names, without what is private, hidden or of another kind."""
+    for name in ("b.py", "a.yaml", "_private.py", ".hidden.py", "notes.md"):
+        (tmp_path / name).write_text("")
+    assert [path.name for path in files([tmp_path])] == ["a.yaml", "b.py"]
+
+
+def test_a_manifest_may_be_a_list_and_keeps_what_a_user_may_choose(tmp_path: Path) -> None:
+    """Not what an API server adds."""
+    path = tmp_path / "runs.yaml"
+    path.write_text(
+        "kind: List\nitems:\n"
+        "- {kind: StrategyRun, metadata: {name: a, labels: {x: y}, uid: '1'}, spec: {params: {}}}\n"
+        "- {kind: StrategyRun, spec: {}}\n"
+    )
+    first, second = manifests(path)
+    assert first.meta == {"name": "a", "labels": {"x": "y"}}
+    assert first.spec == {"params": {}}
+    assert second.meta == {"name": "runs"}

@@ -1,0 +1,125 @@
+"""What a client makes of a run's document."""
+
+from typing import Any
+
+import pytest
+
+from strategyrun import Result
+from strategyrun.client import (
+    NotAskedError,
+    PlatformError,
+    RunCancelledError,
+    RunError,
+    SandboxError,
+    UserError,
+)
+from support.answers import body, cancelled, failed, scored, status
+
+PEEKS = {"samples": 5, "checked": 5, "changed": 2}
+OWN = {"source": "SelfReported", "values": {"sharpe": 99.0}}
+
+
+def result(written: dict[str, Any] | None = None, **spec: Any) -> Result:
+    """Read a run with this status."""
+    return Result.of(body("run", written, **spec))
+
+
+def test_a_run_that_nobody_has_seen_is_pending() -> None:
+    """It has no answer, and to ask for one is an error."""
+    found = result()
+    assert (found.phase, found.reason, found.finished, found.outcome) == ("Pending", "NotSeen", False, "")
+    with pytest.raises(NotAskedError, match="run has no answer yet: it is Pending"):
+        found.raise_for_failure()
+
+
+def test_an_answer_to_an_earlier_spec_is_none() -> None:
+    """The operator has not yet taken note of the change."""
+    stale = body("run", scored(1.0))
+    stale["metadata"]["generation"] = 2
+    assert not Result.of(stale).finished
+
+
+@pytest.mark.parametrize(
+    ("written", "outcome", "error"),
+    [
+        (failed("User"), "User", UserError),
+        (failed("Sandbox"), "Sandbox", SandboxError),
+        (failed("Platform"), "Platform", PlatformError),
+        (cancelled(), "Cancelled", RunCancelledError),
+        (status("Failed", "OfALaterVersion"), "Platform", PlatformError),
+    ],
+    ids=["user", "sandbox", "platform", "cancelled", "unknown"],
+)
+def test_how_it_ended_decides_the_error(written: dict[str, Any], outcome: str, error: type[RunError]) -> None:
+    """A failure without a class is nobody's strategy's."""
+    found = result(written)
+    assert found.outcome == outcome
+    with pytest.raises(error) as raised:
+        found.raise_for_failure()
+    assert type(raised.value) is error
+    assert raised.value.result is found
+
+
+@pytest.mark.parametrize(
+    ("written", "marks"),
+    [
+        (scored(1.0), ()),
+        (scored(1.0, executor="Fallback"), ("Fallback",)),
+        (scored(1.0, lookAhead=PEEKS), ("LookAhead",)),
+        (status("Succeeded", "SelfReported", kind="Result", selfReported=OWN), ("SelfReported",)),
+    ],
+    ids=["sandbox", "fallback", "look-ahead", "self-reported"],
+)
+def test_numbers_that_do_not_compare_are_marked(written: dict[str, Any], marks: tuple[str, ...]) -> None:
+    """And only those without a mark rank."""
+    found = result(written)
+    assert found.marks == marks
+    assert found.ranks == (not marks)
+
+
+def test_a_script_without_positions_does_not_rank() -> None:
+    """It succeeded, and there is nothing to compare."""
+    assert not result(status("Succeeded", "ScriptCompleted", kind="Script")).ranks
+
+
+def test_metrics_are_numbers_by_name_and_absent_ones_none() -> None:
+    """Self-reported numbers are no metrics."""
+    found = result(scored(1.5))
+    assert (found.metrics.sharpe, found.metrics.calmar, found.metrics.trades) == (1.5, None, 12)
+    assert (found.value("maxDrawdown"), found.value("calmar")) == (-0.25, None)
+    own = result(status("Succeeded", "SelfReported", kind="Result", selfReported=OWN))
+    assert own.metrics.sharpe is None
+    assert own.value("sharpe") == 99.0
+
+
+def test_texts_of_a_status_are_harmless() -> None:
+    """Whoever could write one cannot drive a terminal or a page."""
+    written = failed("User", failure={"lastLines": ["\x1b[2Jgone \u202eabc"]})
+    found = result(written | {"message": "\x1b]0;title\x07<script>alert(1)</script>"})
+    assert found.message == "<script>alert(1)</script>"
+    assert found.failure is not None
+    assert found.failure.last_lines == ("gone abc",)
+    page = found._repr_html_()
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_what_is_no_run_is_refused() -> None:
+    """In one line that names what does not fit."""
+    with pytest.raises(NotAskedError, match=r"StrategyRun run cannot be read: failure"):
+        result(status("Failed", "X", failure="text"))
+
+
+def test_a_notebook_shows_numbers_and_the_curve() -> None:
+    """One SVG that loads nothing."""
+    page = result(scored(1.5))._repr_html_()
+    assert page.count("<svg") == 1
+    assert "Sharpe" in page
+    assert "1.50" in page
+    assert "http" not in page
+    assert "Fallback" in result(scored(1.0, executor="Fallback"))._repr_html_()
+
+
+def test_its_repr_says_how_it_ended() -> None:
+    """In a line of a log."""
+    assert repr(result(scored(1.5, executor="Fallback"))) == "<Result run Succeeded Evaluated sharpe=1.50 Fallback>"

@@ -1,0 +1,81 @@
+"""What docs/terminal.md and docs/python.md tell a reader to type, typed."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from support.cluster import CHECKOUT, Cluster
+from support.snippets import snippets
+
+TERMINAL = CHECKOUT / "docs" / "terminal.md"
+PYTHON = CHECKOUT / "docs" / "python.md"
+
+
+@pytest.fixture
+def environment(cluster: Cluster, namespace: str, tmp_path: Path) -> dict[str, str]:
+    """What a reader has: a kubeconfig whose context names a namespace, and the programs."""
+    config = yaml.safe_load(cluster.kubeconfig.read_text())
+    for context in config["contexts"]:
+        context["context"]["namespace"] = namespace
+    path = tmp_path / "kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    programs = [str(CHECKOUT / ".venv" / "bin"), str(cluster.kubeconfig.parent / "bin"), os.environ["PATH"]]
+    sources = {"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}
+    return {"KUBECONFIG": str(path), "PATH": os.pathsep.join(programs), "HOME": str(tmp_path), **sources}
+
+
+def test_every_command_of_the_page(environment: dict[str, str], tmp_path: Path) -> None:
+    """In order, in one folder with the page's files; each ends well."""
+    said: dict[str, str] = {}
+    for block in snippets(TERMINAL, "sh", "python"):
+        if title := re.fullmatch(r'title="([a-z]+\.py)"', block.info):
+            (tmp_path / title[1]).write_text(block.text)
+            continue
+        for command in block.commands:
+            done = subprocess.run(
+                ["bash", "-c", command],
+                cwd=tmp_path,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=300,
+            )
+            where = f"docs/terminal.md:{block.line}: {command}\n{done.stdout}{done.stderr}"
+            assert done.returncode == 0, where
+            said[command] = done.stdout
+    assert "average-50" in said["strategyrun top --metric sharpe"]
+    assert said['strategyrun submit broken.py --name broken --watch || echo "exit code $?"'].endswith("exit code 10\n")
+    assert said['strategyrun wait nowhere || echo "exit code $?"'] == "exit code 2\n"
+    assert "strategyrun logs broken" in said["strategyrun explain broken"]
+    assert "NOPE" in said["strategyrun logs broken"]
+    assert "different rules" in said["strategyrun compare average-50 average-200"]
+    assert (tmp_path / "completion.bash").stat().st_size
+
+
+def test_every_block_of_the_python_page(environment: dict[str, str], tmp_path: Path) -> None:
+    """One program of all blocks, as a reader who follows the page has it."""
+    blocks = [*snippets(PYTHON, "python")]
+    assert len(blocks) >= 6
+    program = "\n".join(block.text for block in blocks)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("Succeeded Evaluated ")
+    assert any(line.startswith("User StrategyError") for line in lines)
+    assert "the strategy: KeyError: 'NOPE'" in lines
+    assert {f"{{'days': {days}}}" for days in (20, 50, 100, 200)} <= {line.partition("}")[0] + "}" for line in lines}
+    assert "True True" in lines
