@@ -18,17 +18,19 @@ FILTER_MODE = 2
 CAPABILITIES = 64
 """More than any kernel has."""
 
-_PRCTL = ctypes.CDLL(None, use_errno=True).prctl
+CAPABILITY_VERSION_3 = 0x20080522
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def main(settings: dict[str, Any], command: list[str]) -> None:
     """Take on limits, user and filter, and become the command. Raises OSError where the kernel refuses."""
     if (user := settings["becomes"]) is not None:
         for capability in range(CAPABILITIES):
-            _PRCTL(PR_CAPBSET_DROP, capability, 0, 0, 0)
+            _LIBC.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
+        _check(_LIBC.capset((ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)()), "capset")
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # the kernel forgets it where the user changes
     for name, limit in settings["limits"].items():
         resource.setrlimit(getattr(resource, name), (limit, limit))
@@ -40,9 +42,16 @@ def main(settings: dict[str, Any], command: list[str]) -> None:
 
 
 def _prctl(option: int, *values: Any) -> None:
-    if _PRCTL(option, *values, *(0,) * (4 - len(values))):
-        raise OSError(ctypes.get_errno(), f"prctl({option})")
+    _check(_LIBC.prctl(option, *values, *(0,) * (4 - len(values))), f"prctl({option})")
+
+
+def _check(returned: int, what: str) -> None:
+    if returned:
+        raise OSError(ctypes.get_errno(), what)
 
 
 if __name__ == "__main__":
-    main(json.loads(sys.argv[1]), sys.argv[2:])
+    try:
+        main(json.loads(sys.argv[1]), sys.argv[2:])
+    except (OSError, ValueError) as error:
+        sys.exit(f"finlab-sandbox: {error}")

@@ -27,7 +27,7 @@ _ENVIRONMENT = "/opt/venv"
 _CODE = "/opt/finlab/code"
 _DATASETS = "/opt/finlab/datasets"
 _SYSTEM = ("/lib", "/lib32", "/lib64", "/bin", "/sbin")
-_PASSWD = "finlab:x:1000:1000::/tmp:/usr/sbin/nologin\nevaluator:x:2000:2000::/tmp:/usr/sbin/nologin\n"
+_TRIAL = ("--unshare-user", "--unshare-pid", "--unshare-net", "--ro-bind", "/", "/", "--proc", "/proc", "/bin/true")
 _FOLDERS = ("/etc", "/sys/fs/cgroup")
 _PATH = f"{_ENVIRONMENT}/bin:/usr/local/bin:/usr/bin:/bin"
 _ENTRY_CAPABILITIES = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
@@ -36,17 +36,20 @@ _ENTRY_CAPABILITIES = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
 class Bubblewrap:
     """One box a step, each with the sandbox's Python, the code and the mounts of the step, and nothing else of here."""
 
-    def __init__(self, installation: Installation) -> None:
-        """Raises EngineError where bubblewrap or libseccomp are missing."""
+    def __init__(self, installation: Installation, seccomp: bytes) -> None:
+        """Raises EngineError where bubblewrap or libseccomp are missing, or the kernel gives no namespaces."""
         found = program("bwrap")
         if found is None:
             raise EngineError("bubblewrap is not installed; on Debian: apt-get install bubblewrap")
         self._program = found
         self._installation = installation
         try:
-            self._filter = compile_profile(installation.seccomp)
+            self._filter = compile_profile(seccomp)
         except CannotCompileError as error:
             raise EngineError(str(error)) from error
+        tried = subprocess.run([found, *_TRIAL], capture_output=True, text=True, check=False)  # noqa: S603
+        if tried.returncode:
+            raise EngineError(f"this machine gives bubblewrap no namespaces: {tried.stderr.strip()}")
         version = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout.split()  # noqa: S603
         self.about = About(
             name=f"bubblewrap {version[-1] if version else ''}".strip(),
@@ -74,7 +77,7 @@ class Bubblewrap:
             raise EngineError(f"this kernel gives no user namespace: {refused}")
         ends = [_end(each) for each in answer["ends"]]
         for end in ends:
-            if end.exit_code == 1 and end.log.startswith(b"bwrap: "):
+            if end.exit_code and not end.message and end.log.startswith((b"bwrap: ", b"finlab-sandbox: ")):
                 raise EngineError(f"no box could be made: {end.log.decode(errors='replace').splitlines()[0]}")
         return ends
 

@@ -26,6 +26,14 @@ class NotInstalledError(Exception):
 
 
 @dataclass(frozen=True)
+class Configuration:
+    """The sandbox configuration and the content of its seccomp profile."""
+
+    settings: Settings
+    seccomp: bytes
+
+
+@dataclass(frozen=True)
 class Installation:
     """Paths of this machine; `environment` is a virtual environment, or None where the interpreter is in none."""
 
@@ -34,8 +42,6 @@ class Installation:
     environment: Path | None
     package: Path
     datasets: Path
-    seccomp: bytes
-    settings: Settings
 
     @property
     def base(self) -> Path:
@@ -43,10 +49,20 @@ class Installation:
         return self.interpreter.parent.parent
 
 
+def configured() -> Configuration:
+    """Read the configuration of the checkout, else the one that was installed with this package.
+
+    Raises InvalidSettingsError.
+    """
+    here = Path(__file__).resolve()
+    of_checkout = here.parents[3] / "config" / "sandbox.yaml"
+    path = of_checkout if of_checkout.is_file() else here.parents[1] / "config" / "sandbox.yaml"
+    settings = load_settings(path)
+    return Configuration(settings, (path.parent / settings.sandbox.seccomp_profile).read_bytes())
+
+
 def installed() -> Installation:
-    """Find everything, and make what can be made of it. Raises NotInstalledError."""
-    config = configuration()
-    settings = load_settings(config)
+    """Find what runs in the boxes, and make what can be made of it. Raises NotInstalledError."""
     python = _python()
     package = _package()
     environment = python.parent.parent if (python.parent.parent / "pyvenv.cfg").is_file() else None
@@ -56,16 +72,7 @@ def installed() -> Installation:
         environment=environment,
         package=package,
         datasets=_datasets(python, package, libraries),
-        seccomp=(config.parent / settings.sandbox.seccomp_profile).read_bytes(),
-        settings=settings,
     )
-
-
-def configuration() -> Path:
-    """Return the path of sandbox.yaml: of the checkout, else the one that was installed with this package."""
-    here = Path(__file__).resolve()
-    of_checkout = here.parents[3] / "config" / "sandbox.yaml"
-    return of_checkout if of_checkout.is_file() else here.parents[1] / "config" / "sandbox.yaml"
 
 
 def _python() -> Path:
