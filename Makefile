@@ -6,7 +6,9 @@ export STARTED := $(shell date +%s)
 pytest := hack/with.sh .venv/bin/pytest
 
 ##@ Use it
-.PHONY: demo up down clean kubeconfig
+.PHONY: local demo up down clean kubeconfig
+local: ## install `strategyrun run` for this machine, without any cluster
+	@hack/local.sh
 demo: up ## run the samples in a cluster and show their metrics
 	@hack/demo.sh
 up: ## bring the cluster up with the operator in it, from whatever state

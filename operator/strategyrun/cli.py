@@ -15,10 +15,14 @@ from strategyrun.adapters.kube import PROFILES, NoClusterError
 from strategyrun.adapters.logs import LogFormat, configure
 from strategyrun.adapters.reports import NotReadError, fetch
 from strategyrun.adapters.settings import InvalidSettingsError, load_settings
+from strategyrun.local.command import run
 from strategyrun.reporting.rendering import CannotRenderError, Form, Material, render
 from strategyrun.reporting.text import render_text
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+app.command()(run)
 
 
 @app.command()
