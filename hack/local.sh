@@ -24,11 +24,16 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
 	"$python" -m venv "$home"
 	"$python" -m venv --without-pip "$home/sandbox"
 	pip=("$home/bin/python" -m pip --disable-pip-version-check)
-	"${pip[@]}" --python "$home/sandbox/bin/python" install --quiet --require-hashes --no-deps --ignore-requires-python \
-		--only-binary :all: --requirement image/requirements.lock &
-	"${pip[@]}" install --quiet --require-hashes --requirement requirements-local.lock
-	"${pip[@]}" install --quiet --no-deps --no-build-isolation --editable .
-	wait $! || die "the sandbox's libraries could not be installed"
+	{
+		"${pip[@]}" --python "$home/sandbox/bin/python" install --quiet --no-compile --require-hashes --no-deps \
+			--ignore-requires-python --only-binary :all: --requirement image/requirements.lock &&
+			# In its box Python cannot keep bytecode; what no strategy can use without a network needs none.
+			"$home/sandbox/bin/python" -m compileall -q -j 0 -x '/(anthropic|google|googleapiclient|grpc|openai|tests)/' \
+				"$home/sandbox/lib"
+	} >"$CACHE/local.log" 2>&1 &
+	"${pip[@]}" install --quiet --no-compile --require-hashes --requirement requirements-local.lock
+	"${pip[@]}" install --quiet --no-compile --no-deps --no-build-isolation --editable .
+	wait $! || die "the sandbox's libraries could not be installed, see $CACHE/local.log"
 	echo "$wanted" >"$stamp"
 fi
 if ! has bwrap && ! has docker; then
