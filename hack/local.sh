@@ -26,10 +26,11 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
 	pip=("$home/bin/python" -m pip --disable-pip-version-check)
 	{
 		"${pip[@]}" --python "$home/sandbox/bin/python" install --quiet --no-compile --require-hashes --no-deps \
-			--ignore-requires-python --only-binary :all: --requirement image/requirements.lock &&
-			# In its box Python cannot keep bytecode; what no strategy can use without a network needs none.
-			"$home/sandbox/bin/python" -m compileall -q -j 0 -x '/(anthropic|google|googleapiclient|grpc|openai|tests)/' \
-				"$home/sandbox/lib"
+			--ignore-requires-python --only-binary :all: --requirement image/requirements.lock || exit
+		# In its box Python cannot keep bytecode. What no strategy can use without a network needs none; and some
+		# packages carry files for another Python, which is no error.
+		"$home/sandbox/bin/python" -m compileall -q -j 0 -x '/(anthropic|google|googleapiclient|grpc|openai|tests)/' \
+			"$home/sandbox/lib" || true
 	} >"$CACHE/local.log" 2>&1 &
 	"${pip[@]}" install --quiet --no-compile --require-hashes --requirement requirements-local.lock
 	"${pip[@]}" install --quiet --no-compile --no-deps --no-build-isolation --editable .
