@@ -52,7 +52,10 @@ def call(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
     return subprocess.run(
         [sys.executable, "-m", "strategyrun", *arguments],
         cwd=CHECKOUT,
-        env=os.environ | {"PYTHONPATH": f"{CHECKOUT}/operator:{CHECKOUT}/image", "COLUMNS": "100"} | known | environment,
+        env=os.environ
+        | {"PYTHONPATH": f"{CHECKOUT}/operator:{CHECKOUT}/image", "COLUMNS": "100"}
+        | known
+        | environment,
         capture_output=True,
         text=True,
         check=False,

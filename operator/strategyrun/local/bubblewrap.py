@@ -54,7 +54,6 @@ class Bubblewrap:
         self.about = About(
             name=f"bubblewrap {version[-1] if version else ''}".strip(),
             image_id=f"local:{platform.python_implementation().lower()}:{self._libraries()}",
-            network="NetworkNamespace",
             weaker=self._weaker(),
         )
 

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -48,7 +49,8 @@ def run(
     ] = EngineName.AUTO,
     output: Annotated[Output, typer.Option("--output", "-o", help="What to print.")] = Output.TEXT,
     report: Annotated[
-        Path | None, typer.Option(help="File for the full report: .html, .png or .txt (.html and .png need matplotlib).")
+        Path | None,
+        typer.Option(help="File for the full report: .html, .png or .txt (.html and .png need matplotlib)."),
     ] = None,
     logs: Annotated[bool, typer.Option("--logs", help="Print what the strategy printed, to standard error.")] = False,
 ) -> None:
@@ -81,7 +83,7 @@ def run(
 
 def _choose(name: EngineName, config: Configuration) -> Engine:
     """Return the engine that was asked for, else the first that works. Raises EngineError saying why none does."""
-    makers = {
+    makers: dict[EngineName, Callable[[], Engine]] = {
         EngineName.BUBBLEWRAP: lambda: Bubblewrap(installed(), config.seccomp),
         EngineName.DOCKER: lambda: Docker(config.settings.sandbox.image, config.seccomp),
     }

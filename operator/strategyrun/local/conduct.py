@@ -16,12 +16,17 @@ from strategyrun.adapters.vetting import Vetter
 from strategyrun.domain.inputs import inputs_hash
 from strategyrun.domain.observation import JobObservation, PodObservation, observe_job, observe_pod
 from strategyrun.domain.outcomes import Reason
-from strategyrun.domain.reconcile import Create, Decision, KeepReport, Kept, Reconciler, Seen, Vet, Vetted
+from strategyrun.domain.reconcile import Create, Decision, KeepReport, Kept, Seen, Vet, Vetted, decide
 from strategyrun.domain.report import InvalidReportError, full_report
-from strategyrun.domain.strategyrun import Isolation, StrategyRun, StrategyRunStatus
+from strategyrun.domain.sandbox import Profile
+from strategyrun.domain.slots import Place
+from strategyrun.domain.strategyrun import StrategyRun, StrategyRunStatus
 from strategyrun.domain.verdict import Fault
 from strategyrun.local.engine import Engine
 from strategyrun.local.plan import End, files_of, plan_of, pod_of, uid_of
+
+NETWORK = "NetworkNamespace"
+"""What keeps a strategy off the network here: it has none of its own, and no policy is needed."""
 
 
 @dataclass
@@ -57,15 +62,16 @@ class _Conductor:
         self._request = request
         self._make_engine = engine
         self._engine: Engine | None = None
-        self._reconciler = Reconciler(settings.sandbox, settings.seccomp)
         self._maps = dict(request.config_maps)
         self._ends: list[End] = []
         self._report: bytes | None = None
-        self._seen = Seen(run=_run(request.body, None), slot=True, nonce=secrets.token_hex(16))
+        run = _run(request.body, None)
+        profile = _profile(run, settings)
+        self._seen = Seen(run=run, profile=profile, place=Place(0), nonce=secrets.token_hex(16))
 
     def conduct(self) -> Outcome:
         while True:
-            decision = self._reconciler.decide(self._seen, _now())
+            decision = decide(self._seen, _now())
             if decision.status is not None:
                 self._seen = replace(self._seen, run=_run(self._request.body, decision.status))
                 if decision.status.final:
@@ -97,7 +103,8 @@ class _Conductor:
         else:
             missing = f"the file has no ConfigMap {reference.name} with the key {reference.key}"
             return Vetted(inputs_hash(run), now, missing=Fault(Reason.SOURCE_MISSING, missing))
-        return Vetted(inputs_hash(run), now, code=code, reading=asyncio.run(Vetter().vet(code)))
+        reading, gate = asyncio.run(Vetter().vet(code))
+        return Vetted(inputs_hash(run), now, code=code, reading=reading, gate=gate)
 
     def _run_job(self, manifest: dict[str, Any]) -> tuple[JobObservation, PodObservation]:
         now = _now().isoformat()
@@ -133,14 +140,18 @@ class _Conductor:
         return Outcome(body, self._report, {end.name: end.log for end in self._ends})
 
 
+def _profile(run: StrategyRun, settings: Settings) -> Profile:
+    """Return the sandbox under the name that the run gives it: this machine has one, and no fallback from it."""
+    sandbox = settings.sandbox.model_copy(update={"fallback": None})
+    return Profile(name=run.spec.profile, sandbox=sandbox, seccomp=settings.seccomp, network=NETWORK)
+
+
 def _as_local(status: StrategyRunStatus, engine: Engine | None) -> StrategyRunStatus:
-    """Say by what the run was isolated: not by a cluster's policy."""
+    """Name the engine where a cluster names the class of its runtime."""
     provenance = status.provenance
     if provenance is None or provenance.isolation is None or engine is None:
         return status
-    isolation = Isolation(
-        seccomp=provenance.isolation.seccomp, network_policy=engine.about.network, runtime_class=engine.about.name
-    )
+    isolation = provenance.isolation.model_copy(update={"runtime_class": engine.about.name})
     return status.model_copy(update={"provenance": provenance.model_copy(update={"isolation": isolation})})
 
 

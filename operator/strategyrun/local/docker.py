@@ -37,7 +37,6 @@ class Docker:
         self.about = About(
             name=f"docker {version}",
             image_id=image_id,
-            network="NetworkNamespace",
             weaker=("containers share this machine's kernel; no cluster's policies stand around them",),
         )
 

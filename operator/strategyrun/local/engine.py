@@ -31,8 +31,6 @@ class About:
     name: str
     """With its version."""
     image_id: str
-    network: str
-    """What keeps the strategy off the network."""
     weaker: tuple[str, ...]
     """What of it is less than in a pod, each in a sentence."""
 

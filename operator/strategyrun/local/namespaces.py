@@ -6,6 +6,7 @@ The standard library alone: this runs before anything else is imported.
 import ctypes
 import os
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import NamedTuple
 
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
@@ -22,7 +23,7 @@ class Extent(NamedTuple):
 
     inside: int
     outside: int
-    count: int
+    size: int
 
 
 def extents(text: str) -> list[Extent]:
@@ -38,12 +39,12 @@ def map_for_root(around: Iterable[Extent], steps: Iterable[int]) -> list[Extent]
     """
     known = list(around)
     steps = sorted(steps)
-    roomy = any(each.inside <= HIGH and HIGH + max(steps) < each.inside + each.count for each in known)
+    roomy = any(each.inside <= HIGH and HIGH + max(steps) < each.inside + each.size for each in known)
     found = []
-    for inside, count in ((each.inside, each.count) for each in known):
+    for inside, count in ((each.inside, each.size) for each in known):
         cuts = sorted({inside, inside + count} | ({c for s in steps for c in (s, s + 1, HIGH + s, HIGH + s + 1)}))
         cuts = [cut for cut in cuts if inside <= cut <= inside + count] if roomy else [inside, inside + count]
-        for first, last in zip(cuts, cuts[1:], strict=False):
+        for first, last in pairwise(cuts):
             other = HIGH + first if first in steps else first - HIGH if first - HIGH in steps else first
             found.append(Extent(first, other if roomy else first, last - first))
     return found
@@ -60,7 +61,7 @@ def enter(uids: list[Extent], gids: list[Extent]) -> None:
         try:
             os.close(go[1])
             if os.read(go[0], 1):
-                if len(uids) == 1 and uids[0].count == 1:
+                if len(uids) == 1 and uids[0].size == 1:
                     _write(f"/proc/{own}/setgroups", "deny")
                 for name, lines in (("uid_map", uids), ("gid_map", gids)):
                     _write(f"/proc/{own}/{name}", "".join(f"{a} {b} {c}\n" for a, b, c in lines))

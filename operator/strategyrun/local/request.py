@@ -82,7 +82,7 @@ def _of_source(path: Path) -> dict[str, Any]:
 def _manifest(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, bytes]]]:
     """Return the one StrategyRun of a file, and the ConfigMaps beside it."""
     try:
-        documents = [each for each in yaml.load_all(path.read_text(encoding="utf-8"), _Loader) if each is not None]  # noqa: S506 - a SafeLoader
+        documents = [each for each in yaml.load_all(path.read_text(encoding="utf-8"), _Loader) if each is not None]
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
