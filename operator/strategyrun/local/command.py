@@ -24,6 +24,7 @@ from strategyrun.local.installation import Configuration, NotInstalledError, con
 from strategyrun.local.plan import NotRunnableError
 from strategyrun.local.request import UsageError, read
 
+Maker = Callable[[], Engine]
 _LOG_LINE_CHARS = 2000
 
 
@@ -83,7 +84,7 @@ def run(
 
 def _choose(name: EngineName, config: Configuration) -> Engine:
     """Return the engine that was asked for, else the first that works. Raises EngineError saying why none does."""
-    makers: dict[EngineName, Callable[[], Engine]] = {
+    makers: dict[EngineName, Maker] = {
         EngineName.BUBBLEWRAP: lambda: Bubblewrap(installed(), config.seccomp),
         EngineName.DOCKER: lambda: Docker(config.settings.sandbox.image, config.seccomp),
     }
