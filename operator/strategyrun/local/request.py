@@ -52,7 +52,10 @@ def read(path: Path, params: list[str], dataset: Path | None) -> Request:
     if dataset is not None:
         spec["datasets"] = [_dataset(spec, dataset)]
         dataset = dataset.resolve()
-    body["spec"] = _stored(spec, "spec")
+    try:
+        body["spec"] = stored(spec, "spec")
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
     if found := complaints(body["spec"]):
         raise UsageError("\n".join(f"{path}: {clean(each)}" for each in found))
     if dataset is None:
@@ -137,8 +140,8 @@ def _check_references(path: Path, spec: dict[str, Any], config_maps: dict[str, d
             raise UsageError(f"{path}: spec.datasets.0.configMapRef: this file has no ConfigMap {name}")
 
 
-def _stored(value: Any, where: str) -> Any:
-    """Return a value as it comes back from the API server: JSON, with whole numbers as integers."""
+def stored(value: Any, where: str) -> Any:
+    """Return a value as it comes back from the API server: JSON, with whole numbers as integers. Raises UsageError."""
     match value:
         case float() if not math.isfinite(value):
             raise UsageError(f"{where}: must be a number of JSON, found {value}")
@@ -147,9 +150,9 @@ def _stored(value: Any, where: str) -> Any:
         case None | bool() | int() | float() | str():
             return value
         case list():
-            return [_stored(each, f"{where}.{number}") for number, each in enumerate(value)]
+            return [stored(each, f"{where}.{number}") for number, each in enumerate(value)]
         case dict():
-            return {str(key): _stored(each, f"{where}.{key}") for key, each in value.items()}
+            return {str(key): stored(each, f"{where}.{key}") for key, each in value.items()}
         case _:
             raise UsageError(f"{where}: must be JSON, found {type(value).__name__}")
 
