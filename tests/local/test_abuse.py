@@ -1,6 +1,5 @@
 """The abuse suite without a cluster: the same cases, the same reasons, behind the walls of this machine."""
 
-import os
 import platform
 import re
 import socket
@@ -91,7 +90,11 @@ class Suite:
     def _run(self, number: int, source: str, spec: dict[str, Any]) -> LocalRun:
         folder = self._folder / str(number)
         folder.mkdir()
-        return run_local(manifest(folder, source, **spec), "--logs")
+        return run_local(manifest(folder, source, **spec), "--logs", TMPDIR=str(self._folder))
+
+    def processes(self) -> list[Path]:
+        """Return the processes of this machine that are in a box of this suite, by what they mount."""
+        return [found for found in Path("/proc").glob("[0-9]*/mountinfo") if str(self._folder) in _text(found)]
 
 
 @pytest.fixture(scope="module")
@@ -148,21 +151,15 @@ def test_no_canary_is_touched(suite: Suite, name: str) -> None:
     suite.settle()
     assert suite.birds.now() == suite.birds.before, name
     assert not suite.birds.heard()
-    wait_until("no process of a box is left", _boxes, lambda left: not left)
+    wait_until("no process of a box is left", suite.processes, lambda left: not left)
 
 
 def _own_mounts() -> str:
     return "\n".join(sorted(" ".join(line.split()[1:3]) for line in Path("/proc/self/mounts").read_text().splitlines()))
 
 
-def _boxes() -> list[str]:
-    """Return the processes of this machine that are in a box of a local run, by the folders that they mount."""
-    left = []
-    for mounts in Path("/proc").glob("[0-9]*/mounts"):
-        try:
-            text = mounts.read_text()
-        except OSError:
-            continue
-        if "/opt/finlab/code/finlab_sandbox" in text and str(os.getpid()) not in mounts.parts:
-            left.append(str(mounts))
-    return left
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

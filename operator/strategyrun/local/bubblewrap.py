@@ -28,6 +28,10 @@ _CODE = "/opt/finlab/code"
 _DATASETS = "/opt/finlab/datasets"
 _SYSTEM = ("/lib", "/lib32", "/lib64", "/bin", "/sbin")
 _TRIAL = ("--unshare-user", "--unshare-pid", "--unshare-net", "--ro-bind", "/", "/", "--proc", "/proc", "/bin/true")
+_USERS = {  # as the image has them
+    "passwd": "finlab:x:1000:1000::/tmp:/usr/sbin/nologin\nevaluator:x:2000:2000::/tmp:/usr/sbin/nologin\n",
+    "group": "finlab:x:1000:\nevaluator:x:2000:\n",
+}
 _FOLDERS = ("/etc", "/sys/fs/cgroup")
 _PATH = f"{_ENVIRONMENT}/bin:/usr/local/bin:/usr/bin:/bin"
 _ENTRY_CAPABILITIES = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
@@ -60,6 +64,9 @@ class Bubblewrap:
     def run(self, plan: Plan) -> list[End]:
         """Run every step in a box of its own, under one process that outlives them all."""
         with laid_out(plan) as folder:
+            for name, content in _USERS.items():
+                (folder / name).write_text(content)
+                (folder / name).chmod(0o444)
             order = self._order(plan, folder)
             done = subprocess.run(  # noqa: S603 - our own program
                 [sys.executable, "-I", "-S", str(_POD_PROCESS)],
@@ -120,6 +127,7 @@ class Bubblewrap:
             *_identity(step.user),
             *("--hostname", "sandbox", "--clearenv"),
             *self._root(),
+            *[word for name in _USERS for word in ("--ro-bind", str(folder / name), f"/etc/{name}")],
             *self._mounts(step, plan, folder),
             *("--bind", str(folder / "words" / step.name), "/dev/termination-log"),
             *[word for pair in self._environment(step).items() for word in ("--setenv", *pair)],

@@ -4,9 +4,9 @@ from typing import Any
 
 SUCCEEDED = 0
 NOT_RUN = 1
-"""Bad usage, or the tool itself does not work here."""
+"""Bad usage, or the tool itself does not work here. 2 is for words of the command line that it does not know."""
 
-UNFINISHED = 2
+UNFINISHED = 3
 """The run waits for somebody, as one that is suspended."""
 
 _BY_CLASS = {"User": 10, "Sandbox": 20, "Platform": 30}

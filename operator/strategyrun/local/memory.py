@@ -5,12 +5,14 @@ The standard library alone. Bytes throughout.
 
 import os
 import signal
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 CGROUPS = Path("/sys/fs/cgroup")
+CLOSING_TRIES, CLOSING_PAUSE = 20, 0.01
 
 
 class Limit(Protocol):
@@ -74,8 +76,13 @@ class Cgroup:
 
     def close(self) -> None:
         """Remove the cgroup; what is left in it has been killed."""
-        with suppress(OSError):
-            self._folder.rmdir()
+        for _ in range(CLOSING_TRIES):
+            try:
+                self._folder.rmdir()
+            except OSError:  # the kernel is still taking the last processes away
+                time.sleep(CLOSING_PAUSE)
+            else:
+                break
 
 
 class Watch:

@@ -81,21 +81,30 @@ def run(step: dict[str, Any], order: dict[str, Any], deadline: float) -> dict[st
         env={},
         preexec_fn=limit.join,  # noqa: PLW1509 - this process has one thread
     )
-    log, late = _watch(box, limit, deadline)
-    code = box.wait()
-    end = {
-        "name": step["name"],
+    try:
+        log, late = _watch(box, limit, deadline)
+        code = box.wait()
+        return _end(step["name"], started_at, code, limit, late, _read_words(words), log)
+    finally:
+        box.kill()
+        box.wait()
+        limit.close()
+
+
+def _end(
+    name: str, started_at: str, code: int, limit: memory.Limit, late: bool, words: bytes, log: bytes
+) -> dict[str, Any]:
+    return {
+        "name": name,
         "startedAt": started_at,
         "finishedAt": _now(),
         "exitCode": 128 - code if code < 0 else code,
         "outOfMemory": limit.exceeded(),
         "limit": limit.name,
         "late": late,
-        "message": base64.b64encode(_read_words(words)).decode(),
+        "message": base64.b64encode(words).decode(),
         "log": base64.b64encode(log).decode(),
     }
-    limit.close()
-    return end
 
 
 def _watch(box: subprocess.Popen[bytes], limit: memory.Limit, deadline: float) -> tuple[bytes, bool]:
