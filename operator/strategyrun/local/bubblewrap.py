@@ -166,6 +166,7 @@ class Bubblewrap:
                     source = folder / "scratch" / mount.volume
                 case Host(path):
                     source, target = path, target if path.is_dir() else f"{target}/{path.name}"
+            words += _folders([str(Path(target).parent)])
             words += ["--bind" if not mount.read_only else "--ro-bind", str(source), target]
         return words
 
