@@ -99,10 +99,10 @@ def test_config_maps_of_the_same_file_are_mounted(tmp_path: Path) -> None:
 ENDS: dict[str, tuple[int, str, dict[str, Any]]] = {
     "raise ValueError(1)": (10, "StrategyError", {}),
     "input()": (10, "CodeRejected", {}),
-    "while True: pass": (10, "Timeout", {"timeoutSeconds": 3}),
+    "import time\nwhile True: time.sleep(1)": (10, "Timeout", {"timeoutSeconds": 3}),
     "import numpy\nkept = [numpy.ones(1 << 25) for _ in range(64)]": (10, "OutOfMemory", {}),
     "import os\nos.kill(os.getpid(), 11)": (10, "Crashed", {}),
-    "positions = data.close.shift(-1).notna() * 0.1": (
+    "positions = (data.close.shift(-1) > data.close) * 0.1": (
         10,
         "LookAheadDetected",
         {"evaluation": {"lookAhead": {"action": "Fail"}}},
