@@ -186,7 +186,7 @@ def test_text_yaml_and_page_tell_the_same(tmp_path: Path) -> None:
 
 def test_docker_gives_the_same_numbers(tmp_path: Path) -> None:
     """The image in place of the libraries of this machine."""
-    image = configured().settings.sandbox.image
+    image = configured().profile.sandbox.image
     try:
         subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=True, timeout=30)
     except (OSError, subprocess.CalledProcessError):

@@ -68,7 +68,7 @@ def run(
             chosen.append(_choose(engine, config))
             return chosen[0]
 
-        outcome = conduct(request, make, config.settings)
+        outcome = conduct(request, make, config.profile)
         if logs:
             _print_log(outcome.logs.get("strategy", b""))
         _print(outcome, output)
@@ -86,7 +86,7 @@ def _choose(name: EngineName, config: Configuration) -> Engine:
     """Return the engine that was asked for, else the first that works. Raises EngineError saying why none does."""
     makers: dict[EngineName, Maker] = {
         EngineName.BUBBLEWRAP: lambda: Bubblewrap(installed(), config.seccomp),
-        EngineName.DOCKER: lambda: Docker(config.settings.sandbox.image, config.seccomp),
+        EngineName.DOCKER: lambda: Docker(config.profile.sandbox.image, config.seccomp),
     }
     if name is not EngineName.AUTO:
         return makers[name]()

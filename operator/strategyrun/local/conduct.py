@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from strategyrun.adapters.settings import Settings
 from strategyrun.adapters.vetting import Vetter
 from strategyrun.domain.inputs import inputs_hash
 from strategyrun.domain.observation import JobObservation, PodObservation, observe_job, observe_pod
@@ -47,18 +46,18 @@ class Outcome:
     logs: dict[str, bytes] = field(default_factory=dict)
 
 
-def conduct(request: Request, engine: Callable[[], Engine], settings: Settings) -> Outcome:
+def conduct(request: Request, engine: Callable[[], Engine], profile: Profile) -> Outcome:
     """Decide and act until the run has its answer, or waits for somebody.
 
     The engine is made only where a run gets as far. Raises EngineError and NotRunnableError.
     """
-    return _Conductor(request, engine, settings).conduct()
+    return _Conductor(request, engine, profile).conduct()
 
 
 class _Conductor:
     """What a cluster would hold of the run."""
 
-    def __init__(self, request: Request, engine: Callable[[], Engine], settings: Settings) -> None:
+    def __init__(self, request: Request, engine: Callable[[], Engine], profile: Profile) -> None:
         self._request = request
         self._make_engine = engine
         self._engine: Engine | None = None
@@ -66,8 +65,9 @@ class _Conductor:
         self._ends: list[End] = []
         self._report: bytes | None = None
         run = _run(request.body, None)
-        profile = _profile(run, settings)
-        self._seen = Seen(run=run, profile=profile, place=Place(0), nonce=secrets.token_hex(16))
+        self._seen = Seen(
+            run=run, profile=_here(profile, run.spec.profile), place=Place(0), nonce=secrets.token_hex(16)
+        )
 
     def conduct(self) -> Outcome:
         while True:
@@ -140,10 +140,10 @@ class _Conductor:
         return Outcome(body, self._report, {end.name: end.log for end in self._ends})
 
 
-def _profile(run: StrategyRun, settings: Settings) -> Profile:
-    """Return the sandbox under the name that the run gives it: this machine has one, and no fallback from it."""
-    sandbox = settings.sandbox.model_copy(update={"fallback": None})
-    return Profile(name=run.spec.profile, sandbox=sandbox, seccomp=settings.seccomp, network=NETWORK)
+def _here(profile: Profile, name: str) -> Profile:
+    """Return the sandbox under the name that a run gives it: this machine has one, and no fallback from it."""
+    sandbox = profile.sandbox.model_copy(update={"fallback": None, "allowed_namespaces": None})
+    return profile.model_copy(update={"name": name, "sandbox": sandbox, "network": NETWORK})
 
 
 def _as_local(status: StrategyRunStatus, engine: Engine | None) -> StrategyRunStatus:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from strategyrun.adapters.settings import Settings, load_settings
+from strategyrun.adapters.settings import load_settings
+from strategyrun.domain.sandbox import Profile
 
 PACKAGE = "finlab_sandbox"
 DATASET = "us-stocks"
@@ -27,9 +28,9 @@ class NotInstalledError(Exception):
 
 @dataclass(frozen=True)
 class Configuration:
-    """The sandbox configuration and the content of its seccomp profile."""
+    """The default profile of the sandbox, and the content of its seccomp file."""
 
-    settings: Settings
+    profile: Profile
     seccomp: bytes
 
 
@@ -57,8 +58,8 @@ def configured() -> Configuration:
     here = Path(__file__).resolve()
     of_checkout = here.parents[3] / "config" / "sandbox.yaml"
     path = of_checkout if of_checkout.is_file() else here.parents[1] / "config" / "sandbox.yaml"
-    settings = load_settings(path)
-    return Configuration(settings, (path.parent / settings.sandbox.seccomp_profile).read_bytes())
+    profile = load_settings(path).profile
+    return Configuration(profile, (path.parent / profile.sandbox.seccomp_profile).read_bytes())
 
 
 def installed() -> Installation:

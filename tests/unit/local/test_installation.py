@@ -22,5 +22,5 @@ def test_the_wheel_carries_the_sandbox_and_its_configuration() -> None:
     wheel = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
     assert set(wheel["packages"]) == {"operator/strategyrun", "image/finlab_sandbox"}
     assert all((CHECKOUT / path).is_file() for path in wheel["force-include"])
-    profile = configured().settings.sandbox.seccomp_profile
-    assert set(wheel["force-include"].values()) == {f"strategyrun/config/{name}" for name in ("sandbox.yaml", profile)}
+    names = ("operator.yaml", "sandbox.yaml", configured().profile.sandbox.seccomp_profile)
+    assert set(wheel["force-include"].values()) == {f"strategyrun/config/{name}" for name in names}
