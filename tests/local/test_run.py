@@ -162,7 +162,7 @@ def test_what_cannot_be_run_is_one_line(
 ) -> None:
     """Exit code 1, and no status that anybody could take for an answer of the strategy."""
     file = () if arguments[0].endswith(".py") else (str(manifest(tmp_path, HALF, evaluation=QUICK)),)
-    done = call("run", *file, *arguments, **environment)
+    done = call(*file, *arguments, **environment)
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert says in done.stderr
@@ -172,13 +172,13 @@ def test_what_cannot_be_run_is_one_line(
 def test_text_yaml_and_page_tell_the_same(tmp_path: Path) -> None:
     """A table with a curve for people, the StrategyRun for programs, the report as a page."""
     path, page = manifest(tmp_path, HALF, evaluation=QUICK), tmp_path / "report.html"
-    shown = call("run", str(path), "--report", str(page))
+    shown = call(str(path), "--report", str(page))
     assert shown.returncode == 0, shown.stderr
     assert "Sharpe ratio" in shown.stdout
     assert "Equity, multiples of the initial capital" in shown.stdout
     assert "weaker than in a pod" in shown.stderr
     assert page.read_text().startswith("<!doctype html>")
-    printed = yaml.safe_load(call("run", str(path), "-o", "yaml").stdout)
+    printed = yaml.safe_load(call(str(path), "-o", "yaml").stdout)
     total = printed["status"]["metrics"]["totalReturn"]
     assert f"{total * 100:.2f}".lstrip("-") in shown.stdout
     assert not {"uid", "resourceVersion"} & set(printed["metadata"])

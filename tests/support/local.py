@@ -42,15 +42,15 @@ def sandbox_python() -> Path | None:
 
 def run_local(file: Path, *arguments: str, **environment: str) -> LocalRun:
     """Run the command with the output as JSON."""
-    done = call("run", str(file), "--output", "json", *arguments, **environment)
+    done = call(str(file), "--output", "json", *arguments, **environment)
     return LocalRun(done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr)
 
 
 def call(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run `strategyrun` to its end."""
+    """Run the command to its end, without the others of the command line."""
     known = {"FINLAB_SANDBOX_PYTHON": str(python)} if (python := sandbox_python()) else {}
     return subprocess.run(
-        [sys.executable, "-m", "strategyrun", *arguments],
+        [sys.executable, "-m", "strategyrun.local", *arguments],
         cwd=CHECKOUT,
         env=os.environ
         | {"PYTHONPATH": f"{CHECKOUT}/operator:{CHECKOUT}/image", "COLUMNS": "100"}
