@@ -71,7 +71,7 @@ def test_prices_of_ones_own_are_read_by_the_loader(tmp_path: Path, whole: bool) 
     (folder / "daily.csv").write_text(PRICES)
     (tmp_path / "strategy.py").write_text(HALF)
     status = run_local(tmp_path / "strategy.py", "--dataset", str(folder if whole else folder / "daily.csv")).status
-    assert (status["reason"], status["metrics"]["days"]) == ("Evaluated", 27)
+    assert (status["reason"], status["metrics"]["days"]) == ("Evaluated", 28)
 
 
 def test_prices_that_are_none_are_told_by_the_loader(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_config_maps_of_the_same_file_are_mounted(tmp_path: Path) -> None:
         for name, data in (("code", {"strategy.py": HALF}), ("tables", {"a.csv": PRICES}))
     ]
     path.write_text(yaml.safe_dump_all([run, *maps]))
-    assert run_local(path).status["metrics"]["days"] == 27
+    assert run_local(path).status["metrics"]["days"] == 28
 
 
 ENDS: dict[str, tuple[int, str, dict[str, Any]]] = {
