@@ -15,6 +15,7 @@ from strategyrun.cli.logs import logs
 from strategyrun.cli.report import report
 from strategyrun.cli.runs import cancel, list_, rerun, wait
 from strategyrun.cli.submit import submit
+from strategyrun.local.command import run
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,6 +26,7 @@ app = typer.Typer(
 
 _GROUPS: dict[str, dict[str, Callable[..., Any]]] = {
     "Runs": {
+        "run": run,
         "submit": submit,
         "list": list_,
         "wait": wait,
