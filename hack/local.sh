@@ -37,7 +37,7 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
 	wait $! || die "the sandbox's libraries could not be installed, see $CACHE/local.log"
 	echo "$wanted" >"$stamp"
 fi
-if ! has bwrap && ! has docker; then
+if ! has bwrap && { is_root && has apt-get || ! docker info >/dev/null 2>&1; }; then
 	apt_install bubblewrap
 fi
 ln -sfn "$home/bin/strategyrun" "$CACHE/bin/strategyrun"
