@@ -1,5 +1,6 @@
 """The operator's numbers, for Prometheus. No label holds a word of a tenant's, and each has few values."""
 
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from prometheus_client import (
@@ -111,8 +112,10 @@ class Telemetry:
         before = run.status if run.status and run.status.inputs_hash == status.inputs_hash else None
         if before and before.final:
             return
-        for earlier in status.attempts[max(len(before.attempts), 1) - 1 if before else 0 : -1]:
-            self._retries.labels(_reason(earlier.reason)).inc()
+        counted = before.attempts[-1].number if before and before.attempts else 1
+        for earlier, later in pairwise(status.attempts):
+            if later.number > counted:
+                self._retries.labels(_reason(earlier.reason)).inc()
         if status.final:
             self._ended(status)
 

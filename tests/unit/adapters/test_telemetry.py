@@ -28,11 +28,11 @@ LABELS = ("phase", "class", "reason", "executor", "trigger", "used", "verb", "re
 HOSTILE = 'x"} 1\nfinlab_sandbox_forged_total 1\n#'
 
 
-def attempts(*reasons: str | None) -> tuple[Attempt, ...]:
-    """Build attempts by how they ended."""
+def attempts(*reasons: str | None, first: int = 1) -> tuple[Attempt, ...]:
+    """Build attempts by how they ended, numbered from the first that is kept."""
     return tuple(
         Attempt(number=number, job_name=f"job-{number}", created_at=NOW, reason=reason)
-        for number, reason in enumerate(reasons, 1)
+        for number, reason in enumerate(reasons, first)
     )
 
 
@@ -180,6 +180,18 @@ def test_retries_are_counted_by_what_ended_the_attempt_before() -> None:
         assert scene.samples("retries_total") == {("Evicted",): 1}
         scene.write(at(two), failed(attempts=attempts("Evicted", "NodeLost", "JobVanished")))
         assert scene.samples("retries_total") == {("Evicted",): 1, ("NodeLost",): 1}
+
+    play(act)
+
+
+def test_a_retry_is_counted_where_the_status_has_forgotten_the_first_attempts() -> None:
+    """It keeps the last few: their numbers tell how many there were."""
+
+    def act(scene: Scene) -> None:
+        kept = ("QuotaExceeded",) * 5
+        before = status(Phase.STARTING, Reason.STARTING, attempts=attempts(*kept, None, first=4))
+        scene.write(at(before), status(Phase.STARTING, Reason.STARTING, attempts=attempts(*kept, None, first=5)))
+        assert scene.samples("retries_total") == {("QuotaExceeded",): 1}
 
     play(act)
 
