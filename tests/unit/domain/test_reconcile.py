@@ -1121,7 +1121,7 @@ def test_an_obstacle_that_lasts_leads_to_the_fallback_too() -> None:
     assert kinds(decide(look(answer(decision), profile=NO_NODE), after(200))) == ["NetworkPolicy", "ConfigMap", "Job"]
 
 
-@pytest.mark.parametrize("how", ["policy", "no image", "strategy ran", "fallback failed too"])
+@pytest.mark.parametrize("how", ["policy", "no image", "strategy ran", "strategy ran before", "fallback failed too"])
 def test_without_right_or_reason_there_is_no_fallback(how: str) -> None:
     """Never by policy, never without an image for it, never after a first instruction, and never twice."""
     run = make_run(fallback={"policy": "Never"}) if how == "policy" else make_run()
@@ -1129,6 +1129,11 @@ def test_without_right_or_reason_there_is_no_fallback(how: str) -> None:
     status, pod, number = begun(run), NO_IMAGE, 1
     if how == "strategy ran":
         pod = failed_pod(message="seccomp profile: no such file", reason="CreateContainerError")
+    if how == "strategy ran before":  # and lost its node
+        earlier = status.attempts[0].model_copy(
+            update={"started_at": after(1), "finished_at": after(2), "reason": "NodeLost"}
+        )
+        status = status.model_copy(update={"attempts": (earlier, status.attempts[0].model_copy(update={"number": 2}))})
     if how == "fallback failed too":
         status, number = answer(decide(look(falling_back(run), run), after(START_SECONDS + 1))), 2
         pod = make_pod(job_body(run, attempt=2), strategy=waiting("ErrImagePull", "not found"))
