@@ -918,8 +918,8 @@ def relabelled(manifest: Manifest, label: str, value: str) -> Manifest:
     [
         (GVISOR, Executor.SANDBOX, naming.PROFILE_LABEL, "default", "must be the profile's"),
         (DEFAULT, Executor.SANDBOX, naming.PROFILE_LABEL, "gvisor", "must be the profile's"),
-        (DEFAULT, Executor.FALLBACK, naming.EXECUTOR_LABEL, "sandbox", "seccompProfile must be Localhost"),
-        (DEFAULT, Executor.SANDBOX, naming.EXECUTOR_LABEL, "fallback", "a fallback's must be RuntimeDefault"),
+        (DEFAULT, Executor.FALLBACK, naming.EXECUTOR_LABEL, "sandbox", "must be Localhost|must be the profile's"),
+        (DEFAULT, Executor.SANDBOX, naming.EXECUTOR_LABEL, "fallback", "must be RuntimeDefault|must be the profile's"),
         (DEFAULT, Executor.FALLBACK, naming.PROFILE_LABEL, "closed", "may not use the profile"),
     ],
     ids=["of-another", "as-another", "fallback-as-sandbox", "sandbox-as-fallback", "no-such-fallback"],
@@ -927,9 +927,9 @@ def relabelled(manifest: Manifest, label: str, value: str) -> Manifest:
 def test_a_job_cannot_pass_for_another(
     place: Place, profile: Profile, executor: Executor, label: str, value: str, said: str
 ) -> None:
-    """Its label says what it is held to, whatever it is."""
+    """Its label says what it is held to, whatever it is; of several policies that refuse it, one says so."""
     manifest = relabelled(other_job(place, profile, executor), label, value)
-    with pytest.raises(RefusedError, match=re.escape(said)):
+    with pytest.raises(RefusedError, match=said):
         place.operator.create(manifest, dry_run=True)
 
 

@@ -110,7 +110,7 @@ def policies() -> list[dict[str, Any]]:
         *_policy(
             "finlab-sandbox-profiled-jobs",
             _rule("batch", "v1", "jobs", operations=("CREATE",)),
-            conditions={"no-canary": f"request.namespace != {_cel(CANARY_NAMESPACE)}"},
+            conditions={"ours": _either_or(_ours("metadata"), _ours("spec.template.?metadata"))},
             variables=_profile_variables("object.spec.template.spec"),
             clauses=[_of_profile(clause) for clause in _profile_clauses()],
             profiled=True,
