@@ -1130,10 +1130,9 @@ def test_without_right_or_reason_there_is_no_fallback(how: str) -> None:
     if how == "strategy ran":
         pod = failed_pod(message="seccomp profile: no such file", reason="CreateContainerError")
     if how == "strategy ran before":  # and lost its node
-        earlier = status.attempts[0].model_copy(
-            update={"started_at": after(1), "finished_at": after(2), "reason": "NodeLost"}
-        )
-        status = status.model_copy(update={"attempts": (earlier, status.attempts[0].model_copy(update={"number": 2}))})
+        (attempt,) = status.attempts
+        lost_node = {"number": 0, "started_at": after(1), "finished_at": after(2), "reason": "NodeLost"}
+        status = status.model_copy(update={"attempts": (attempt.model_copy(update=lost_node), attempt)})
     if how == "fallback failed too":
         status, number = answer(decide(look(falling_back(run), run), after(START_SECONDS + 1))), 2
         pod = make_pod(job_body(run, attempt=2), strategy=waiting("ErrImagePull", "not found"))
