@@ -28,7 +28,7 @@ def test_random_kills(bench: Bench, proxy: FaultProxy, operator: KillableOperato
             expected[name] = PLAYS.get(plays[at], "CodeRejected")
             bench.apply(name, **({} if plays[at] in PLAYS else {"source": {"inline": "x ="}}))
         fatal = kill(operator.kill, committed=chance.random() < 0.5)
-        with proxy.fault(fatal, anything, skip=chance.randrange(8 * RUNS // KILLS), times=1) as fault:
+        with proxy.fault(fatal, anything, skip=chance.randrange(100), times=1) as fault:
             operator.revive()
             fault.wait(10)
             operator.kill()
