@@ -121,7 +121,8 @@ def _bound_to_constant(node: ast.AST) -> list[str]:
 def _targets(node: ast.Assign | ast.AnnAssign) -> list[str]:
     """Return the names that an assignment binds."""
     targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-    return [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
+    names = (name for target in targets for name in ast.walk(target) if isinstance(name, ast.Name))
+    return [name.id for name in names if isinstance(name.ctx, ast.Store)]
 
 
 def _silence(tree: ast.Module, kind: Kind) -> Iterator[Flaw]:
