@@ -80,13 +80,14 @@ def main() -> None:
             flush=True,
         )
         with temporary_namespace(rig.cluster, "bench::runs", admission=False) as namespace:
-            _measure_runs(rig, kind, namespace, operator, arguments.runs)
+            runs = _measure_runs(rig, kind, namespace, operator, arguments.runs)
             with temporary_namespace(rig.cluster, "bench::jobs", admission=False) as beside:
-                _measure_jobs(rig, namespace, beside, arguments.runs)
+                jobs = _measure_jobs(rig, namespace, beside, arguments.runs)
+            _print("runs a minute / bare Jobs a minute", f"{runs.per_minute / jobs.per_minute:.2f}", "")
             _measure_restart(rig, kind, namespace, operator, arguments.finished - arguments.runs)
 
 
-def _measure_runs(rig: Rig, kind: Kind, namespace: str, operator: KillableOperator, count: int) -> None:
+def _measure_runs(rig: Rig, kind: Kind, namespace: str, operator: KillableOperator, count: int) -> Burst:
     runs = [strategy_run(f"{SCORED}-{number}", namespace, kind=kind) for number in range(count)]
     before, written = usage_of(operator.pid), _operators_writes(rig.cluster)
     burst = _burst(
@@ -114,9 +115,10 @@ def _measure_runs(rig: Rig, kind: Kind, namespace: str, operator: KillableOperat
     _print("writes per run", f"{writes.total() / count:.2f}", "at most 9")
     for name, number in writes.most_common():
         print(f"    {number / count:6.2f}  {name}")
+    return burst
 
 
-def _measure_jobs(rig: Rig, namespace: str, beside: str, count: int) -> None:
+def _measure_jobs(rig: Rig, namespace: str, beside: str, count: int) -> Burst:
     model = rig.cluster.list(JOB, namespace)[0]["spec"]
     template = model["template"]
     labels = {name: value for name, value in template["metadata"]["labels"].items() if name.endswith("/run")}
@@ -140,6 +142,7 @@ def _measure_jobs(rig: Rig, namespace: str, beside: str, count: int) -> None:
     )
     _print("bare Jobs per minute", f"{burst.per_minute:.0f}", "")
     _print("bare Jobs acknowledged p99", f"{_percentile(burst.acknowledged, 99):.2f} s", "")
+    return burst
 
 
 def _measure_restart(rig: Rig, kind: Kind, namespace: str, operator: KillableOperator, more: int) -> None:
