@@ -41,7 +41,7 @@ class TokenBucket:
 class Budget:
     """One for all requests of a connection."""
 
-    def __init__(self, *, places: int = 32, per_second: float = 80, burst: int = 160) -> None:
+    def __init__(self, *, places: int = 64, per_second: float = 300, burst: int = 600) -> None:
         self._places = asyncio.Semaphore(places)
         self._bucket = TokenBucket(burst, per_second)
         self._paused_until = 0.0

@@ -124,7 +124,7 @@ class Controller:
         if _answered(run) and not self._cache.sight(key).untidy:
             self._cache.settle(run)
         else:
-            self._queue.add(key)
+            self._queue.add(key, urgent=run.status is None)
 
     def on_job(self, event: str | None, body: dict[str, Any]) -> None:
         """Take note of a Job."""

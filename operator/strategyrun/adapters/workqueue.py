@@ -40,7 +40,7 @@ class WorkQueue:
     def add(self, key: str, *, urgent: bool = False) -> None:
         """Look at a key as soon as a worker is free; if one is at it, once more after that.
 
-        Urgent is what ends a run and frees a slot: it is not to stand behind a burst of beginnings.
+        Urgent is what somebody waits for: the end of a run, which frees a slot, and the first word on a new one.
         """
         if key in self._running:
             self._again.add(key)

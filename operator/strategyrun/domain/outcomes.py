@@ -16,6 +16,7 @@ class Reason(StrEnum):
     SELF_REPORTED = "SelfReported"
     SCRIPT_COMPLETED = "ScriptCompleted"
 
+    VETTING = "Vetting"
     WAITING_FOR_SLOT = "WaitingForSlot"
     STARTING = "PodStarting"
     RUNNING = "StrategyRunning"

@@ -238,10 +238,9 @@ def _begin(seen: Seen, status: StrategyRunStatus, now: datetime) -> Decision:
     vetted = _current(seen, status, now)
     if vetted is None:
         # Until the status speaks of these inputs, the Job of the earlier ones is not touched: they may come back.
-        if seen.place.position and (status.kind or run.status is None):
-            waits = _in_line(status, run, seen.place, now)
-            return Decision(waits, tidy) if status.kind else Decision(waits, (Vet(),))
-        return Decision(run.status, (Vet(),))
+        if seen.place.position and status.kind:
+            return Decision(_in_line(status, run, seen.place, now), tidy)
+        return Decision(run.status or _acknowledged(status, run, seen.place, now), (Vet(),))
     if vetted.missing:
         return _await_inputs(seen, status, vetted.missing, now)
     if fault := _refusal(run, status, vetted):
@@ -456,6 +455,13 @@ def _interrupted(
     closed = close_attempt(status, now, reason, message) if _open_attempt(status) else status
     changes = {"summary": Summary(duration=duration(status, now))} if phase.final else {}
     return advance(closed, seen.run, now, phase, reason, message, **changes)
+
+
+def _acknowledged(status: StrategyRunStatus, run: StrategyRun, place: Place, now: datetime) -> StrategyRunStatus:
+    """Return the first status of a run: whoever applies a thousand sees each taken note of, before any is vetted."""
+    if place.position:
+        return _in_line(status, run, place, now)
+    return advance(status, run, now, Phase.QUEUED, Reason.VETTING, "the source is being checked")
 
 
 def _in_line(

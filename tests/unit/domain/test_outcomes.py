@@ -9,6 +9,7 @@ NOT_FAILURES = {
     Reason.EVALUATED,
     Reason.SELF_REPORTED,
     Reason.SCRIPT_COMPLETED,
+    Reason.VETTING,
     Reason.WAITING_FOR_SLOT,
     Reason.STARTING,
     Reason.RUNNING,

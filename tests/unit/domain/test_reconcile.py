@@ -176,9 +176,12 @@ def kinds(decision: Decision) -> list[str]:
 # --- acceptance ---------------------------------------------------------------------------------------------------
 
 
-def test_the_source_of_a_new_run_is_vetted_before_anything_is_written() -> None:
-    """Its first status is its start or its rejection."""
-    assert decide(look(vetted=None)) == Decision(None, (Vet(),))
+def test_a_new_run_is_taken_note_of_before_its_source_is_vetted() -> None:
+    """Its status says so at once; vetting takes its time when many come together."""
+    decision = decide(look(vetted=None))
+    assert (answer(decision).phase, answer(decision).reason) == (Phase.QUEUED, Reason.VETTING)
+    assert decision.acts == (Vet(),)
+    assert decide(look(answer(decision), vetted=None), after(1)) == Decision(answer(decision), (Vet(),))
 
 
 def test_a_run_is_accepted_when_its_source_was_asked_for() -> None:
