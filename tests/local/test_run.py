@@ -177,7 +177,7 @@ def test_text_yaml_and_page_tell_the_same(tmp_path: Path) -> None:
     assert "Sharpe ratio" in shown.stdout
     assert "Equity, multiples of the initial capital" in shown.stdout
     assert "weaker than in a pod" in shown.stderr
-    assert page.read_text().startswith("<!doctype html>")
+    assert page.read_text().startswith("<!DOCTYPE html>")
     printed = yaml.safe_load(call(str(path), "-o", "yaml").stdout)
     total = printed["status"]["metrics"]["totalReturn"]
     assert f"{total * 100:.2f}".lstrip("-") in shown.stdout
