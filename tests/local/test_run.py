@@ -247,7 +247,7 @@ def test_steps_share_what_they_mount_and_no_more() -> None:
     )
     ends = boxes(first, second, out=Scratch(1 << 20), tmp=Scratch(1 << 20))
     assert [end.exit_code for end in ends] == [0, 1]
-    assert ends[1].log.startswith(b"left False 2000\n")
+    assert b"left False 2000\n" in ends[1].log
     assert b"Read-only file system" in ends[1].log
 
 
@@ -263,7 +263,7 @@ def test_what_is_mounted_of_this_machine_cannot_be_written(tmp_path: Path) -> No
     (tmp_path / "a.csv").write_text("kept")
     code = "print(open('/source/a.csv').read()); open('/source/a.csv', 'w')"
     (end,) = boxes(step("one", code, Mount("source", "/source", read_only=True)), source=Host(tmp_path / "a.csv"))
-    assert end.log.startswith(b"kept\n")
+    assert b"kept\n" in end.log
     assert (tmp_path / "a.csv").read_text() == "kept"
 
 
