@@ -61,6 +61,8 @@ def run(
     """
     try:
         request = read(file, param or [], dataset)
+        if report is not None:
+            _check(report)
         config = configured()
         chosen: list[Engine] = []
 
@@ -120,6 +122,16 @@ def _shown(outcome: Outcome) -> dict[str, object]:
     """Return the StrategyRun without what only an API server may say of it."""
     metadata = {key: each for key, each in outcome.body["metadata"].items() if key not in ("uid", "resourceVersion")}
     return {**outcome.body, "metadata": metadata}
+
+
+def _check(path: Path) -> None:
+    """Raise UsageError for a report that nobody could write, before the run and not after it."""
+    from strategyrun.reporting.rendering import CannotRenderError, Form  # noqa: PLC0415 - only where it is asked for
+
+    try:
+        Form.of(path)
+    except CannotRenderError as error:
+        raise UsageError(str(error)) from error
 
 
 def _write(outcome: Outcome, path: Path) -> None:

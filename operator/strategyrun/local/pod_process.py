@@ -14,6 +14,7 @@ import stat
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,9 @@ WORDS_SPACE_BYTES = 1024 * 1024
 
 def main() -> None:
     """Carry out the order of standard input."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    # Who started this may die without a word; the boxes must not outlive it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     order = json.load(sys.stdin)
     try:
         enter_namespaces(order["users"])
@@ -43,9 +46,8 @@ def main() -> None:
     deadline = time.monotonic() + order["deadline"]
     ends = []
     for step in order["steps"]:
-        end = run(step, order, deadline)
-        ends.append(end)
-        if end["exitCode"] or end["late"]:
+        ends.append(run(step, order, deadline))
+        if ends[-1]["exitCode"] or ends[-1]["late"]:
             break
     json.dump({"ends": ends}, sys.stdout)
 
@@ -86,8 +88,9 @@ def run(step: dict[str, Any], order: dict[str, Any], deadline: float) -> dict[st
         code = box.wait()
         return _end(step["name"], started_at, code, limit, late, _read_words(words), log)
     finally:
-        box.kill()
-        box.wait()
+        if box.poll() is None:
+            end(box)
+            box.wait()
         limit.close()
 
 
@@ -107,6 +110,13 @@ def _end(
     }
 
 
+def end(box: subprocess.Popen[bytes]) -> None:
+    """Kill the box by its first process, with which all others die, and then what made it."""
+    for pid in [*memory.below(box.pid), box.pid]:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def _watch(box: subprocess.Popen[bytes], limit: memory.Limit, deadline: float) -> tuple[bytes, bool]:
     """Return the beginning of what the box printed, and whether the deadline ended it."""
     assert box.stdout is not None  # noqa: S101 - it was asked for
@@ -124,7 +134,7 @@ def _watch(box: subprocess.Popen[bytes], limit: memory.Limit, deadline: float) -
             limit.look(box.pid)
             if time.monotonic() >= deadline and not late:
                 late = True
-                box.kill()  # all of the box dies with it
+                end(box)
 
 
 def _read_words(path: str) -> bytes:
