@@ -6,7 +6,9 @@ export STARTED := $(shell date +%s)
 pytest := hack/with.sh .venv/bin/pytest
 
 ##@ Use it
-.PHONY: demo up down clean kubeconfig
+.PHONY: local demo up down clean kubeconfig
+local: ## install `strategyrun run` for this machine, without any cluster
+	@hack/local.sh
 demo: up ## run the samples in a cluster and show their metrics
 	@hack/demo.sh
 up: ## bring the cluster up with the operator in it, from whatever state
@@ -19,8 +21,8 @@ kubeconfig: ## print the path of the cluster's kubeconfig
 	@hack/with.sh printenv KUBECONFIG
 
 ##@ Work on it
-.PHONY: test check unit faults e2e abuse helm fuzz bench
-test: check unit faults e2e abuse ## everything: check, unit, faults, e2e, abuse
+.PHONY: test check unit faults solo e2e abuse helm fuzz bench
+test: check unit faults solo e2e abuse ## everything: check, unit, faults, solo, e2e, abuse
 check: venv ## lint, types, layers, generated files
 	@hack/check.sh
 unit: venv ## tests that need no cluster
@@ -29,6 +31,8 @@ faults: venv ## break what is round the operator, without Docker; FAULTS_RUNS=10
 	@$(pytest) tests/faults
 e2e: up ## tests against the API server and in the cluster
 	@$(pytest) tests/contract tests/cluster --numprocesses 4 --dist loadfile
+solo: venv local ## tests of runs without a cluster, the attacks included
+	@$(pytest) tests/local --numprocesses 2 --dist loadfile
 abuse: up ## attack the sandbox on purpose, and print what became of each attack
 	@PYTHONPATH=operator:image:tests $(pytest) tests/abuse
 helm: up ## install, upgrade and remove the chart in a second cluster, made for that
@@ -36,8 +40,8 @@ helm: up ## install, upgrade and remove the chart in a second cluster, made for 
 fuzz: venv ## try a million hostile positions files on the evaluator's reader, and 100,000 on the whole step
 	@PYTHONPATH=image:tests .venv/bin/python tests/fuzz/positions.py --runs 1000000
 	@PYTHONPATH=image:tests .venv/bin/python tests/fuzz/positions.py --runs 100000 --whole
-bench: up ## measure: latency of a run, workloads in the sandbox, imports, evaluator, look-ahead guard, a thousand runs
-	@for each in latency workloads imports evaluator look_ahead scale; do \
+bench: up local ## measure: latency of a run, workloads in the sandbox, imports, evaluator, look-ahead guard, a thousand runs, local runs
+	@for each in latency workloads imports evaluator look_ahead scale local; do \
 		echo "== benchmarks/$$each.py"; PYTHONPATH=image:tests hack/with.sh .venv/bin/python benchmarks/$$each.py || exit; done
 
 ##@ Files that are made

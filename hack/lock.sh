@@ -16,6 +16,7 @@ compile() { # LOCK OPTION...
 
 # Any system with Python 3.11 or later; the build backend too, as there is no build isolation.
 compile requirements-dev.lock --universal --python-version 3.11 pyproject.toml --extra dev - <<<$'hatchling\neditables'
+compile requirements-local.lock --universal --python-version 3.11 pyproject.toml --extra report - <<<$'hatchling\neditables'
 compile tests/data/requirements.lock --universal --python-version 3.11 --no-deps tests/data/requirements.in
 # Our images: Linux with Python 3.13.
 image=(--python-platform linux --python-version 3.13)

@@ -263,7 +263,7 @@ def manifest(kind: Kind, field: str, value: Any) -> Manifest:
     dataset = next((each for name, each in _OWN_DATASETS.items() if f"[].{name}" in field), _DATASET)
     evaluation: Manifest = {"lookAhead": {}}
     run: Manifest = deepcopy(
-        strategy_run(kind=kind, source=source, datasets=[dataset], evaluation=evaluation, retry={})
+        strategy_run(kind=kind, source=source, datasets=[dataset], evaluation=evaluation, retry={}, fallback={})
     )
     if not field:
         del run["spec"]

@@ -15,6 +15,7 @@ from strategyrun.cli.logs import logs
 from strategyrun.cli.report import report
 from strategyrun.cli.runs import cancel, list_, rerun, wait
 from strategyrun.cli.submit import submit
+from strategyrun.local.command import run
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,6 +36,7 @@ _GROUPS: dict[str, dict[str, Callable[..., Any]]] = {
         "rerun": rerun,
     },
     "Ranking": {"top": top, "compare": compare},
+    "Without a cluster": {"run": run},
     "Checks": {"lint": lint, "doctor": doctor},
     "Administration": {"operator": operator, "install-seccomp": install_seccomp, "generate": generate},
 }

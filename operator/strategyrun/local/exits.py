@@ -1,0 +1,20 @@
+"""Exit codes: what a caller needs to know of an outcome, in one number."""
+
+from typing import Any
+
+SUCCEEDED = 0
+NOT_RUN = 1
+"""Bad usage, or the tool itself does not work here. 2 is for words of the command line that it does not know."""
+
+UNFINISHED = 3
+"""The run waits for somebody, as one that is suspended."""
+
+_BY_CLASS = {"User": 10, "Sandbox": 20, "Platform": 30}
+
+
+def exit_code(status: dict[str, Any]) -> int:
+    """Return the exit code for a status: by who has to act on a failure."""
+    if status.get("phase") == "Succeeded":
+        return SUCCEEDED
+    failure = status.get("failure")
+    return _BY_CLASS[failure["class"]] if failure else UNFINISHED

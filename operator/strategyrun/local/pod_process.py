@@ -1,0 +1,147 @@
+"""The process that stands in for a kubelet: makes namespaces, runs one box after the other, says how each ended.
+
+Run as a script by `bubblewrap`, isolated and without site-packages: an order as JSON on stdin, the ends as JSON on
+stdout. It has an empty environment, so that no box can be told anything of it.
+"""
+
+import base64
+import ctypes
+import json
+import os
+import selectors
+import signal
+import stat
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from strategyrun.local import memory, namespaces
+
+PR_SET_PDEATHSIG = 1
+LOOK_SECONDS = 0.05
+LOG_LIMIT_BYTES = 2 * 1024 * 1024
+WORDS_LIMIT_BYTES = 4096
+WORDS_SPACE_BYTES = 1024 * 1024
+
+
+def main() -> None:
+    """Carry out the order of standard input."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    order = json.load(sys.stdin)
+    try:
+        enter_namespaces(order["users"])
+        for path, size in order["scratch"].items():
+            namespaces.mount_scratch(path, size)
+        namespaces.mount_scratch(order["words"], WORDS_SPACE_BYTES)
+    except OSError as error:
+        json.dump({"refused": str(error)}, sys.stdout)
+        return
+    deadline = time.monotonic() + order["deadline"]
+    ends = []
+    for step in order["steps"]:
+        end = run(step, order, deadline)
+        ends.append(end)
+        if end["exitCode"] or end["late"]:
+            break
+    json.dump({"ends": ends}, sys.stdout)
+
+
+def enter_namespaces(users: list[int]) -> None:
+    """Leave the machine's namespaces of users and mounts: root with its steps as nobodies, else as root over itself."""
+    if os.geteuid() == 0:
+        around = {name: namespaces.extents(Path(f"/proc/self/{name}").read_text()) for name in ("uid_map", "gid_map")}
+        namespaces.enter(*(namespaces.map_for_root(each, users) for each in around.values()))
+    else:
+        namespaces.enter(
+            [namespaces.Extent(0, os.geteuid(), 1)],
+            [namespaces.Extent(0, os.getegid(), 1)],
+        )
+
+
+def run(step: dict[str, Any], order: dict[str, Any], deadline: float) -> dict[str, Any]:
+    """Run a box to its end, or to the deadline."""
+    words = os.path.join(order["words"], step["name"])
+    os.close(os.open(words, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    os.chmod(words, 0o666)  # noqa: S103 - a step of another user writes it
+    limit = memory.limit(f"{order['name']}-{step['name']}", order["memory"], order["scratch"])
+    shown = [word for source, target in limit.mounts() for word in ("--ro-bind", source, target)]
+    settings = dict(step["settings"], limits=dict(step["settings"]["limits"]))
+    if not limit.own:
+        settings["limits"]["RLIMIT_DATA"] = order["memory"]
+    started_at = _now()
+    box = subprocess.Popen(  # noqa: S603 - our own words
+        [*step["box"], *shown, *step["seal"], "--", *step["entry"], json.dumps(settings), *step["command"]],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={},
+        preexec_fn=limit.join,  # noqa: PLW1509 - this process has one thread
+    )
+    try:
+        log, late = _watch(box, limit, deadline)
+        code = box.wait()
+        return _end(step["name"], started_at, code, limit, late, _read_words(words), log)
+    finally:
+        box.kill()
+        box.wait()
+        limit.close()
+
+
+def _end(
+    name: str, started_at: str, code: int, limit: memory.Limit, late: bool, words: bytes, log: bytes
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "startedAt": started_at,
+        "finishedAt": _now(),
+        "exitCode": 128 - code if code < 0 else code,
+        "outOfMemory": limit.exceeded(),
+        "limit": limit.name,
+        "late": late,
+        "message": base64.b64encode(words).decode(),
+        "log": base64.b64encode(log).decode(),
+    }
+
+
+def _watch(box: subprocess.Popen[bytes], limit: memory.Limit, deadline: float) -> tuple[bytes, bool]:
+    """Return the beginning of what the box printed, and whether the deadline ended it."""
+    assert box.stdout is not None  # noqa: S101 - it was asked for
+    log, late = bytearray(), False
+    with selectors.DefaultSelector() as selector:
+        os.set_blocking(box.stdout.fileno(), False)
+        selector.register(box.stdout, selectors.EVENT_READ)
+        while True:
+            wait = LOOK_SECONDS if not limit.own else min(1.0, max(0.0, deadline - time.monotonic()))
+            if selector.select(wait):
+                content = os.read(box.stdout.fileno(), 65536)
+                log += content[: LOG_LIMIT_BYTES - len(log)]
+                if not content:
+                    return bytes(log), late
+            limit.look(box.pid)
+            if time.monotonic() >= deadline and not late:
+                late = True
+                box.kill()  # all of the box dies with it
+
+
+def _read_words(path: str) -> bytes:
+    """Return the end of what a step wrote of itself, as a kubelet reads it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return b""
+        return os.pread(descriptor, WORDS_LIMIT_BYTES, max(0, status.st_size - WORDS_LIMIT_BYTES))
+    finally:
+        os.close(descriptor)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""From what a user names on the command line to the StrategyRun that an API server would hold."""
+
+import json
+import math
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from strategyrun.domain.strategyrun import GROUP, KIND, VERSION
+from strategyrun.domain.text import clean
+from strategyrun.domain.vetting import SIZE_LIMIT_BYTES
+from strategyrun.local.conduct import Request
+from strategyrun.local.limits import complaints
+from strategyrun.local.plan import files_of, uid_of
+
+NAMESPACE = "local"
+MANIFESTS = (".yaml", ".yml", ".json")
+_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_LARGEST_PLAIN = 1e21
+"""From here on the API server writes whole numbers with an exponent."""
+
+
+class UsageError(Exception):
+    """What was asked for cannot be run; the message says in lines why."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as kubectl reads it: a date is a text, 1e3 a number."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":float"))]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(rf"(?:{_FLOAT.pattern}|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"),
+    list("-+0123456789."),
+)
+
+
+def read(path: Path, params: list[str], dataset: Path | None) -> Request:
+    """Read a strategy or a manifest with what is to be changed of it. Raises UsageError."""
+    body, config_maps = _manifest(path) if path.suffix.lower() in MANIFESTS else (_of_source(path), {})
+    spec = body["spec"]
+    if params:
+        spec["params"] = {**(spec.get("params") or {}), **dict(map(_param, params))}
+    if dataset is not None:
+        spec["datasets"] = [_dataset(spec, dataset)]
+        dataset = dataset.resolve()
+    try:
+        body["spec"] = stored(spec, "spec")
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+    if found := complaints(body["spec"]):
+        raise UsageError("\n".join(f"{path}: {clean(each)}" for each in found))
+    if dataset is None:
+        _check_references(path, body["spec"], config_maps)
+    return Request(_held(body, path), config_maps, dataset)
+
+
+def _of_source(path: Path) -> dict[str, Any]:
+    try:
+        content = path.read_bytes()
+        source = content.decode()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: must be UTF-8; byte {error.start} is not") from error
+    if len(content) > SIZE_LIMIT_BYTES:
+        raise UsageError(f"{path}: must be at most {SIZE_LIMIT_BYTES} bytes, found {len(content)}")
+    name = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "strategy"
+    return {
+        "apiVersion": f"{GROUP}/{VERSION}",
+        "kind": KIND,
+        "metadata": {"name": name[:63].rstrip("-")},
+        "spec": {"source": {"inline": source}},
+    }
+
+
+def _manifest(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, bytes]]]:
+    """Return the one StrategyRun of a file, and the ConfigMaps beside it."""
+    try:
+        documents = [each for each in yaml.load_all(path.read_text(encoding="utf-8"), _Loader) if each is not None]
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+    if not all(isinstance(each, dict) and isinstance(each.get("metadata"), dict) for each in documents):
+        raise UsageError(f"{path}: every document must be an object with metadata")
+    runs = [each for each in documents if each.get("kind") == KIND]
+    if len(runs) != 1:
+        raise UsageError(f"{path}: must hold one {KIND}, found {len(runs)}")
+    (run,) = runs
+    if run.get("apiVersion") != f"{GROUP}/{VERSION}":
+        raise UsageError(f"{path}: apiVersion must be {GROUP}/{VERSION}, found {clean(str(run.get('apiVersion')))}")
+    name = run["metadata"].get("name")
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > 253:
+        raise UsageError(f"{path}: metadata.name must match {_NAME.pattern}, found {clean(str(name), 100)}")
+    if not isinstance(run.get("spec"), dict):
+        raise UsageError(f"{path}: spec: Required value")
+    maps = {each["metadata"].get("name"): files_of(each) for each in documents if each.get("kind") == "ConfigMap"}
+    return run, maps
+
+
+def _param(text: str) -> tuple[str, Any]:
+    name, found, value = text.partition("=")
+    if not found or not name:
+        raise UsageError(f"--param: must be NAME=VALUE, found {clean(text, 100)}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _dataset(spec: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return a dataset whose volume stands for a path of this machine."""
+    if not path.exists():
+        raise UsageError(f"--dataset: there is no {path}")
+    named = spec.get("datasets")
+    first = named[0] if isinstance(named, list) and named and isinstance(named[0], dict) else {}
+    claim: dict[str, Any] = {"claimName": NAMESPACE}
+    return {
+        "name": first.get("name", "prices"),
+        "persistentVolumeClaim": claim if path.is_dir() else {**claim, "path": path.name},
+    }
+
+
+def _check_references(path: Path, spec: dict[str, Any], config_maps: dict[str, dict[str, bytes]]) -> None:
+    for dataset in spec.get("datasets", []):
+        for kind in ("persistentVolumeClaim", "image"):
+            if kind in dataset:
+                raise UsageError(f"{path}: spec.datasets.0.{kind}: only a cluster has it; give its files by --dataset")
+        name = dataset.get("configMapRef", {}).get("name")
+        if name is not None and name not in config_maps:
+            raise UsageError(f"{path}: spec.datasets.0.configMapRef: this file has no ConfigMap {name}")
+
+
+def stored(value: Any, where: str) -> Any:
+    """Return a value as it comes back from the API server: JSON, with whole numbers as integers. Raises UsageError."""
+    match value:
+        case float() if not math.isfinite(value):
+            raise UsageError(f"{where}: must be a number of JSON, found {value}")
+        case float() if value.is_integer() and abs(value) < _LARGEST_PLAIN:
+            return int(value)
+        case None | bool() | int() | float() | str():
+            return value
+        case list():
+            return [stored(each, f"{where}.{number}") for number, each in enumerate(value)]
+        case dict():
+            return {str(key): stored(each, f"{where}.{key}") for key, each in value.items()}
+        case _:
+            raise UsageError(f"{where}: must be JSON, found {type(value).__name__}")
+
+
+def _held(body: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return the object with what the API server adds to its metadata."""
+    meta = body["metadata"]
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    added = {
+        "namespace": meta.get("namespace", NAMESPACE),
+        "uid": uid_of(str(path.resolve()), now),
+        "generation": 1,
+        "resourceVersion": "1",
+        "creationTimestamp": now,
+    }
+    return {**body, "metadata": {**meta, **added}}
