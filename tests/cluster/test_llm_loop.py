@@ -12,6 +12,8 @@ from support.cluster import CHECKOUT, Cluster, Kind
 from support.operator import configuration_of
 
 PROFILE = Kind("finlab-sandbox.dev/v1alpha1", "SandboxProfile")
+ROLE = Kind("rbac.authorization.k8s.io/v1", "ClusterRole")
+ROLE_BINDING = Kind("rbac.authorization.k8s.io/v1", "ClusterRoleBinding")
 
 
 def sample(name: str) -> tuple[str, dict[str, object]]:
@@ -33,20 +35,29 @@ def client(cluster: Cluster, namespace: str) -> Iterator[Client]:
 
 @pytest.fixture
 def without_image(cluster: Cluster) -> Iterator[str]:
-    """A profile like the default one, whose image is nowhere."""
+    """A profile like the default one, which the operator may use, and whose image is nowhere."""
     spec = cluster.get(PROFILE, "default")["spec"]
     name = f"no-image-{token_hex(3)}"
     image = {"image": f"finlab-sandbox:nowhere-{token_hex(3)}", "imagePullPolicy": "Never"}
-    cluster.create(
-        {
-            "apiVersion": PROFILE.api_version,
-            "kind": PROFILE.kind,
-            "metadata": {"name": name},
-            "spec": spec | image,
-        }
-    )
+    role = {"apiGroup": ROLE.api_version.partition("/")[0], "kind": ROLE.kind, "name": name}
+    use = {
+        "apiGroups": ["finlab-sandbox.dev"],
+        "resources": ["sandboxprofiles"],
+        "resourceNames": [name],
+        "verbs": ["use"],
+    }
+    operator = {"kind": "ServiceAccount", "name": "finlab-sandbox-operator", "namespace": "finlab-sandbox-system"}
+    made = {
+        ROLE: {"rules": [use]},
+        ROLE_BINDING: {"roleRef": role, "subjects": [operator]},
+        PROFILE: {"spec": spec | image},
+    }
+    for kind, fields in made.items():
+        head = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": name}}
+        cluster.create(head | fields)
     yield name
-    cluster.delete(PROFILE, name)
+    for kind in made:
+        cluster.delete(kind, name)
 
 
 def test_five_iterations_get_five_right_answers(client: Client, without_image: str) -> None:

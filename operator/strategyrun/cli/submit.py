@@ -24,7 +24,7 @@ def submit(
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option(help="us-stocks, configmap:NAME[/KEY], pvc:CLAIM[/PATH] or image:REFERENCE."),
+        typer.Option(help="us-stocks, configmap:NAME/KEY, pvc:CLAIM/PATH or image:REFERENCE."),
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the run; by default made of the file's.")] = "",
     profile: Annotated[str | None, typer.Option(help="The SandboxProfile.")] = None,

@@ -5,6 +5,9 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
+
+from strategyrun.cli import app
 
 COMMANDS = (
     "submit",
@@ -61,3 +64,11 @@ def test_a_shell_can_complete_every_command() -> None:
     """What the shell asks of the program when somebody presses tab."""
     done = program(_STRATEGYRUN_COMPLETE="complete_bash", COMP_WORDS="strategyrun ", COMP_CWORD="1")
     assert set(COMMANDS) <= set(done.stdout.split()), done.stderr
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "operator", "install-seccomp", "generate"])
+def test_every_command_has_help(command: str) -> None:
+    """Nothing in it is taken for markup."""
+    done = CliRunner().invoke(app, [command, "--help"], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert command in done.stdout
