@@ -8,7 +8,7 @@ import yaml
 
 from strategyrun import Client, Result, Trial
 from strategyrun.adapters.runs import RunsApi
-from support.cluster import CHECKOUT, Cluster, Kind
+from support.cluster import CHECKOUT, Cluster, Kind, Manifest
 from support.operator import configuration_of
 
 PROFILE = Kind("finlab-sandbox.dev/v1alpha1", "SandboxProfile")
@@ -47,7 +47,7 @@ def without_image(cluster: Cluster) -> Iterator[str]:
         "verbs": ["use"],
     }
     operator = {"kind": "ServiceAccount", "name": "finlab-sandbox-operator", "namespace": "finlab-sandbox-system"}
-    made = {
+    made: dict[Kind, Manifest] = {
         ROLE: {"rules": [use]},
         ROLE_BINDING: {"roleRef": role, "subjects": [operator]},
         PROFILE: {"spec": spec | image},

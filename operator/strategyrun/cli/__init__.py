@@ -37,6 +37,7 @@ _GROUPS: dict[str, dict[str, Callable[..., Any]]] = {
         "rerun": rerun,
     },
     "Ranking": {"top": top, "compare": compare},
+    "Without a cluster": {"run": run},
     "Checks": {"lint": lint, "doctor": doctor},
     "Administration": {"operator": operator, "install-seccomp": install_seccomp, "generate": generate},
 }

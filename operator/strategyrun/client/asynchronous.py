@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from secrets import token_hex
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self, get_args
 
 from strategyrun.adapters.reports import full_report
 from strategyrun.adapters.runs import RunsApi, Selection, default_namespace
@@ -20,7 +20,7 @@ from strategyrun.client.trial import Trial
 from strategyrun.domain.strategyrun import RERUN_ANNOTATION
 from strategyrun.reporting.material import CannotRenderError, Material
 
-EngineName = Literal["cluster"]
+EngineName = Literal["cluster", "local"]
 Connect = Callable[[], Awaitable[RunsApi]]
 """Opens the connection, in the loop that will use it."""
 
@@ -39,14 +39,15 @@ class AsyncClient:
     """Evaluates strategies, and looks after the runs of a namespace.
 
     `namespace` is that of the kubeconfig's context where it is not said. Nothing is connected before the first
-    request. To be used as `async with`, or closed.
+    request. To be used as `async with`, or closed. The engine `local` evaluates on this machine, and keeps no runs.
     """
 
     def __init__(
         self, namespace: str | None = None, *, engine: EngineName = "cluster", connect: Connect = RunsApi.connect
     ) -> None:
-        if engine != "cluster":
-            raise NotAskedError(f"engine {engine!r}: must be cluster")
+        if engine not in get_args(EngineName):
+            raise NotAskedError(f"engine {engine!r}: must be one of {', '.join(get_args(EngineName))}")
+        self._local = engine == "local"
         self.namespace = namespace or default_namespace()
         self._connect = connect
         self._api: RunsApi | None = None
@@ -74,7 +75,7 @@ class AsyncClient:
         A failure of the strategy is a result, see `Result.raise_for_failure`. Whoever cancels this call cancels the
         run. Raises ClusterError and NotAskedError.
         """
-        return await (await self._started()).evaluate(Trial(code, **asked), progress)
+        return await (await self._evaluator()).evaluate(Trial(code, **asked), progress)
 
     async def evaluate_many(
         self, trials: Iterable[Trial | str | Path], *, concurrency: int = 8, progress: Progress | None = None
@@ -86,7 +87,7 @@ class AsyncClient:
         """
         if concurrency < 1:
             raise NotAskedError(f"concurrency: must be at least 1, found {concurrency}")
-        engine = await self._started()
+        engine = await self._evaluator()
         waiting = iter(trials)
         under_way: set[asyncio.Task[Result]] = set()
         try:
@@ -194,7 +195,16 @@ class AsyncClient:
         """Return the connection, for what has no method here. Raises UnreachableError."""
         return await self._connected()
 
+    async def _evaluator(self) -> Engine:
+        if not self._local:
+            return await self._started()
+        from strategyrun.client.local import LocalEngine  # noqa: PLC0415 - a cluster's client needs none of it
+
+        return LocalEngine()
+
     async def _connected(self) -> RunsApi:
+        if self._local:
+            raise NotAskedError("engine local keeps no runs: it evaluates, and gives the results")
         if self._api is None:
             with asking("connect", self.namespace):
                 self._api = await self._connect()

@@ -67,7 +67,7 @@ def run(
         chosen: list[Engine] = []
 
         def make() -> Engine:
-            chosen.append(_choose(engine, config))
+            chosen.append(choose(engine, config))
             return chosen[0]
 
         outcome = conduct(request, make, config.profile)
@@ -84,7 +84,7 @@ def run(
     raise typer.Exit(exit_code(outcome.body["status"]))
 
 
-def _choose(name: EngineName, config: Configuration) -> Engine:
+def choose(name: EngineName, config: Configuration) -> Engine:
     """Return the engine that was asked for, else the first that works. Raises EngineError saying why none does."""
     makers: dict[EngineName, Maker] = {
         EngineName.BUBBLEWRAP: lambda: Bubblewrap(installed(), config.seccomp),
