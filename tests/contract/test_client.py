@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from strategyrun import AsyncClient, Client, Result, Trial
 from strategyrun.adapters.runs import RunsApi, Selection
-from strategyrun.cli import app
+from strategyrun.cli import application
 from strategyrun.cli.session import connection
 from strategyrun.client import (
     ForbiddenError,
@@ -405,7 +405,7 @@ def command(stage: Stage) -> Iterator[Command]:
     kept = connection.set(stage.connect())
 
     def work(*arguments: str) -> Any:
-        return CliRunner().invoke(app, [*arguments, "-n", stage.namespace], catch_exceptions=False)
+        return CliRunner().invoke(application(), [*arguments, "-n", stage.namespace], catch_exceptions=False)
 
     yield work
     connection.reset(kept)
@@ -577,7 +577,7 @@ def test_the_doctor_names_missing_rights(stage: Stage, nobody: str) -> None:
     """And what needs them; it exits as for a sandbox that does not work."""
     kept = connection.set(stage.connect(token=nobody))
     try:
-        done = CliRunner().invoke(app, ["doctor", "-n", stage.namespace], catch_exceptions=False)
+        done = CliRunner().invoke(application(), ["doctor", "-n", stage.namespace], catch_exceptions=False)
     finally:
         connection.reset(kept)
     assert done.exit_code == 20

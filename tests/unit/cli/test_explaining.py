@@ -8,13 +8,13 @@ import pytest
 import typer.main
 
 from strategyrun import Result
-from strategyrun.cli import app
+from strategyrun.cli import application
 from strategyrun.cli.explaining import Explanation, explain
 from strategyrun.domain.outcomes import FAILURES, Reason
 from support.answers import body, failed, status
 
 NOW = datetime(2026, 1, 1, 0, 5, tzinfo=UTC)
-COMMANDS = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+COMMANDS = set(typer.main.get_command(application()).commands)  # type: ignore[attr-defined]
 
 
 def explained(written: dict[str, object] | None) -> Explanation:

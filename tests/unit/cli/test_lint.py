@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from strategyrun.cli import app
+from strategyrun.cli import application
 from support.cluster import CHECKOUT
 
 GOOD = "def strategy(data, params):\n    return data.close > 0\n"
@@ -21,7 +21,7 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def lint(*arguments: object, stdin: str | None = None) -> Result:
     """Run the command."""
-    return CliRunner().invoke(app, ["lint", *map(str, arguments)], input=stdin, catch_exceptions=False)
+    return CliRunner().invoke(application(), ["lint", *map(str, arguments)], input=stdin, catch_exceptions=False)
 
 
 def test_a_source_that_may_start(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from strategyrun.cli import app
+from strategyrun.cli import application
 
 COMMANDS = (
     "submit",
@@ -69,6 +69,6 @@ def test_a_shell_can_complete_every_command() -> None:
 @pytest.mark.parametrize("command", [*COMMANDS, "operator", "install-seccomp", "generate"])
 def test_every_command_has_help(command: str) -> None:
     """Nothing in it is taken for markup."""
-    done = CliRunner().invoke(app, [command, "--help"], catch_exceptions=False)
+    done = CliRunner().invoke(application(), [command, "--help"], catch_exceptions=False)
     assert done.exit_code == 0
     assert command in done.stdout

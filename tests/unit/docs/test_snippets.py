@@ -13,7 +13,7 @@ import pytest
 import typer
 import yaml
 
-from strategyrun.cli import app
+from strategyrun.cli import application
 from strategyrun.domain.strategyrun import GROUP, StrategyRun
 from strategyrun.domain.vetting import Kind, vet
 from support.cluster import CHECKOUT
@@ -265,7 +265,7 @@ def check_kubectl(words: list[str]) -> None:
 
 def check_strategyrun(words: list[str]) -> None:
     """Look at the subcommand and at its options."""
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(application())
     context = typer.Context(command)
     subcommand = command.get_command(context, words[1])  # type: ignore[attr-defined]
     assert subcommand is not None, words

@@ -18,7 +18,7 @@ import yaml
 from typer.testing import CliRunner
 
 from strategyrun.adapters.reports import UNPACKED_LIMIT
-from strategyrun.cli import app
+from strategyrun.cli import application
 from support.cluster import CHECKOUT
 
 RUN = "/apis/finlab-sandbox.dev/v1alpha1/namespaces/{}/strategyruns/{}"
@@ -125,7 +125,7 @@ def report(kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> Report:
     monkeypatch.setenv("COLUMNS", "120")
 
     def work(*arguments: str) -> Done:
-        done = CliRunner().invoke(app, ["report", *arguments], catch_exceptions=False)
+        done = CliRunner().invoke(application(), ["report", *arguments], catch_exceptions=False)
         return Done(done.exit_code, done.stdout, done.stderr)
 
     return work
