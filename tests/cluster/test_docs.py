@@ -16,6 +16,7 @@ from support.runs import strategy_run, wait_finished
 PAGES = ("README.md", "docs/index.md", "docs/quickstart.md")
 DATASETS = "docs/datasets.md"
 GUIDE = "docs/writing-strategies.md"
+PROFILES = "docs/profiles.md"
 SECONDS = re.compile(r"\d+(\.\d+)?s")
 
 
@@ -57,6 +58,16 @@ def test_a_session_goes_as_it_is_told(page: str, cluster: Cluster, namespace: st
             printed = cluster.kubectl("--namespace", namespace, *here, seconds=180)
             if shown:
                 assert words(printed.splitlines()) == words(shown), f"{block.where}: {command}"
+
+
+def test_every_question_about_profiles_is_answered(cluster: Cluster) -> None:
+    """The default profile is there, ready and explained."""
+    commands = [command for block in of(PROFILES, "sh") for command in block.snippet.commands]
+    assert commands
+    for command in commands:
+        program, *arguments = shlex.split(command, comments=True)
+        assert program == "kubectl"
+        assert cluster.kubectl(*arguments, seconds=180)
 
 
 def test_a_dataset_has_the_hash_that_its_page_computes(cluster: Cluster, namespace: str, tmp_path: Path) -> None:
