@@ -45,6 +45,7 @@ def test_stored_pod_and_job_are_the_hardened_ones(cluster: Cluster, namespace: s
         kept["metadata"]["name"]: "<name of the snapshot>",
         SETTINGS.profile.sandbox.image: "<image>",
         SETTINGS.profile.seccomp.localhost_profile: "<seccomp profile>",
+        SETTINGS.profile.seccomp.node_label: "<seccomp label>",
     }
     del stored["spec"]["template"]
     containers = [*pod["spec"]["initContainers"], *pod["spec"]["containers"]]
@@ -158,7 +159,7 @@ def _manifests(namespace: str, sandbox: Sandbox, profile: SeccompProfile) -> lis
         nonce="none",
         profile=Profile(name="default", sandbox=sandbox, seccomp=profile),
     )
-    del built["spec"]["template"]["metadata"]["labels"]
+    del built["spec"]["template"]["metadata"]["labels"], built["spec"]["template"]["spec"]["affinity"]
     manifests = [snapshot(run, inputs), built]
     for manifest in manifests:
         del manifest["metadata"]["ownerReferences"], manifest["metadata"]["labels"]

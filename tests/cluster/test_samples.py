@@ -23,7 +23,7 @@ SAMPLES = {
 # kubectl get -f manifests/samples -o json | python3 tests/cluster/golden/record.py > tests/cluster/golden/samples.json
 GOLDEN: dict[str, dict[str, float]] = json.loads((Path(__file__).parent / "golden" / "samples.json").read_text())
 RESOURCE = "strategyruns.finlab-sandbox.dev"
-CONDITIONS = ("Accepted", "Started", "Finished", "Succeeded", "LookAheadClean")
+CONDITIONS = ("Accepted", "Started", "Finished", "Succeeded", "Ready", "Stalled", "LookAheadClean")
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_sample_is_scored_in_the_sandbox(cluster: Cluster, namespace: str, sampl
     status = run["status"]
     assert (status["phase"], status["reason"], status["executor"]) == ("Succeeded", "Evaluated", "Sandbox")
     assert [(each["type"], each["status"], each["observedGeneration"]) for each in status["conditions"]] == [
-        (kind, "True", 1) for kind in CONDITIONS
+        (kind, "False" if kind == "Stalled" else "True", 1) for kind in CONDITIONS
     ]
     assert status["kind"] == "Positions"
     assert (status["lookAhead"]["checked"], status["lookAhead"]["changed"]) == (5, 0)
@@ -113,5 +113,8 @@ def test_kubectl_sorts_by_a_metric(cluster: Cluster, namespace: str, metric: str
 def test_every_condition_can_be_waited_for(cluster: Cluster, namespace: str) -> None:
     """kubectl wait returns at once for each condition of a run that succeeded."""
     for kind in CONDITIONS:
-        cluster.kubectl("wait", "--namespace", namespace, f"--for=condition={kind}", RESOURCE, "--all", "--timeout=5s")
+        wanted = f"{kind}=False" if kind == "Stalled" else kind
+        cluster.kubectl(
+            "wait", "--namespace", namespace, f"--for=condition={wanted}", RESOURCE, "--all", "--timeout=5s"
+        )
     assert {condition(run, "Succeeded") for run in cluster.list(STRATEGY_RUN, namespace)} == {"True"}

@@ -17,7 +17,7 @@ import kopf
 from strategyrun.adapters.controller import Controller
 from strategyrun.adapters.health import Health, health_server
 from strategyrun.adapters.kube import JOBS, NODES, PAGE, PODS, Kube, Resource
-from strategyrun.adapters.lease import Lease
+from strategyrun.adapters.lease import HOST_MARK, Lease
 from strategyrun.adapters.observer import Observer
 from strategyrun.adapters.settings import Settings
 from strategyrun.domain import naming
@@ -51,7 +51,7 @@ async def _connect_and_operate(
     connect: Connect, settings: Settings, health_port: int, profiles: Resource | None, lease_namespace: str | None
 ) -> None:
     async with await connect() as kube:
-        lease = Lease(kube, lease_namespace, f"{gethostname()}-{token_hex(4)}") if lease_namespace else None
+        lease = Lease(kube, lease_namespace, f"{gethostname()}{HOST_MARK}{token_hex(4)}") if lease_namespace else None
         await operate(kube, settings, health_port=health_port, profiles=profiles, lease=lease)
 
 

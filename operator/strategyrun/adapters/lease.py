@@ -19,6 +19,8 @@ RENEW_SECONDS = 10.0
 _RETRY_SECONDS = 2.0
 _GIVE_UP_SECONDS = 22.0
 """Without a renewal. Sooner than anybody may take the lease, with time left to end the work."""
+HOST_MARK = "/"
+"""Between the host name of a holder and what tells its processes apart."""
 
 log = logging.getLogger(__name__)
 
@@ -118,10 +120,15 @@ class Lease:
 
     def _may_take(self, found: dict[str, Any]) -> bool:
         seen_at = self._note(found)
-        if self.holder_seen in ("", self.holder):
+        if self.holder_seen in ("", self.holder) or self._was_here(self.holder_seen):
             return True
         ttl = float(found["spec"].get("leaseDurationSeconds") or TTL_SECONDS)
         return asyncio.get_running_loop().time() - seen_at > ttl
+
+    def _was_here(self, holder: str) -> bool:
+        """Whether a holder is the process before this one in the same pod: a container starts when the last is dead."""
+        host, mark, _ = self.holder.partition(HOST_MARK)
+        return bool(mark) and holder.startswith(host + mark)
 
     def _note(self, found: dict[str, Any]) -> float:
         """Remember a version of the lease and return when it was first seen, on this process's own clock.

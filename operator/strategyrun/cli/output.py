@@ -1,7 +1,6 @@
 """Forms of output: tables for people, documents for programs, names for pipes."""
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -34,10 +33,8 @@ Output = Annotated[Format | None, typer.Option("--output", "-o", help="Form of t
 def console(*, stderr: bool = False) -> Console:
     """Return a console: colours on a terminal alone (NO_COLOR takes them away), and lines whole where it is none."""
     stream = sys.stderr if stderr else sys.stdout
-    bounded = stream.isatty() or "COLUMNS" in os.environ
-    return Console(
-        file=stream, width=None if bounded else _UNBOUNDED, highlight=False, markup=False, emoji=False, soft_wrap=False
-    )
+    width = None if stream.isatty() else _UNBOUNDED
+    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
 
 
 def table(*columns: str) -> Table:
