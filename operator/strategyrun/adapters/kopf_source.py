@@ -5,6 +5,7 @@ they do is tell the controller (docs/adr/0005-kopf-as-event-source.md).
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -51,7 +52,8 @@ async def _connect_and_operate(
     connect: Connect, settings: Settings, health_port: int, profiles: Resource | None, lease_namespace: str | None
 ) -> None:
     async with await connect() as kube:
-        lease = Lease(kube, lease_namespace, f"{gethostname()}{HOST_MARK}{token_hex(4)}") if lease_namespace else None
+        mark = HOST_MARK if "KUBERNETES_SERVICE_HOST" in os.environ else "-"  # a pod's name is nobody else's
+        lease = Lease(kube, lease_namespace, f"{gethostname()}{mark}{token_hex(4)}") if lease_namespace else None
         await operate(kube, settings, health_port=health_port, profiles=profiles, lease=lease)
 
 

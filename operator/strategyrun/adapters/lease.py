@@ -20,7 +20,7 @@ _RETRY_SECONDS = 2.0
 _GIVE_UP_SECONDS = 22.0
 """Without a renewal. Sooner than anybody may take the lease, with time left to end the work."""
 HOST_MARK = "/"
-"""Between the host name of a holder and what tells its processes apart."""
+"""Between the pod's name and what tells its processes apart: they follow each other, so the next may have the lease."""
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,44 @@
+"""Who may take the lease without waiting for its end."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from strategyrun.adapters.kube import Kube, Resource
+from strategyrun.adapters.lease import HOST_MARK, Lease
+
+
+class Held(Kube):
+    """An API server that has one lease, and stores what replaces it."""
+
+    def __init__(self, holder: str) -> None:
+        self.spec = {"holderIdentity": holder, "leaseDurationSeconds": 30, "leaseTransitions": 4}
+
+    async def get(
+        self, resource: Resource, namespace: str, name: str, *, metadata_only: bool = False
+    ) -> dict[str, Any]:  # noqa: ARG002 - as the real one
+        """Read it."""
+        return {"metadata": {"resourceVersion": "7"}, "spec": self.spec}
+
+    async def replace(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        """Store it."""
+        self.spec = manifest["spec"]
+        return {"metadata": {"resourceVersion": "8"}, "spec": self.spec}
+
+
+@pytest.mark.parametrize(
+    ("before", "taken"),
+    [(f"pod-a{HOST_MARK}1", True), (f"pod-b{HOST_MARK}1", False), (f"pod-a1{HOST_MARK}1", False), ("pod-a-1", False)],
+)
+def test_the_next_process_of_a_pod_takes_over_at_once(before: str, taken: bool) -> None:
+    """A container starts when the last one is dead; another pod's may be alive."""
+    kube = Held(before)
+
+    async def work() -> bool:
+        stop, lease = asyncio.Event(), Lease(kube, "system", f"pod-a{HOST_MARK}2")
+        asyncio.get_running_loop().call_later(0.2, stop.set)
+        async with lease.hold(stop):
+            return lease.held
+
+    assert asyncio.run(work()) is taken
