@@ -41,3 +41,5 @@ kubectl rollout status "${deployment[@]}" --timeout=120s >>"$CACHE/deploy.log" |
 label=seccomp.finlab-sandbox.dev/$(digest <config/seccomp_profile.json)
 kubectl wait --for="jsonpath={.metadata.labels.${label//./\\.}}=ready" node --all --timeout=60s >>"$CACHE/deploy.log" ||
 	die "a node does not hold the seccomp file: kubectl logs ${installer[*]}"
+kubectl wait --for=condition=Ready --timeout=120s sandboxprofiles.finlab-sandbox.dev/default >>"$CACHE/deploy.log" ||
+	die "the sandbox could not be measured: kubectl describe sandboxprofile default"

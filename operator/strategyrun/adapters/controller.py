@@ -305,6 +305,8 @@ class Controller:
             case Create(manifest):
                 return await self._create(run, manifest)
             case DeleteJob(name, uid):
+                if not await self._is_current(run):
+                    return False
                 await self._kube.delete(JOBS, run.namespace, name, uid=uid)
                 self._cache.drop_job(key, uid)
                 self._queue.add(key)
@@ -327,6 +329,18 @@ class Controller:
             case DeleteReport(name):
                 await self._kube.delete(CONFIG_MAPS, run.namespace, name)
         return True
+
+    async def _is_current(self, run: StrategyRun) -> bool:
+        """Whether a Job is taken away for the run as it is: another operator may have begun it since."""
+        key = key_of(run.namespace, run.uid)
+        known = self._cache.run(key) or run
+        body = await self._kube.get(self._kube.runs, run.namespace, run.name)
+        if body is None or body["metadata"]["uid"] != run.uid:
+            return True  # the run is gone, and its Jobs are to go
+        if body["metadata"]["resourceVersion"] == known.resource_version:
+            return True
+        self.on_run(None, body)
+        return False
 
     async def _confirm_job(self, run: StrategyRun, name: str, uid: str) -> None:
         body = await self._kube.get(JOBS, run.namespace, name)

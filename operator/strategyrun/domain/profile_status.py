@@ -34,10 +34,10 @@ class Sighting:
 
 def assess(seen: Sighting, now: datetime) -> SandboxProfileStatus:
     """Say what holds. A condition keeps its time while its status stays."""
-    measured = seen.measured
+    measured, stored = seen.measured, _stored(seen)
     installed = _installed(seen)
-    image = measured.image if measured else _UNMEASURED
-    network = _isolated(measured)
+    image = measured.image if measured else _remembered(stored, ProfileConditionType.IMAGE_AVAILABLE)
+    network = _isolated(measured) if measured else _remembered(stored, ProfileConditionType.NETWORK_ISOLATED)
     findings = {
         ProfileConditionType.SECCOMP_INSTALLED: installed,
         ProfileConditionType.IMAGE_AVAILABLE: image,
@@ -47,8 +47,8 @@ def assess(seen: Sighting, now: datetime) -> SandboxProfileStatus:
     return SandboxProfileStatus(
         observed_generation=seen.profile.generation,
         seccomp_sha256=seen.seccomp.sha256 if seen.seccomp else None,
-        network=measured.network if measured else Network.UNKNOWN,
-        measured_at=measured.at if measured else None,
+        network=measured.network if measured else stored.network if stored else Network.UNKNOWN,
+        measured_at=measured.at if measured else stored.measured_at if stored else None,
         conditions=tuple(_condition(seen.profile, kind, finding, now) for kind, finding in findings.items()),
     )
 
@@ -85,9 +85,23 @@ def _installed(seen: Sighting) -> Finding:
     return Finding(True, "AllNodes" if seen.nodes_ready == seen.nodes else "SomeNodes", held)
 
 
-def _isolated(measured: Measurement | None) -> Finding:
-    if measured is None:
+def _stored(seen: Sighting) -> SandboxProfileStatus | None:
+    """Return what was measured before this operator, if it speaks of the same profile and the same file."""
+    status = seen.profile.status
+    sha = seen.seccomp.sha256 if seen.seccomp else None
+    if status is None or (status.observed_generation, status.seccomp_sha256) != (seen.profile.generation, sha):
+        return None
+    return status if status.measured_at else None
+
+
+def _remembered(stored: SandboxProfileStatus | None, kind: ProfileConditionType) -> Finding:
+    condition = stored.condition(kind) if stored else None
+    if condition is None:
         return _UNMEASURED
+    return Finding({"True": True, "False": False}.get(condition.status), condition.reason, condition.message)
+
+
+def _isolated(measured: Measurement) -> Finding:
     if measured.network is Network.UNKNOWN:
         return Finding(None, "NotMeasured", measured.network_message)
     if measured.network is Network.POLICY_AND_SECCOMP:
@@ -103,8 +117,10 @@ def _ready(seen: Sighting, installed: Finding, image: Finding) -> Finding:
         blamed = image if image.holds is False else installed
         message = blamed.message if blamed.holds is False else measured.seccomp.message
         return Finding(False, measured.trouble, message)
-    if measured is None or measured.seccomp.holds is None:
-        return Finding(None, "NotMeasured", measured.seccomp.message if measured else _UNMEASURED.message)
+    if measured is None:
+        return _remembered(_stored(seen), ProfileConditionType.READY)
+    if measured.seccomp.holds is None:
+        return Finding(None, "NotMeasured", measured.seccomp.message)
     return Finding(True, "Measured", "a pod in the hardened shape started, and its walls held")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from strategyrun.adapters.kube import Kube, Resource
+from strategyrun.adapters.kube import Kube
 from strategyrun.adapters.lease import HOST_MARK, Lease
 
 
@@ -15,9 +15,7 @@ class Held(Kube):
     def __init__(self, holder: str) -> None:
         self.spec = {"holderIdentity": holder, "leaseDurationSeconds": 30, "leaseTransitions": 4}
 
-    async def get(
-        self, resource: Resource, namespace: str, name: str, *, metadata_only: bool = False
-    ) -> dict[str, Any]:  # noqa: ARG002 - as the real one
+    async def get(self, *_: Any, **__: Any) -> dict[str, Any]:
         """Read it."""
         return {"metadata": {"resourceVersion": "7"}, "spec": self.spec}
 
