@@ -167,3 +167,12 @@ def test_a_profile_without_its_file_cannot_be_used() -> None:
     """There is no pod that could be built of it."""
     sight = seen(file=False)
     assert usable(sight, assess(sight, NOW)) is None
+
+
+def test_a_restarted_operator_remembers_what_was_measured() -> None:
+    """Of the same generation and the same file; anything else is not known until a pod has told."""
+    before = assess(seen(), NOW)
+    again = Sighting(RESOURCE.model_copy(update={"status": before}), SECCOMP, 2, 2, None)
+    assert assess(again, NOW + timedelta(minutes=5)) == before
+    edited = Sighting(RESOURCE.model_copy(update={"status": before, "generation": 4}), SECCOMP, 2, 2, None)
+    assert assess(edited, NOW).network is Network.UNKNOWN
