@@ -6,11 +6,11 @@ import pytest
 
 from strategyrun.adapters.settings import load_settings
 from strategyrun.domain.crd import crd
-from support.bench import Bench, workbench
+from support.bench import Bench, count, workbench
 from support.cluster import CHECKOUT, JOB, POD, Cluster, Kind
 from support.definitions import installed
 from support.namespaces import temporary_namespace
-from support.operator import RunningOperator, with_sandbox
+from support.operator import RunningOperator, with_sandbox, with_slots
 from support.runs import condition, strategy_run
 from support.waiting import wait_until
 
@@ -116,6 +116,22 @@ def test_a_profile_that_is_not_there_is_waited_for(bench: Bench) -> None:
     waits = bench.wait_reason("ProfileMissing")
     assert (waits["phase"], waits["message"]) == ("Queued", "there is no SandboxProfile nobodys")
     assert bench.names(JOB) == []
+
+
+def test_a_run_waits_for_a_slot_and_can_be_deleted_there(cluster: Cluster, kind: Kind, bench: Bench) -> None:
+    """Without a Job, with its place; deleted, it never gets one."""
+    with RunningOperator(cluster, kind, with_slots(SETTINGS, 1)) as operator:
+        bench.apply("holder", source=SLOW, params={"seconds": 3600})
+        bench.wait_reason("StrategyRunning", name="holder")
+        bench.apply("waiting")
+        waits = bench.wait("in line", lambda seen: seen.get("queue"), name="waiting")
+        assert (waits["reason"], waits["queue"]["position"]) == ("WaitingForSlot", 1)
+        truths = [condition(bench.run("waiting"), name) for name in ("Started", "Finished", "Succeeded")]
+        assert truths == ["False", "False", "Unknown"]
+        for name in ("waiting", "holder"):
+            cluster.delete(kind, name, bench.namespace)
+        bench.wait_nothing_left()
+        assert count(operator.calls, "create", "jobs") == 1
 
 
 @pytest.mark.usefixtures("operator")

@@ -4,15 +4,13 @@ from collections.abc import Callable
 
 import pytest
 
-from strategyrun.adapters.settings import load_settings
 from strategyrun.domain.strategyrun import RERUN_ANNOTATION
-from support.cluster import CHECKOUT, CONFIG_MAP, JOB, POD, STRATEGY_RUN, Cluster, Kind, Manifest
+from support.cluster import CONFIG_MAP, JOB, POD, STRATEGY_RUN, Cluster, Kind, Manifest
 from support.journal import Journal
-from support.runs import condition, strategy_run, wait_finished
+from support.runs import strategy_run, wait_finished
 from support.waiting import wait_until
 
 RESOURCE = "strategyruns.finlab-sandbox.dev"
-SLOTS = load_settings(CHECKOUT / "config" / "sandbox.yaml").queue.max_active_runs
 HOLD = """\
 def strategy(data, params):
     return data.close.notna() * params["weight"]
@@ -162,25 +160,6 @@ def test_deleted_run_leaves_nothing(cluster: Cluster, namespace: str, moment: Ca
         lambda found: found == ["StrategyRun/fence"],
         seconds=60,
     )
-
-
-def test_queued_run_waits_for_a_slot_and_can_be_deleted(cluster: Cluster, namespace: str) -> None:
-    """While all slots are taken a run is Queued without a Job; deleted there, it never gets one."""
-    jobs = Journal(cluster, JOB, namespace)
-    holders = [f"holder-{number}" for number in range(SLOTS)]
-    for holder in holders:
-        cluster.create(strategy_run(holder, namespace, source=SLOW, params={"seconds": 3600}))
-    for holder in holders:
-        _wait_phase(cluster, namespace, "Running", holder)
-    cluster.create(strategy_run("waiting", namespace))
-    waiting = _wait_phase(cluster, namespace, "Queued", "waiting")
-    assert waiting["status"]["reason"] == "WaitingForSlot"
-    assert [condition(waiting, kind) for kind in ("Started", "Finished", "Succeeded")] == ["False", "False", "Unknown"]
-    cluster.delete(STRATEGY_RUN, "waiting", namespace)
-    for holder in holders:
-        cluster.delete(STRATEGY_RUN, holder, namespace)
-    wait_until("nothing is left", lambda: _belongings(cluster, namespace), lambda found: not found, seconds=60)
-    assert sorted(name.rsplit("-", 2)[0] for name in _created(jobs)) == holders
 
 
 @pytest.mark.parametrize("kind", [JOB, POD], ids=lambda kind: kind.kind)

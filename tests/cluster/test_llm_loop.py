@@ -34,7 +34,7 @@ def client(cluster: Cluster, namespace: str) -> Iterator[Client]:
 
 
 @pytest.fixture
-def without_image(cluster: Cluster) -> Iterator[str]:
+def without_image(cluster: Cluster, namespace: str) -> Iterator[str]:
     """A profile like the default one, which the operator may use, and whose image is nowhere."""
     spec = cluster.get(PROFILE, "default")["spec"]
     name = f"no-image-{token_hex(3)}"
@@ -50,7 +50,7 @@ def without_image(cluster: Cluster) -> Iterator[str]:
     made: dict[Kind, Manifest] = {
         ROLE: {"rules": [use]},
         ROLE_BINDING: {"roleRef": role, "subjects": [operator]},
-        PROFILE: {"spec": spec | image},
+        PROFILE: {"spec": spec | image | {"allowedNamespaces": [namespace]}},
     }
     for kind, fields in made.items():
         head = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": name}}

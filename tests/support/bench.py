@@ -46,7 +46,7 @@ class Bench:
 
     def wait(self, what: str, holds: Callable[[Manifest], object], name: str = "run") -> Manifest:
         """Wait until a run's status holds."""
-        return wait_until(f"{name}: {what}", lambda: self.status(name), holds, seconds=60)
+        return wait_until(f"{name}: {what}", lambda: self.status(name), holds, seconds=150)
 
     def wait_reason(self, reason: str, name: str = "run") -> Manifest:
         """Wait until a run has this reason."""

@@ -136,7 +136,7 @@ _CONDITIONS = {
 }
 
 
-async def _profile(api: RunsApi, _: str) -> list[Finding]:
+async def _profile(api: RunsApi, namespace: str) -> list[Finding]:
     try:
         profiles = (await api.send("GET", f"/apis/{GROUP}/{api.runs.version}/{PROFILE_PLURAL}"))["items"]
     except ApiError as error:
@@ -147,7 +147,13 @@ async def _profile(api: RunsApi, _: str) -> list[Finding]:
         ]
     if not profiles:
         return [Finding("profile", "fail", "there is no SandboxProfile", "restart the operator; it makes `default`")]
-    return [finding for profile in profiles for finding in measured(profile)]
+    return [finding for profile in profiles if _is_for(profile, namespace) for finding in measured(profile)]
+
+
+def _is_for(profile: dict[str, Any], namespace: str) -> bool:
+    """Whether runs of a namespace may use a profile: what others have is nothing to mend here."""
+    allowed = (profile.get("spec") or {}).get("allowedNamespaces")
+    return allowed is None or namespace in allowed
 
 
 def measured(profile: dict[str, Any]) -> list[Finding]:
