@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from support.snippets import Snippet, snippets
 
 from support.cluster import CHECKOUT
+from support.snippets import Snippet, snippets
 
 PAGES = [
     *sorted(path for path in CHECKOUT.glob("*.md")),
