@@ -21,8 +21,8 @@ kubeconfig: ## print the path of the cluster's kubeconfig
 	@hack/with.sh printenv KUBECONFIG
 
 ##@ Work on it
-.PHONY: test check unit faults solo e2e abuse helm fuzz bench
-test: check unit faults solo e2e abuse ## everything: check, unit, faults, solo, e2e, abuse
+.PHONY: test check unit faults solo e2e abuse installation fuzz bench
+test: check unit faults solo e2e abuse installation ## everything: check, unit, faults, solo, e2e, abuse, installation
 check: venv ## lint, types, layers, generated files
 	@hack/check.sh
 unit: venv ## tests that need no cluster
@@ -36,8 +36,8 @@ solo: venv local ## tests of runs without a cluster, the attacks included
 	@$(pytest) tests/local --numprocesses 2 --dist loadfile
 abuse: up ## attack the sandbox on purpose, and print what became of each attack
 	@PYTHONPATH=operator:image:tests $(pytest) tests/abuse
-helm: up ## install, upgrade and remove the chart in a second cluster, made for that
-	@hack/helm.sh
+installation: up ## install, upgrade and remove, by Helm and by kustomize, in a second cluster made for that
+	@hack/installation.sh
 fuzz: venv ## try a million hostile positions files on the evaluator's reader, and 100,000 on the whole step
 	@PYTHONPATH=image:tests .venv/bin/python tests/fuzz/positions.py --runs 1000000
 	@PYTHONPATH=image:tests .venv/bin/python tests/fuzz/positions.py --runs 100000 --whole

@@ -16,6 +16,7 @@ from support.runs import strategy_run, wait_finished
 PAGES = ("README.md", "docs/index.md", "docs/quickstart.md")
 DATASETS = "docs/datasets.md"
 GUIDE = "docs/writing-strategies.md"
+OPERATIONS = "docs/operations.md"
 PROFILES = "docs/profiles.md"
 SECONDS = re.compile(r"\d+(\.\d+)?s")
 
@@ -68,6 +69,16 @@ def test_every_question_about_profiles_is_answered(cluster: Cluster) -> None:
         program, *arguments = shlex.split(command, comments=True)
         assert program == "kubectl"
         assert cluster.kubectl(*arguments, seconds=180)
+
+
+def test_the_operator_names_the_facts_of_its_page(cluster: Cluster) -> None:
+    """What a probe asks is answered as the page shows, but for times."""
+    ((monitoring, _), (ask, shown)) = steps(*of(OPERATIONS, "console"))
+    for command in (monitoring, ask):
+        printed = cluster.kubectl(*shlex.split(command.replace("manifests/", f"{CHECKOUT}/manifests/"))[1:])
+    assert [re.sub(r"\d+ s", "a time", line) for line in printed.splitlines()] == [
+        re.sub(r"\d+ s", "a time", line) for line in shown
+    ]
 
 
 def test_a_dataset_has_the_hash_that_its_page_computes(cluster: Cluster, namespace: str, tmp_path: Path) -> None:

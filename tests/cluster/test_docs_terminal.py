@@ -10,10 +10,12 @@ import pytest
 import yaml
 
 from support.cluster import CHECKOUT, Cluster
+from support.runs import wait_finished
 from support.snippets import snippets
 
 TERMINAL = CHECKOUT / "docs" / "terminal.md"
 PYTHON = CHECKOUT / "docs" / "python.md"
+REPORT = CHECKOUT / "docs" / "report.md"
 
 
 @pytest.fixture
@@ -55,6 +57,17 @@ def test_every_command_of_the_page(environment: dict[str, str], tmp_path: Path) 
     assert "strategyrun logs broken" in said["strategyrun explain broken"]
     assert "NOPE" in said["strategyrun logs broken"]
     assert "different rules" in said["strategyrun compare average-50 average-200"]
+
+
+def test_every_form_of_a_report(cluster: Cluster, namespace: str, environment: dict[str, str], tmp_path: Path) -> None:
+    """The commands of the page, on the sample that it shows."""
+    cluster.kubectl("apply", "-n", namespace, "-f", str(CHECKOUT / "manifests" / "samples" / "turtle.yaml"))
+    wait_finished(cluster, namespace, "turtle")
+    (block,) = (each for each in snippets(REPORT, "console") if "strategyrun report turtle" in each.text)
+    for command in block.commands:
+        subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environment, check=True, timeout=60)
+    assert (tmp_path / "turtle.png").read_bytes().startswith(b"\x89PNG")
+    assert "turtle" in (tmp_path / "turtle.html").read_text(encoding="utf-8")
 
 
 def test_every_block_of_the_python_page(environment: dict[str, str], tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """What is installed beside the operator, as a real API server takes it."""
 
+import shlex
+
 import yaml
 
 from support.cluster import CHECKOUT, CONFIG_MAP, Cluster
+from support.snippets import snippets
 
 ADDED = CHECKOUT / "manifests"
 
@@ -27,6 +30,9 @@ def test_argo_cds_configmap_takes_the_health_check(cluster: Cluster, namespace: 
         }
     )
     patch = ADDED / "gitops" / "argocd-cm.yaml"
-    cluster.kubectl("patch", "configmap", "argocd-cm", "-n", namespace, "--patch-file", str(patch))
+    (block,) = snippets(CHECKOUT / "docs" / "gitops.md", "sh")
+    (command,) = block.commands
+    here = command.replace("-n argocd", f"-n {namespace}").replace("manifests/gitops/argocd-cm.yaml", str(patch))
+    cluster.kubectl(*shlex.split(here)[1:])
     data = cluster.get(CONFIG_MAP, "argocd-cm", namespace)["data"]
     assert data == {"url": "https://argocd.example.com"} | yaml.safe_load(patch.read_text())["data"]

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Tries the chart's life in a second cluster, made for that and deleted afterwards. The first one, and with it the images
-# and walls, must be up: names such as those of the CRD and the policies are the whole cluster's.
+# Tries the life of an installation, by Helm and by kustomize, in a second cluster, made for that and deleted afterwards.
+# The first one, and with it the images and walls, must be up: names such as those of the CRDs and the policies are the
+# whole cluster's.
 source "$(dirname "$0")/common.sh"
-second=$CLUSTER-helm
+second=$CLUSTER-second
 export KUBECONFIG_FINLAB=$CACHE/$second.kubeconfig KIND_EXPERIMENTAL_DOCKER_NETWORK=$CLUSTER
 NODE_IMAGE=$(hack/node-image.sh)
 config=config/kind/cluster.yaml
@@ -25,5 +26,8 @@ sandbox=$(awk '$1 == "image:" {print $2; exit}' config/sandbox.yaml)
 for image in "$sandbox" finlab-sandbox-operator:dev; do
 	say "loading $image"
 	kind load docker-image --quiet --name "$second" "$image"
+	# as if it had been pulled under the name that the pages give it
+	docker exec "$second-control-plane" ctr --namespace k8s.io images tag "docker.io/library/$image" \
+		"registry.example.com/${image%:*}:0.1.0" >/dev/null
 done
-.venv/bin/pytest tests/helm "$@"
+.venv/bin/pytest tests/installation "$@"
