@@ -1,4 +1,4 @@
-"""What the pages type to install, change and remove the operator, typed in a cluster of its own (`make installation`)."""
+"""What the pages type to install, change and remove the operator, typed in a cluster that `make installation` makes."""
 
 import json
 import os
