@@ -52,11 +52,12 @@ def checkout(tmp_path: Path) -> Path:
 def emptied(cluster: Cluster) -> Iterator[None]:
     """Leave the next test a cluster without an operator and without definitions."""
     yield
-    for definition in definitions():
-        name = definition["metadata"]["name"]
-        wait_until(
-            f"{name} is gone", lambda name=name: cluster.find(CUSTOM_RESOURCE_DEFINITION, name), lambda found: not found
-        )
+    names = [definition["metadata"]["name"] for definition in definitions()]
+    wait_until(
+        "the definitions are gone",
+        lambda: [name for name in names if cluster.find(CUSTOM_RESOURCE_DEFINITION, name)],
+        lambda left: not left,
+    )
     wait_until(f"namespace {HOME} is gone", lambda: cluster.find(NAMESPACE, HOME), lambda found: not found, seconds=120)
 
 
