@@ -6,10 +6,10 @@ home=$CACHE/local
 stamp=$home/inputs
 wanted=$(cat requirements-local.lock image/requirements.lock pyproject.toml hack/local.sh | digest)-$PWD
 
-# The image has Python 3.13; the same libraries are there for the two before it.
+# The image has Python 3.13; the same libraries are there for the two before it. pyenv hides the versions that it has.
 find_python() {
 	local python
-	for python in ${PYTHON:-} python3.13 python3 python3.12 python3.11; do
+	for python in ${PYTHON:-} python3.13 "$(pyenv prefix 3.13 2>/dev/null)/bin/python3.13" python3 python3.12 python3.11; do
 		"$python" -c 'import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null &&
 			echo "$python" && return
 	done

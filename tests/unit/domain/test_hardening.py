@@ -1,11 +1,20 @@
 """Isolation that no run can weaken."""
 
 import copy
+import subprocess
+import sys
 from typing import Any
 
 from hypothesis import given
 
-from strategyrun.domain.hardening import DATASET_UID, EVALUATE_UID, STRATEGY_UID, container_isolation, pod_isolation
+from strategyrun.domain.hardening import (
+    DATASET_UID,
+    EVALUATE_UID,
+    STRATEGY_UID,
+    container_isolation,
+    environment,
+    pod_isolation,
+)
 from strategyrun.domain.inputs import build_inputs, inputs_hash
 from strategyrun.domain.job import job
 from strategyrun.domain.vetting import Kind
@@ -161,3 +170,19 @@ def test_no_spec_outlasts_its_clocks(spec: Document) -> None:
 def _volumes(manifest: Document) -> list[Document]:
     volumes: list[Document] = manifest["spec"]["template"]["spec"]["volumes"]
     return volumes
+
+
+def test_numbers_are_the_same_on_every_x86_processor() -> None:
+    """To the last bit, whatever the processor has beside AVX2: what a pod's environment makes of exp, log and power."""
+    program = """\
+import hashlib, numpy as np
+values = np.arange(1, 4097) / 64
+table = np.random.default_rng(0).standard_normal((3000, 60))
+found = np.concatenate([np.exp(-values), np.log(values), values**0.3, (table.T @ table).ravel()])
+print(hashlib.sha256(found.tobytes()).hexdigest())
+"""
+    variables = {each["name"]: each["value"] for each in environment()}
+    command = [sys.executable, "-W", "error", "-c", program]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout.strip() == "69e535c89f2a3445f5e0190ef5d3d2606c1c441ad2924998a9e8d56fd0bafeb7"
