@@ -23,6 +23,7 @@ from strategyrun.domain.policies import (
     INSTALLER_ACCOUNT,
     JOB_CONTROLLERS,
     KUEUE_ACCOUNT,
+    NODES_GROUP,
     OPERATOR_ACCOUNT,
     OPERATOR_NAME,
     OPERATOR_NAMESPACE,
@@ -62,6 +63,8 @@ CLOSED = Profile(
 POLICY = Kind("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy")
 BINDING = Kind("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding")
 JOB_CONTROLLER = JOB_CONTROLLERS[0]
+KUBELET = "test-admission-kubelet"
+"""In the group of nodes, and by its name none of them: a node may write of its own pods alone."""
 
 DATASETS: dict[str, Manifest] = {
     "builtin": {"builtin": "us-stocks"},
@@ -71,10 +74,12 @@ DATASETS: dict[str, Manifest] = {
 }
 
 
-def acting(cluster: Cluster, user: str) -> Cluster:
+def acting(cluster: Cluster, user: str, group: str = "") -> Cluster:
     """Connect as somebody else; what that account may do is what RBAC grants it."""
     api = kubernetes.config.new_client_from_config(str(cluster.kubeconfig))  # type: ignore[no-untyped-call]
     api.set_default_header("Impersonate-User", user)
+    if group:
+        api.set_default_header("Impersonate-Group", group)
     return Cluster(cluster.kubeconfig, api)
 
 
@@ -88,6 +93,7 @@ class Place(NamedTuple):
     operator: Cluster
     tenant: Cluster
     controller: Cluster
+    node: Cluster
     runs: Kind
     profiles: Kind
     canaries: str
@@ -160,7 +166,8 @@ def rendered(namespaces: list[str], suffix: str, group: str, profiles: str) -> l
         document["metadata"]["name"] += f"-{suffix}"
         if document["kind"] == POLICY.kind:
             for rule in spec["matchConstraints"]["resourceRules"]:
-                rule["apiGroups"] = [group if each == GROUP else each for each in rule["apiGroups"]]
+                if rule["apiGroups"] == [GROUP]:
+                    rule["apiGroups"] = [group, profiles]
             if "paramKind" in spec:
                 spec["paramKind"]["apiVersion"] = f"{profiles}/v1alpha1"
         else:
@@ -231,7 +238,10 @@ def place(cluster: Cluster, operated_kind: Kind) -> Iterator[Place]:
                     },
                     "subjects": [
                         *({"kind": "ServiceAccount", "name": name, "namespace": namespace} for name in accounts),
-                        {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": KUEUE_ACCOUNT},
+                        *(
+                            {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": name}
+                            for name in (KUEUE_ACCOUNT, KUBELET)
+                        ),
                     ],
                 }
             )
@@ -248,6 +258,7 @@ def place(cluster: Cluster, operated_kind: Kind) -> Iterator[Place]:
             acting(cluster, f"{account}operator"),
             acting(cluster, f"{account}tenant"),
             acting(cluster, JOB_CONTROLLER),
+            acting(cluster, KUBELET, NODES_GROUP),
             operated_kind,
             profiles,
             canaries,
@@ -867,6 +878,73 @@ def test_only_the_operator_writes_the_status(place: Place) -> None:
     place.operator.merge(place.runs, "judged", place.namespace, STATUS, subresource="status")
 
 
+def test_only_the_operator_writes_the_status_of_profiles(place: Place) -> None:
+    """It says what keeps pods off the network, and runs go by it."""
+    status = {"status": {"observedGeneration": 1, "network": "Policy+Seccomp", "conditions": []}}
+    with pytest.raises(RefusedError, match="writes the status of runs and profiles"):
+        place.admin.merge(place.profiles, "default", None, status, subresource="status")
+
+
+def words(message: str) -> Manifest:
+    """Build the status of a pod whose evaluator has said something."""
+    state = {"terminated": {"exitCode": 0, "message": message}}
+    said = {"name": "evaluate", "state": state, "ready": False, "restartCount": 0, "image": "", "imageID": ""}
+    return {"status": {"phase": "Succeeded", "containerStatuses": [said]}}
+
+
+UNREADY = {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}
+
+
+@pytest.mark.parametrize("who", ["tenant", "admin", "operator"])
+def test_only_a_node_says_what_became_of_a_container(place: Place, living: tuple[Manifest, Manifest], who: str) -> None:
+    """Whoever may write the status of pods could write the evaluator's report, with the nonce and hashes of its Job."""
+    name = living[1]["metadata"]["name"]
+    for change in (words("{}"), UNREADY, {"status": {"phase": "Failed"}}):
+        with pytest.raises(RefusedError, match="write the status of a run's pod"):
+            getattr(place, who).merge(POD, name, place.namespace, change, subresource="status")
+
+
+def test_controllers_write_of_a_pod_what_no_container_said(place: Place, living: tuple[Manifest, Manifest]) -> None:
+    """That it has no node, that its node is lost, that it goes for want of room; and nothing that a verdict is read from."""
+    name = living[1]["metadata"]["name"]
+    for account in ("system:kube-scheduler", "system:serviceaccount:kube-system:node-controller"):
+        writer = acting(place.admin, account)
+        wait_until(
+            f"{account} may write",
+            lambda writer=writer: refusal(
+                lambda: writer.merge(POD, name, place.namespace, UNREADY, subresource="status")
+            ),  # type: ignore[misc]
+            _nothing,
+        )
+        with pytest.raises(RefusedError, match="only its node says what became of a container"):
+            writer.merge(POD, name, place.namespace, words("{}"), subresource="status")
+
+
+def test_a_node_writes_the_status_of_its_pods(place: Place) -> None:
+    """And others write annotations that way, as network plugins do; but no labels of ours."""
+    owner = place.admin.create(strategy_run("told", place.namespace, kind=place.runs))
+    made = place.operator.create(job_of(StrategyRun.parse(owner)))
+    name = _wait_pod(place, made["metadata"]["name"])["metadata"]["name"]
+    note = {"metadata": {"annotations": {"example.com/address": "192.0.2.1"}}}
+    place.tenant.merge(POD, name, place.namespace, note, subresource="status")
+    for label in (naming.MANAGED_BY_LABEL, naming.RUN_UID_LABEL):
+        change = {"metadata": {"labels": {label: None}}}
+        with pytest.raises(RefusedError, match="labels and hashes of a run's pod stay"):
+            place.tenant.merge(POD, name, place.namespace, change, subresource="status")
+    place.node.merge(POD, name, place.namespace, words("{}"), subresource="status")
+
+
+def test_only_the_job_controller_writes_the_status_of_jobs(place: Place, living: tuple[Manifest, Manifest]) -> None:
+    """Nor are a Job's labels changed that way."""
+    name = living[0]["metadata"]["name"]
+    for client in (place.tenant, place.admin, place.operator):
+        with pytest.raises(RefusedError, match="writes the status of Jobs of runs"):
+            client.merge(JOB, name, place.namespace, {"status": {"active": 0}}, subresource="status")
+    unlabelled = {"metadata": {"labels": {naming.RUN_UID_LABEL: None}}}
+    with pytest.raises(RefusedError, match="makes or changes Jobs of runs"):
+        place.tenant.merge(JOB, name, place.namespace, unlabelled, subresource="status")
+
+
 @pytest.fixture
 def profiled(place: Place) -> Iterator[Callable[[Profile | None], None]]:
     """Replace the profile named default, or take all profiles away, and put everything back."""
@@ -1278,6 +1356,8 @@ def test_nobody_changes_or_enters_a_canary(place: Place) -> None:
     for change, subresource in ((debug, "ephemeralcontainers"), (unbound, "")):
         with pytest.raises(RefusedError, match="and stay what they were"):
             place.admin.merge(POD, name, place.canaries, change, subresource=subresource)
+    with pytest.raises(RefusedError, match="write the status of a run's pod"):
+        place.admin.merge(POD, name, place.canaries, {"status": {"podIP": "192.0.2.1"}}, subresource="status")
     path = f"/api/v1/namespaces/{place.canaries}/pods/{name}/exec"
     with pytest.raises(RefusedError, match="nobody enters"):
         place.admin.request("POST", path, {"command": "id", "stdout": "true"})

@@ -48,6 +48,10 @@ INSTALLER_ACCOUNT = "system:serviceaccount:finlab-sandbox-installer:finlab-sandb
 JOB_CONTROLLERS = ("system:serviceaccount:kube-system:job-controller", "system:kube-controller-manager")
 """The job controller's account, and its name where controllers share one."""
 
+CONTROL_PLANE = ("system:kube-scheduler", "system:kube-controller-manager")
+CONTROLLERS_GROUP = "system:serviceaccounts:kube-system"
+NODES_GROUP = "system:nodes"
+
 CANARY_NAMESPACE = "finlab-sandbox-canary"
 USE = "use"
 """The verb on a SandboxProfile that lets an account make Jobs of it."""
@@ -75,6 +79,9 @@ _CANARY_LABELS = (
     canary.ROLE_LABEL,
     canary.SERIAL_LABEL,
 )
+_POD_PARTS = ("pods", "pods/status", "pods/ephemeralcontainers", "pods/resize")
+"""By each of them labels can be changed."""
+
 _IN_CANARY_NAMESPACE = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": [CANARY_NAMESPACE]}
 _POD_NAME = "^[a-z0-9][a-z0-9-]*-[0-9a-f]{12}-[0-9]+-[a-z0-9]{5}$"
 _FREE_VARIABLES = (NONCE_VARIABLE, DATASET_PATH_VARIABLE)
@@ -99,7 +106,7 @@ def policies() -> list[dict[str, Any]]:
     return [
         *_policy(
             "finlab-sandbox-jobs",
-            _rule("batch", "v1", "jobs", operations=("CREATE", "UPDATE")),
+            _rule("batch", "v1", "jobs", "jobs/status", operations=("CREATE", "UPDATE")),
             conditions={
                 # Whatever the operator makes, too: without labels it would be nobody's, and bound by nothing.
                 "ours": f"request.userInfo.username == {_cel(OPERATOR_ACCOUNT)} || "
@@ -126,7 +133,7 @@ def policies() -> list[dict[str, Any]]:
         ),
         *_policy(
             "finlab-sandbox-pods",
-            _rule("", "v1", "pods", "pods/ephemeralcontainers", "pods/resize", operations=("CREATE", "UPDATE")),
+            _rule("", "v1", *_POD_PARTS, operations=("CREATE", "UPDATE")),
             conditions={
                 "ours": _either_or(_ours("metadata")),
                 "made-or-changed": _made_or("object.spec != oldObject.spec", _labels_differ(), _pins_differ()),
@@ -168,8 +175,20 @@ def policies() -> list[dict[str, Any]]:
         ),
         *_policy(
             "finlab-sandbox-status",
-            _rule(GROUP, VERSION, f"{PLURAL}/status", operations=("UPDATE",)),
-            clauses=[_by((OPERATOR_ACCOUNT,), "writes the status of runs: it is the verdict")],
+            _rule(GROUP, VERSION, f"{PLURAL}/status", f"{PROFILE_PLURAL}/status", operations=("UPDATE",)),
+            clauses=[_by((OPERATOR_ACCOUNT,), "writes the status of runs and profiles: it is the verdict")],
+        ),
+        *_policy(
+            "finlab-sandbox-job-status",
+            _rule("batch", "v1", "jobs/status", operations=("UPDATE",)),
+            conditions={"ours": _ours_or_a_canary(), "changed": "object.?status != oldObject.?status"},
+            clauses=[_by(JOB_CONTROLLERS, "writes the status of Jobs of runs", _let_in_by_kueue())],
+        ),
+        *_policy(
+            "finlab-sandbox-pod-status",
+            _rule("", "v1", "pods/status", operations=("UPDATE",)),
+            conditions={"ours": _ours_or_a_canary(), "changed": "object.?status != oldObject.?status"},
+            clauses=_pod_status_clauses(),
         ),
         *_policy(
             "finlab-sandbox-canaries",
@@ -189,7 +208,7 @@ def policies() -> list[dict[str, Any]]:
         ),
         *_policy(
             "finlab-sandbox-pods-of-canaries",
-            _rule("", "v1", "pods", "pods/ephemeralcontainers", "pods/resize", operations=("CREATE", "UPDATE")),
+            _rule("", "v1", *_POD_PARTS, operations=("CREATE", "UPDATE")),
             where=_IN_CANARY_NAMESPACE,
             conditions={"made-or-changed": _made_or("object.spec != oldObject.spec", _differ(_CANARY_LABELS))},
             clauses=[
@@ -338,6 +357,22 @@ def _canary_profile_clauses() -> list[Clause]:
     ]
 
 
+def _pod_status_clauses() -> list[Clause]:
+    """State who tells what becomes of a pod: the evaluator's answer and every failure is read there."""
+    groups, user = "request.userInfo.?groups.orValue([])", "request.userInfo.username"
+    fields = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+    same = " && ".join(f"object.?status.?{field} == oldObject.?status.?{field}" for field in fields)
+    by_node = f"{_cel(NODES_GROUP)} in {groups}"
+    return [
+        Clause(
+            f"{by_node} || {_cel(CONTROLLERS_GROUP)} in {groups} || {user} in {_cel(CONTROL_PLANE)}",
+            "only its node and the cluster's controllers write the status of a run's pod",
+            user,
+        ),
+        Clause(f"{by_node} || ({same})", "only its node says what became of a container: the verdict is there", user),
+    ]
+
+
 def _installer_clauses() -> list[Clause]:
     claim = "request.userInfo.?extra[?'authentication.kubernetes.io/node-name'].orValue([])"
     ours = f"key.startsWith({_cel(NODE_LABEL_PREFIX)})"
@@ -386,6 +421,10 @@ def _either_or(*ours: str) -> str:
     now = " || ".join(each.replace("{}", "object") for each in ours)
     before = " || ".join(each.replace("{}", "oldObject") for each in ours)
     return f"{now} || (oldObject != null && ({before}))"
+
+
+def _ours_or_a_canary() -> str:
+    return f"request.namespace == {_cel(CANARY_NAMESPACE)} || " + _either_or(_ours("metadata"))
 
 
 def _made_or(*changes: str) -> str:
