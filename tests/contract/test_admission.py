@@ -18,6 +18,7 @@ from strategyrun.domain.canary import ROLE_LABEL, Role, canary_job
 from strategyrun.domain.crd import profile_crd
 from strategyrun.domain.inputs import build_inputs, inputs_hash
 from strategyrun.domain.job import job, report, snapshot
+from strategyrun.domain.network_policy import POLICY_NAME, deny_all
 from strategyrun.domain.policies import (
     CANARY_NAMESPACE,
     INSTALLER_ACCOUNT,
@@ -35,7 +36,19 @@ from strategyrun.domain.sandbox import NODE_LABEL_PREFIX, Profile, Resources, Sa
 from strategyrun.domain.strategyrun import GROUP, KUEUE_LABEL, Executor, StrategyRun
 from strategyrun.domain.vetting import Kind as SourceKind
 from support.builders import CODE, NONCE, SECCOMP, make_run, specs
-from support.cluster import CHECKOUT, CONFIG_MAP, JOB, NAMESPACE, NODE, POD, Cluster, Kind, Manifest, RefusedError
+from support.cluster import (
+    CHECKOUT,
+    CONFIG_MAP,
+    JOB,
+    NAMESPACE,
+    NETWORK_POLICY,
+    NODE,
+    POD,
+    Cluster,
+    Kind,
+    Manifest,
+    RefusedError,
+)
 from support.definitions import installed
 from support.namespaces import temporary_namespace
 from support.runs import strategy_run
@@ -869,6 +882,75 @@ def test_only_the_operator_changes_config_maps_of_runs(place: Place) -> None:
     place.tenant.delete(CONFIG_MAP, name, place.namespace)
 
 
+@pytest.mark.parametrize("change", ["labels", "owner"])
+def test_the_operator_makes_no_other_config_map(place: Place, change: str) -> None:
+    """A stolen token of it does not configure what others run."""
+    run = make_run(namespace=place.namespace)
+    manifest = snapshot(run, _inputs(run))
+    del manifest["metadata"]["labels" if change == "labels" else "ownerReferences"]
+    with pytest.raises(RefusedError, match=r"with the labels of a run alone|must own it"):
+        place.operator.create(manifest, dry_run=True)
+
+
+@pytest.mark.parametrize("kind", [JOB, CONFIG_MAP], ids=["Job", "ConfigMap"])
+def test_the_operator_deletes_nothing_of_others(place: Place, kind: Kind) -> None:
+    """Its right is for all namespaces; what carries no label of a run or a canary is not its own."""
+    name = f"others-{kind.kind.lower()}"
+    spec = place.job()["spec"] | {"suspend": True}
+    del spec["template"]["metadata"]
+    body = {"spec": spec} if kind == JOB else {"data": {"any": "a"}}
+    meta = {"name": name, "namespace": place.namespace}
+    place.tenant.create({"apiVersion": kind.api_version, "kind": kind.kind, "metadata": meta} | body)
+    with pytest.raises(RefusedError, match="deletes Jobs and ConfigMaps of runs and canaries alone"):
+        place.operator.delete(kind, name, place.namespace)
+    place.tenant.delete(kind, name, place.namespace)
+
+
+def test_the_operator_deletes_its_own(place: Place) -> None:
+    """Jobs and snapshots of runs, and canaries."""
+    owner = StrategyRun.parse(place.admin.create(strategy_run("tidied", place.namespace, kind=place.runs)))
+    canary = canary_job(DEFAULT, Role.FREE, namespace=place.canaries, serial="0c1b2c3d")
+    canary["spec"]["suspend"] = True
+    for manifest in (job_of(owner), snapshot(owner, _inputs(owner)), canary):
+        meta = place.operator.create(manifest)["metadata"]
+        place.operator.delete(Kind.of(manifest), meta["name"], meta["namespace"])
+
+
+LET_THROUGH: dict[str, Manifest] = {
+    "selects-nothing": {"podSelector": {"matchLabels": {"example.com/any": "a"}}},
+    "selects-fewer": {"podSelector": {"matchExpressions": [{"key": naming.RUN_UID_LABEL, "operator": "DoesNotExist"}]}},
+    "one-direction": {"policyTypes": ["Ingress"]},
+    "lets-in": {"ingress": [{}]},
+    "lets-out": {"egress": [{}]},
+}
+
+
+@pytest.mark.parametrize("case", LET_THROUGH)
+def test_the_deny_all_policy_is_what_its_name_says(place: Place, case: str) -> None:
+    """The operator takes it for there by its name; nobody makes another of it, nor changes one into it."""
+    good = deny_all(place.namespace)
+    change = copy.deepcopy(LET_THROUGH[case])
+    if case == "selects-fewer":
+        change["podSelector"]["matchLabels"] = good["spec"]["podSelector"]["matchLabels"]
+    bad = good | {"spec": good["spec"] | change}
+    for client in (place.tenant, place.admin, place.operator):
+        with pytest.raises(RefusedError, match="must select every pod of runs and let nothing in or out"):
+            client.create(bad, dry_run=True)
+    place.operator.create(good)
+    with pytest.raises(RefusedError, match="must select every pod of runs and let nothing in or out"):
+        place.tenant.apply(bad)
+    place.tenant.delete(NETWORK_POLICY, POLICY_NAME, place.namespace)
+
+
+def test_the_operator_makes_no_other_network_policy(place: Place) -> None:
+    """Policies add up: one that lets everything through would undo those of others. Tenants make their own."""
+    other = deny_all(place.namespace)
+    other["metadata"]["name"] = "others"
+    place.tenant.create(other, dry_run=True)
+    with pytest.raises(RefusedError, match="makes no NetworkPolicy but finlab-sandbox-deny-all"):
+        place.operator.create(other, dry_run=True)
+
+
 def test_only_the_operator_writes_the_status(place: Place) -> None:
     """RBAC aside: even an administrator of the cluster does not write a verdict."""
     place.admin.create(strategy_run("judged", place.namespace, kind=place.runs))
@@ -905,7 +987,7 @@ def test_only_a_node_says_what_became_of_a_container(place: Place, living: tuple
 
 
 def test_controllers_write_of_a_pod_what_no_container_said(place: Place, living: tuple[Manifest, Manifest]) -> None:
-    """That it has no node, that its node is lost, that it goes for want of room; and nothing that a verdict is read from."""
+    """That it has no node, that its node is lost; nothing that a verdict is read from."""
     name = living[1]["metadata"]["name"]
     for account in ("system:kube-scheduler", "system:serviceaccount:kube-system:node-controller"):
         writer = acting(place.admin, account)

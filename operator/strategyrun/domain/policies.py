@@ -17,6 +17,7 @@ from strategyrun.domain import canary, naming
 from strategyrun.domain.hardening import STRATEGY_UID, pod_isolation
 from strategyrun.domain.inputs import Inputs
 from strategyrun.domain.job import DATASET_PATH_VARIABLE, EXECUTOR_VARIABLE, NONCE_VARIABLE, PINNED_ANNOTATIONS, job
+from strategyrun.domain.network_policy import POLICY_NAME, deny_all
 from strategyrun.domain.sandbox import (
     NODE_LABEL_PREFIX,
     NODE_READY,
@@ -166,12 +167,41 @@ def policies() -> list[dict[str, Any]]:
             "finlab-sandbox-configmaps",
             _rule("", "v1", "configmaps", operations=("CREATE", "UPDATE")),
             conditions={
-                "ours": _either_or(_ours("metadata")),
+                "ours": f"request.userInfo.username == {_cel(OPERATOR_ACCOUNT)} || " + _either_or(_ours("metadata")),
                 "made-or-changed": _made_or(
                     "object.?data != oldObject.?data", "object.?binaryData != oldObject.?binaryData", _labels_differ()
                 ),
             },
-            clauses=[_by((OPERATOR_ACCOUNT,), "makes or changes snapshots and reports of runs")],
+            clauses=[
+                _by((OPERATOR_ACCOUNT,), "makes or changes snapshots and reports of runs"),
+                Clause(
+                    _now(_ours("metadata")),
+                    "the operator makes ConfigMaps with the labels of a run alone: others are none of its business",
+                ),
+                _owned(KIND),
+            ],
+        ),
+        *_policy(
+            "finlab-sandbox-deletions",
+            _rule("batch", "v1", "jobs", operations=("DELETE",)),
+            _rule("", "v1", "configmaps", operations=("DELETE",)),
+            conditions={"operator": f"request.userInfo.username == {_cel(OPERATOR_ACCOUNT)}"},
+            clauses=[
+                Clause(
+                    f"{_before(_ours('metadata'))} || (request.namespace == {_cel(CANARY_NAMESPACE)}"
+                    f" && oldObject.metadata.?labels[?{_cel(canary.ROLE_LABEL)}].hasValue())",
+                    "the operator deletes Jobs and ConfigMaps of runs and canaries alone",
+                )
+            ],
+        ),
+        *_policy(
+            "finlab-sandbox-network",
+            _rule("networking.k8s.io", "v1", "networkpolicies", operations=("CREATE", "UPDATE")),
+            conditions={
+                "ours": f"request.userInfo.username == {_cel(OPERATOR_ACCOUNT)}"
+                f" || object.metadata.name == {_cel(POLICY_NAME)}"
+            },
+            clauses=_network_clauses(),
         ),
         *_policy(
             "finlab-sandbox-status",
@@ -240,8 +270,7 @@ def policies() -> list[dict[str, Any]]:
 
 def _policy(
     name: str,
-    rule: dict[str, Any],
-    *,
+    *rules: dict[str, Any],
     clauses: list[Clause],
     conditions: dict[str, str] | None = None,
     variables: dict[str, str] | None = None,
@@ -268,7 +297,7 @@ def _policy(
                 **({"paramKind": kind} if profiled else {}),
                 "matchConstraints": {
                     "matchPolicy": "Equivalent",
-                    "resourceRules": [rule],
+                    "resourceRules": list(rules),
                     **({"objectSelector": {"matchExpressions": [labelled]}} if profiled else {}),
                 },
                 **_named("matchConditions", conditions or {}),
@@ -357,6 +386,25 @@ def _canary_profile_clauses() -> list[Clause]:
     ]
 
 
+def _network_clauses() -> list[Clause]:
+    """State what carries the name that the operator takes for its deny-all policy, and that it makes no other."""
+    spec = deny_all("any")["spec"]
+    selector, types = _cel(spec["podSelector"]["matchLabels"]), _cel(spec["policyTypes"])
+    return [
+        Clause(
+            f"object.metadata.name == {_cel(POLICY_NAME)}",
+            f"the operator makes no NetworkPolicy but {POLICY_NAME}: others could let something through",
+        ),
+        Clause(
+            f"object.spec.?podSelector.?matchLabels.orValue({{}}) == {selector}"
+            " && object.spec.?podSelector.?matchExpressions.orValue([]).size() == 0"
+            f" && object.spec.?policyTypes.orValue([]) == {types}"
+            " && object.spec.?ingress.orValue([]).size() == 0 && object.spec.?egress.orValue([]).size() == 0",
+            f"{POLICY_NAME} must select every pod of runs and let nothing in or out: runs rely on its name",
+        ),
+    ]
+
+
 def _pod_status_clauses() -> list[Clause]:
     """State who tells what becomes of a pod: the evaluator's answer and every failure is read there."""
     groups, user = "request.userInfo.?groups.orValue([])", "request.userInfo.username"
@@ -418,9 +466,15 @@ def _ours(path: str) -> str:
 
 def _either_or(*ours: str) -> str:
     """Say that an object is ours by one of the marks, or was before the request."""
-    now = " || ".join(each.replace("{}", "object") for each in ours)
-    before = " || ".join(each.replace("{}", "oldObject") for each in ours)
-    return f"{now} || (oldObject != null && ({before}))"
+    return f"{_now(*ours)} || (oldObject != null && ({_before(*ours)}))"
+
+
+def _now(*ours: str) -> str:
+    return " || ".join(each.replace("{}", "object") for each in ours)
+
+
+def _before(*ours: str) -> str:
+    return " || ".join(each.replace("{}", "oldObject") for each in ours)
 
 
 def _ours_or_a_canary() -> str:
