@@ -74,6 +74,7 @@ CLOSED = Profile(
     seccomp=SECCOMP,
 )
 POLICY = Kind("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy")
+CLUSTER_ROLE = Kind("rbac.authorization.k8s.io/v1", "ClusterRole")
 BINDING = Kind("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding")
 JOB_CONTROLLER = JOB_CONTROLLERS[0]
 KUBELET = "test-admission-kubelet"
@@ -225,12 +226,8 @@ def place(cluster: Cluster, operated_kind: Kind) -> Iterator[Place]:
         for profile in (DEFAULT, GVISOR, CLOSED):
             cluster.create(resource(profiles, profile))
         operator = {"kind": "ServiceAccount", "name": "operator", "namespace": namespace}
-        use = {
-            "apiGroups": [profile_group],
-            "resources": ["sandboxprofiles"],
-            "resourceNames": ["default", "gvisor", "closed"],
-            "verbs": ["use"],
-        }
+        use: Manifest = {"apiGroups": [profile_group], "resources": ["sandboxprofiles"], "verbs": ["use"]}
+        use["resourceNames"] = [each.name for each in (DEFAULT, GVISOR, CLOSED)]
         grant(stack, cluster, f"test-admission-use-{suffix}", use, operator)
         installer = operator | {"name": "installer"}
         patch = {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "patch"]}
@@ -1033,15 +1030,37 @@ def profiled(place: Place) -> Iterator[Callable[[Profile | None], None]]:
 
     def write(profile: Profile | None) -> None:
         if profile is None:
+            let_use(place)
             for each in (DEFAULT, GVISOR, CLOSED):
-                place.admin.delete(place.profiles, each.name)
+                wait_until(
+                    f"{each.name} is deleted",
+                    lambda name=each.name: refusal(lambda: place.admin.delete(place.profiles, name)),  # type: ignore[misc]
+                    _nothing,
+                )
         else:
             place.admin.merge(place.profiles, profile.name, None, {"spec": profile.sandbox.document()})
 
     yield write
     for each in (DEFAULT, GVISOR, CLOSED):
         place.admin.apply(resource(place.profiles, each))
+    let_use(place, DEFAULT, GVISOR, CLOSED)
     wait_let_in(place)
+
+
+def let_use(place: Place, *profiles: Profile) -> None:
+    """Let the operator use these profiles and no others."""
+    group = place.profiles.api_version.split("/")[0]
+    names = [each.name for each in profiles]
+    rule = {"apiGroups": [group], "resources": ["sandboxprofiles"], "resourceNames": names, "verbs": ["use"]}
+    rules = {"rules": [rule] if names else []}
+    place.admin.merge(CLUSTER_ROLE, f"test-admission-use-{place.suffix}", None, rules)
+
+
+def test_a_profile_that_may_be_used_cannot_be_deleted(place: Place) -> None:
+    """Its name would be bound by no clause of a profile, as long as there is another one."""
+    for name in ("default", "gvisor"):
+        with pytest.raises(RefusedError, match=rf"{name}.*take the name out of the ClusterRole"):
+            place.admin.delete(place.profiles, name)
 
 
 def test_the_next_job_is_held_to_what_the_profile_says_now(
@@ -1075,9 +1094,14 @@ def test_what_was_made_before_a_change_goes_however_it_is_deleted(
 
 
 def test_without_a_profile_nothing_runs(place: Place, profiled: Callable[[Profile | None], None]) -> None:
-    """What is not there is not guessed."""
+    """What is not there is not guessed, and a pod that comes late does not start."""
     profiled(None)
     wait_until("it holds", lambda: refusal(lambda: place.operator.create(place.job(), dry_run=True)), bool)
+    wait_until(
+        "pods are held too",
+        lambda: refusal(lambda: place.controller.create(place.pod(), dry_run=True)),
+        lambda said: "finlab-sandbox-profiled-pods" in said,
+    )
 
 
 def test_without_a_profile_others_run_as_before(place: Place, profiled: Callable[[Profile | None], None]) -> None:

@@ -250,6 +250,18 @@ def policies() -> list[dict[str, Any]]:
             ],
         ),
         *_policy(
+            "finlab-sandbox-profiles",
+            _rule(GROUP, VERSION, PROFILE_PLURAL, operations=("DELETE",)),
+            clauses=[
+                Clause(
+                    f"!{_operator_may_use('oldObject.metadata.name')}",
+                    f"take the name out of the ClusterRole that lets the operator {USE} it first: "
+                    "a Job by the name of a profile that is gone would be bound by none",
+                    "oldObject.metadata.name",
+                )
+            ],
+        ),
+        *_policy(
             "finlab-sandbox-installer",
             _rule("", "v1", "nodes", operations=("UPDATE",)),
             conditions={"installer": f"request.userInfo.username == {_cel(INSTALLER_ACCOUNT)}"},
@@ -524,13 +536,17 @@ def _template_labels() -> Clause:
 
 def _known_profile() -> Clause:
     profile = f"object.metadata.?labels[?{_cel(naming.PROFILE_LABEL)}].orValue('')"
-    operator = f"authorizer.serviceAccount({_cel(OPERATOR_NAMESPACE)}, {_cel(OPERATOR_NAME)})"
-    asked = f"{operator}.group({_cel(GROUP)}).resource({_cel(PROFILE_PLURAL)}).name({profile}).check({_cel(USE)})"
     return Clause(
-        f"{profile} != '' && {asked}.allowed()",
+        f"{profile} != '' && {_operator_may_use(profile)}",
         f"label {naming.PROFILE_LABEL} must name a profile that the operator may use: a name of none is bound by none",
         f"{profile} + ' '",
     )
+
+
+def _operator_may_use(profile: str) -> str:
+    operator = f"authorizer.serviceAccount({_cel(OPERATOR_NAMESPACE)}, {_cel(OPERATOR_NAME)})"
+    asked = f"{operator}.group({_cel(GROUP)}).resource({_cel(PROFILE_PLURAL)}).name({profile}).check({_cel(USE)})"
+    return f"{asked}.allowed()"
 
 
 def _variables(pod: str) -> dict[str, str]:
