@@ -14,15 +14,17 @@ from hypothesis import HealthCheck, given, settings
 
 from strategyrun.adapters.settings import load_settings
 from strategyrun.domain import naming
-from strategyrun.domain.canary import Role, canary_job
+from strategyrun.domain.canary import ROLE_LABEL, Role, canary_job
 from strategyrun.domain.crd import profile_crd
 from strategyrun.domain.inputs import build_inputs, inputs_hash
 from strategyrun.domain.job import job, report, snapshot
+from strategyrun.domain.network_policy import POLICY_NAME, deny_all
 from strategyrun.domain.policies import (
     CANARY_NAMESPACE,
     INSTALLER_ACCOUNT,
     JOB_CONTROLLERS,
     KUEUE_ACCOUNT,
+    NODES_GROUP,
     OPERATOR_ACCOUNT,
     OPERATOR_NAME,
     OPERATOR_NAMESPACE,
@@ -34,7 +36,19 @@ from strategyrun.domain.sandbox import NODE_LABEL_PREFIX, Profile, Resources, Sa
 from strategyrun.domain.strategyrun import GROUP, KUEUE_LABEL, Executor, StrategyRun
 from strategyrun.domain.vetting import Kind as SourceKind
 from support.builders import CODE, NONCE, SECCOMP, make_run, specs
-from support.cluster import CHECKOUT, CONFIG_MAP, JOB, NAMESPACE, NODE, POD, Cluster, Kind, Manifest, RefusedError
+from support.cluster import (
+    CHECKOUT,
+    CONFIG_MAP,
+    JOB,
+    NAMESPACE,
+    NETWORK_POLICY,
+    NODE,
+    POD,
+    Cluster,
+    Kind,
+    Manifest,
+    RefusedError,
+)
 from support.definitions import installed
 from support.namespaces import temporary_namespace
 from support.runs import strategy_run
@@ -60,8 +74,11 @@ CLOSED = Profile(
     seccomp=SECCOMP,
 )
 POLICY = Kind("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy")
+CLUSTER_ROLE = Kind("rbac.authorization.k8s.io/v1", "ClusterRole")
 BINDING = Kind("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding")
 JOB_CONTROLLER = JOB_CONTROLLERS[0]
+KUBELET = "test-admission-kubelet"
+"""In the group of nodes, and by its name none of them: a node may write of its own pods alone."""
 
 DATASETS: dict[str, Manifest] = {
     "builtin": {"builtin": "us-stocks"},
@@ -71,10 +88,12 @@ DATASETS: dict[str, Manifest] = {
 }
 
 
-def acting(cluster: Cluster, user: str) -> Cluster:
+def acting(cluster: Cluster, user: str, group: str = "") -> Cluster:
     """Connect as somebody else; what that account may do is what RBAC grants it."""
     api = kubernetes.config.new_client_from_config(str(cluster.kubeconfig))  # type: ignore[no-untyped-call]
     api.set_default_header("Impersonate-User", user)
+    if group:
+        api.set_default_header("Impersonate-Group", group)
     return Cluster(cluster.kubeconfig, api)
 
 
@@ -88,6 +107,7 @@ class Place(NamedTuple):
     operator: Cluster
     tenant: Cluster
     controller: Cluster
+    node: Cluster
     runs: Kind
     profiles: Kind
     canaries: str
@@ -160,7 +180,8 @@ def rendered(namespaces: list[str], suffix: str, group: str, profiles: str) -> l
         document["metadata"]["name"] += f"-{suffix}"
         if document["kind"] == POLICY.kind:
             for rule in spec["matchConstraints"]["resourceRules"]:
-                rule["apiGroups"] = [group if each == GROUP else each for each in rule["apiGroups"]]
+                if rule["apiGroups"] == [GROUP]:
+                    rule["apiGroups"] = [group, profiles]
             if "paramKind" in spec:
                 spec["paramKind"]["apiVersion"] = f"{profiles}/v1alpha1"
         else:
@@ -205,12 +226,8 @@ def place(cluster: Cluster, operated_kind: Kind) -> Iterator[Place]:
         for profile in (DEFAULT, GVISOR, CLOSED):
             cluster.create(resource(profiles, profile))
         operator = {"kind": "ServiceAccount", "name": "operator", "namespace": namespace}
-        use = {
-            "apiGroups": [profile_group],
-            "resources": ["sandboxprofiles"],
-            "resourceNames": ["default", "gvisor", "closed"],
-            "verbs": ["use"],
-        }
+        use: Manifest = {"apiGroups": [profile_group], "resources": ["sandboxprofiles"], "verbs": ["use"]}
+        use["resourceNames"] = [each.name for each in (DEFAULT, GVISOR, CLOSED)]
         grant(stack, cluster, f"test-admission-use-{suffix}", use, operator)
         installer = operator | {"name": "installer"}
         patch = {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "patch"]}
@@ -231,7 +248,10 @@ def place(cluster: Cluster, operated_kind: Kind) -> Iterator[Place]:
                     },
                     "subjects": [
                         *({"kind": "ServiceAccount", "name": name, "namespace": namespace} for name in accounts),
-                        {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": KUEUE_ACCOUNT},
+                        *(
+                            {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": name}
+                            for name in (KUEUE_ACCOUNT, KUBELET)
+                        ),
                     ],
                 }
             )
@@ -248,6 +268,7 @@ def place(cluster: Cluster, operated_kind: Kind) -> Iterator[Place]:
             acting(cluster, f"{account}operator"),
             acting(cluster, f"{account}tenant"),
             acting(cluster, JOB_CONTROLLER),
+            acting(cluster, KUBELET, NODES_GROUP),
             operated_kind,
             profiles,
             canaries,
@@ -439,6 +460,13 @@ BAD = {
     "container-without-apparmor": Bad(
         of_security(appArmorProfile={"type": "Unconfined"}), "no container may have a seccomp"
     ),
+    "container-as-another-windows-user": Bad(
+        of_security(windowsOptions={"runAsUserName": "ContainerAdministrator"}), "no container may have a seccomp"
+    ),
+    "pod-as-another-windows-user": Bad(
+        of_context(windowsOptions={"runAsUserName": "ContainerAdministrator"}), "no container may have a seccomp"
+    ),
+    "pod-with-apparmor": Bad(of_context(appArmorProfile={"type": "Unconfined"}), "no container may have a seccomp"),
     "pod-with-selinux-role": Bad(of_context(seLinuxOptions={"role": "any"}), "no container may have a seccomp"),
     "token": Bad(of_pod(automountServiceAccountToken=True), "automountServiceAccountToken must be false"),
     "token-by-default": Bad(without("automountServiceAccountToken"), "automountServiceAccountToken must be false"),
@@ -451,6 +479,10 @@ BAD = {
     "dns": Bad(of_pod(dnsPolicy="Default"), "dnsPolicy must be None"),
     "resolver": Bad(of_pod(dnsConfig={"nameservers": ["192.0.2.1"]}), "dnsPolicy must be None"),
     "host-aliases": Bad(of_pod(hostAliases=[{"ip": "192.0.2.1", "hostnames": ["a"]}]), "dnsPolicy must be None"),
+    "long-end": Bad(of_pod(terminationGracePeriodSeconds=3), "terminationGracePeriodSeconds must be 2 at most"),
+    "scheduler": Bad(of_pod(schedulerName="another"), "schedulerName must be the cluster's default", ("Job",)),
+    "toleration": Bad(of_pod(tolerations=[{"operator": "Exists"}]), "tolerations must be absent", ("Job",)),
+    "pull-secret": Bad(of_pod(imagePullSecrets=[{"name": "any"}]), "imagePullSecrets must be absent", ("Job",)),
     "restart": Bad(of_pod(restartPolicy="OnFailure"), "restartPolicy must be Never"),
     "no-deadline": Bad(without("activeDeadlineSeconds"), "activeDeadlineSeconds must be set"),
     "late-deadline": Bad(of_pod(activeDeadlineSeconds=571), "activeDeadlineSeconds must be set"),
@@ -459,6 +491,13 @@ BAD = {
     "priority": Bad(of_pod(priorityClassName="any"), "priorityClassName must be absent", ("Job",)),
     "system-priority": Bad(of_pod(priorityClassName="system-node-critical"), "priorityClassName must be absent"),
     "device": Bad(of_pod(resourceClaims=[{"name": "a", "resourceClaimName": "a"}]), "resourceClaims must be absent"),
+    "device-of-a-container": Bad(
+        lambda pod: (
+            pod.update(resourceClaims=[{"name": "a", "resourceClaimName": "a"}]),
+            strategy(pod)["resources"].update(claims=[{"name": "a"}]),
+        ),
+        "resourceClaims must be absent",
+    ),
     "image": Bad(of_strategy(image="other:1"), "container strategy: the image must be the profile's"),
     "evaluator-image": Bad(of_evaluate(image="other:1"), "container evaluate: the image must be the profile's"),
     "command": Bad(of_evaluate(command=["python3", "-c", "pass"]), "command must be the step's own"),
@@ -469,6 +508,10 @@ BAD = {
     "evaluators-user": Bad(of_security(runAsUser=2000), "container strategy: must runAsNonRoot"),
     "evaluators-group": Bad(of_security(runAsGroup=2000), "container strategy: must runAsNonRoot"),
     "privileged": Bad(of_security(privileged=True, allowPrivilegeEscalation=True), "privileged must be false"),
+    "proc-unmasked": Bad(
+        lambda pod: (pod.update(hostUsers=False), strategy(pod)["securityContext"].update(procMount="Unmasked")),
+        "and procMount the default",
+    ),
     "escalation": Bad(of_security(allowPrivilegeEscalation=True), "allowPrivilegeEscalation must be false"),
     "writable-root": Bad(of_security(readOnlyRootFilesystem=False), "readOnlyRootFilesystem must be true"),
     "capability": Bad(of_security(capabilities={"drop": ["ALL"], "add": ["NET_RAW"]}), "must drop ALL and add none"),
@@ -502,6 +545,17 @@ BAD = {
     "evaluator-sees-the-source": Bad(mount("/data", name="source"), "volumeMounts must be the step's own"),
     "mounted-elsewhere": Bad(mount("/inputs", mountPath="/opt"), "volumeMounts must be the step's own"),
     "mounted-in-part": Bad(mount("/out", subPath="a"), "volumeMounts must be the step's own"),
+    "mounted-by-a-variable": Bad(mount("/out", subPathExpr="$(HOME)"), "volumeMounts must be the step's own"),
+    "mounts-of-the-host": Bad(
+        mount("/out", mountPropagation="HostToContainer"), "container evaluate: volumeMounts must be the step's own"
+    ),
+    "raw-device": Bad(
+        lambda pod: (
+            source(persistentVolumeClaim={"claimName": "any", "readOnly": True})(pod),
+            evaluate(pod).update(volumeDevices=[{"name": "source", "devicePath": "/dev/any"}]),
+        ),
+        "container evaluate: volumeMounts must be the step's own",
+    ),
     "host-path": Bad(source(hostPath={"path": "/"}), "volume source: volumes must be those of a run"),
     "secret": Bad(source(secret={"secretName": "any"}), "volume source: volumes must be those of a run"),
     "projected": Bad(
@@ -541,6 +595,38 @@ def test_a_job_of_another_shape_is_refused(place: Place, case: str) -> None:
     assert re.search(f"finlab-sandbox-(profiled-)?jobs-{place.suffix}", refused.value.message)
 
 
+JOB_BAD: dict[str, tuple[Manifest, str]] = {
+    "beside-each-other": ({"parallelism": 2}, "parallelism and completions must be 1"),
+    "more-than-once": ({"completions": 2}, "parallelism and completions must be 1"),
+    "again-after-a-failure": ({"backoffLimit": 1}, "and backoffLimit 0"),
+    "another-controller": ({"managedBy": "example.com/any"}, "managedBy, podFailurePolicy and successPolicy must be"),
+    "failures-that-do-not-count": (
+        {"podFailurePolicy": {"rules": [{"action": "Ignore", "onExitCodes": {"operator": "NotIn", "values": [0]}}]}},
+        "managedBy, podFailurePolicy and successPolicy must be absent",
+    ),
+    "success-of-its-own": (
+        {"completionMode": "Indexed", "successPolicy": {"rules": [{"succeededCount": 1}]}},
+        "managedBy, podFailurePolicy and successPolicy must be absent",
+    ),
+    "pods-of-others": (
+        {"manualSelector": True, "selector": {"matchLabels": {naming.MANAGED_BY_LABEL: naming.MANAGED_BY}}},
+        "manualSelector, managedBy",
+    ),
+    "no-deadline": ({"activeDeadlineSeconds": None}, "the Job's activeDeadlineSeconds must be set"),
+    "late-deadline": ({"activeDeadlineSeconds": 811}, "the Job's activeDeadlineSeconds must be set"),
+}
+
+
+@pytest.mark.parametrize("case", JOB_BAD)
+def test_a_job_that_is_more_than_one_pod_once_is_refused(place: Place, case: str) -> None:
+    """Whatever else a Job can be: the operator makes none of it."""
+    change, said = JOB_BAD[case]
+    manifest = place.job()
+    manifest["spec"] = {key: value for key, value in (manifest["spec"] | change).items() if value is not None}
+    with pytest.raises(RefusedError, match=re.escape(said)):
+        place.operator.create(manifest, dry_run=True)
+
+
 @pytest.mark.parametrize("case", [name for name, bad in BAD.items() if "Pod" in bad.on])
 def test_a_pod_of_another_shape_is_refused(place: Place, case: str) -> None:
     """Even the job controller's, whatever Job it comes from."""
@@ -562,6 +648,7 @@ ELSEWHERE = {
     "a run's pod must carry the label": "test_a_pod_without_a_profile_is_refused",
     "runs of this namespace may not use": "test_a_profile_may_be_for_other_namespaces",
     "ephemeralContainers must be absent": "test_nobody_debugs_a_pod_of_a_run",
+    "tolerations stay what they were": "test_a_pod_waits_for_the_nodes_that_it_was_made_for",
 }
 
 
@@ -569,6 +656,7 @@ ELSEWHERE = {
 def test_every_clause_has_its_case(policy: str) -> None:
     """No word of a policy is without a test that shows it."""
     shown = [bad.said.partition(": ")[2] or bad.said for bad in BAD.values()] + list(ELSEWHERE)
+    shown += [said for _, said in JOB_BAD.values()]
     assert [each for each in messages(policy) if not any(said in each for said in shown)] == []
 
 
@@ -696,6 +784,34 @@ def test_a_pod_cannot_leave_its_walls(place: Place, living: tuple[Manifest, Mani
         place.tenant.merge(POD, living[1]["metadata"]["name"], place.namespace, {"metadata": change})
 
 
+def test_nobody_passes_a_pod_or_a_job_of_his_own_for_a_runs(place: Place, living: tuple[Manifest, Manifest]) -> None:
+    """By giving it our labels when it is there already."""
+    job_name, pod_name = "own", "own-0123456789ab-1-abcde"
+    own, pod = place.job(), place.pod()
+    for each in (own["spec"]["template"], own, pod):
+        each["metadata"] = {"namespace": place.namespace}
+    own["metadata"] |= {"name": job_name}
+    pod["metadata"] |= {"name": pod_name}
+    del own["spec"]["template"]["metadata"]
+    own["spec"]["suspend"] = True
+    place.tenant.create(own)
+    place.tenant.create(pod)
+    labels = {"metadata": {"labels": living[1]["metadata"]["labels"]}}
+    with pytest.raises(RefusedError, match="labels and hashes of a run's pod stay"):
+        place.tenant.merge(POD, pod_name, place.namespace, labels)
+    labels = {"metadata": {"labels": living[0]["metadata"]["labels"]}}
+    with pytest.raises(RefusedError, match="makes or changes Jobs of runs"):
+        place.tenant.merge(JOB, job_name, place.namespace, labels)
+
+
+def test_a_pod_waits_for_the_nodes_that_it_was_made_for(place: Place, living: tuple[Manifest, Manifest]) -> None:
+    """Kubernetes lets anybody who may change pods add tolerations; the nodes of others are kept from strategies."""
+    pod = living[1]
+    more_of_them = [*pod["spec"]["tolerations"], {"key": "example.com/any", "operator": "Exists"}]
+    with pytest.raises(RefusedError, match="tolerations stay what they were"):
+        place.tenant.merge(POD, pod["metadata"]["name"], place.namespace, {"spec": {"tolerations": more_of_them}})
+
+
 def test_the_image_of_a_pod_cannot_be_exchanged(place: Place, living: tuple[Manifest, Manifest]) -> None:
     """Kubernetes allows that change, while it waits for instance."""
     containers = [each | {"image": "other:1"} for each in living[1]["spec"]["containers"]]
@@ -763,6 +879,75 @@ def test_only_the_operator_changes_config_maps_of_runs(place: Place) -> None:
     place.tenant.delete(CONFIG_MAP, name, place.namespace)
 
 
+@pytest.mark.parametrize("change", ["labels", "owner"])
+def test_the_operator_makes_no_other_config_map(place: Place, change: str) -> None:
+    """A stolen token of it does not configure what others run."""
+    run = make_run(namespace=place.namespace)
+    manifest = snapshot(run, _inputs(run))
+    del manifest["metadata"]["labels" if change == "labels" else "ownerReferences"]
+    with pytest.raises(RefusedError, match=r"with the labels of a run alone|must own it"):
+        place.operator.create(manifest, dry_run=True)
+
+
+@pytest.mark.parametrize("kind", [JOB, CONFIG_MAP], ids=["Job", "ConfigMap"])
+def test_the_operator_deletes_nothing_of_others(place: Place, kind: Kind) -> None:
+    """Its right is for all namespaces; what carries no label of a run or a canary is not its own."""
+    name = f"others-{kind.kind.lower()}"
+    spec = place.job()["spec"] | {"suspend": True}
+    del spec["template"]["metadata"]
+    body = {"spec": spec} if kind == JOB else {"data": {"any": "a"}}
+    meta = {"name": name, "namespace": place.namespace}
+    place.tenant.create({"apiVersion": kind.api_version, "kind": kind.kind, "metadata": meta} | body)
+    with pytest.raises(RefusedError, match="deletes Jobs and ConfigMaps of runs and canaries alone"):
+        place.operator.delete(kind, name, place.namespace)
+    place.tenant.delete(kind, name, place.namespace)
+
+
+def test_the_operator_deletes_its_own(place: Place) -> None:
+    """Jobs and snapshots of runs, and canaries."""
+    owner = StrategyRun.parse(place.admin.create(strategy_run("tidied", place.namespace, kind=place.runs)))
+    canary = canary_job(DEFAULT, Role.FREE, namespace=place.canaries, serial="0c1b2c3d")
+    canary["spec"]["suspend"] = True
+    for manifest in (job_of(owner), snapshot(owner, _inputs(owner)), canary):
+        meta = place.operator.create(manifest)["metadata"]
+        place.operator.delete(Kind.of(manifest), meta["name"], meta["namespace"])
+
+
+LET_THROUGH: dict[str, Manifest] = {
+    "selects-nothing": {"podSelector": {"matchLabels": {"example.com/any": "a"}}},
+    "selects-fewer": {"podSelector": {"matchExpressions": [{"key": naming.RUN_UID_LABEL, "operator": "DoesNotExist"}]}},
+    "one-direction": {"policyTypes": ["Ingress"]},
+    "lets-in": {"ingress": [{}]},
+    "lets-out": {"egress": [{}]},
+}
+
+
+@pytest.mark.parametrize("case", LET_THROUGH)
+def test_the_deny_all_policy_is_what_its_name_says(place: Place, case: str) -> None:
+    """The operator takes it for there by its name; nobody makes another of it, nor changes one into it."""
+    good = deny_all(place.namespace)
+    change = copy.deepcopy(LET_THROUGH[case])
+    if case == "selects-fewer":
+        change["podSelector"]["matchLabels"] = good["spec"]["podSelector"]["matchLabels"]
+    bad = good | {"spec": good["spec"] | change}
+    for client in (place.tenant, place.admin, place.operator):
+        with pytest.raises(RefusedError, match="must select every pod of runs and let nothing in or out"):
+            client.create(bad, dry_run=True)
+    place.operator.create(good)
+    with pytest.raises(RefusedError, match="must select every pod of runs and let nothing in or out"):
+        place.tenant.apply(bad)
+    place.tenant.delete(NETWORK_POLICY, POLICY_NAME, place.namespace)
+
+
+def test_the_operator_makes_no_other_network_policy(place: Place) -> None:
+    """Policies add up: one that lets everything through would undo those of others. Tenants make their own."""
+    other = deny_all(place.namespace)
+    other["metadata"]["name"] = "others"
+    place.tenant.create(other, dry_run=True)
+    with pytest.raises(RefusedError, match="makes no NetworkPolicy but finlab-sandbox-deny-all"):
+        place.operator.create(other, dry_run=True)
+
+
 def test_only_the_operator_writes_the_status(place: Place) -> None:
     """RBAC aside: even an administrator of the cluster does not write a verdict."""
     place.admin.create(strategy_run("judged", place.namespace, kind=place.runs))
@@ -772,21 +957,110 @@ def test_only_the_operator_writes_the_status(place: Place) -> None:
     place.operator.merge(place.runs, "judged", place.namespace, STATUS, subresource="status")
 
 
+def test_only_the_operator_writes_the_status_of_profiles(place: Place) -> None:
+    """It says what keeps pods off the network, and runs go by it."""
+    status = {"status": {"observedGeneration": 1, "network": "Policy+Seccomp", "conditions": []}}
+    with pytest.raises(RefusedError, match="writes the status of runs and profiles"):
+        place.admin.merge(place.profiles, "default", None, status, subresource="status")
+
+
+def words(message: str) -> Manifest:
+    """Build the status of a pod whose evaluator has said something."""
+    state = {"terminated": {"exitCode": 0, "message": message}}
+    said = {"name": "evaluate", "state": state, "ready": False, "restartCount": 0, "image": "", "imageID": ""}
+    return {"status": {"phase": "Succeeded", "containerStatuses": [said]}}
+
+
+UNREADY = {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}
+
+
+@pytest.mark.parametrize("who", ["tenant", "admin", "operator"])
+def test_only_a_node_says_what_became_of_a_container(place: Place, living: tuple[Manifest, Manifest], who: str) -> None:
+    """Whoever may write the status of pods could write the evaluator's report, with the nonce and hashes of its Job."""
+    name = living[1]["metadata"]["name"]
+    for change in (words("{}"), UNREADY, {"status": {"phase": "Failed"}}):
+        with pytest.raises(RefusedError, match="write the status of a run's pod"):
+            getattr(place, who).merge(POD, name, place.namespace, change, subresource="status")
+
+
+def test_controllers_write_of_a_pod_what_no_container_said(place: Place, living: tuple[Manifest, Manifest]) -> None:
+    """That it has no node, that its node is lost; nothing that a verdict is read from."""
+    name = living[1]["metadata"]["name"]
+    for account in ("system:kube-scheduler", "system:serviceaccount:kube-system:node-controller"):
+        writer = acting(place.admin, account)
+        wait_until(
+            f"{account} may write",
+            lambda writer=writer: refusal(
+                lambda: writer.merge(POD, name, place.namespace, UNREADY, subresource="status")
+            ),  # type: ignore[misc]
+            _nothing,
+        )
+        with pytest.raises(RefusedError, match="only its node says what became of a container"):
+            writer.merge(POD, name, place.namespace, words("{}"), subresource="status")
+
+
+def test_a_node_writes_the_status_of_its_pods(place: Place) -> None:
+    """And others write annotations that way, as network plugins do; but no labels of ours."""
+    owner = place.admin.create(strategy_run("told", place.namespace, kind=place.runs))
+    made = place.operator.create(job_of(StrategyRun.parse(owner)))
+    name = _wait_pod(place, made["metadata"]["name"])["metadata"]["name"]
+    note = {"metadata": {"annotations": {"example.com/address": "192.0.2.1"}}}
+    place.tenant.merge(POD, name, place.namespace, note, subresource="status")
+    for label in (naming.MANAGED_BY_LABEL, naming.RUN_UID_LABEL):
+        change = {"metadata": {"labels": {label: None}}}
+        with pytest.raises(RefusedError, match="labels and hashes of a run's pod stay"):
+            place.tenant.merge(POD, name, place.namespace, change, subresource="status")
+    place.node.merge(POD, name, place.namespace, words("{}"), subresource="status")
+
+
+def test_only_the_job_controller_writes_the_status_of_jobs(place: Place, living: tuple[Manifest, Manifest]) -> None:
+    """Nor are a Job's labels changed that way."""
+    name = living[0]["metadata"]["name"]
+    for client in (place.tenant, place.admin, place.operator):
+        with pytest.raises(RefusedError, match="writes the status of Jobs of runs"):
+            client.merge(JOB, name, place.namespace, {"status": {"active": 0}}, subresource="status")
+    unlabelled = {"metadata": {"labels": {naming.RUN_UID_LABEL: None}}}
+    with pytest.raises(RefusedError, match="makes or changes Jobs of runs"):
+        place.tenant.merge(JOB, name, place.namespace, unlabelled, subresource="status")
+
+
 @pytest.fixture
 def profiled(place: Place) -> Iterator[Callable[[Profile | None], None]]:
     """Replace the profile named default, or take all profiles away, and put everything back."""
 
     def write(profile: Profile | None) -> None:
         if profile is None:
+            let_use(place)
             for each in (DEFAULT, GVISOR, CLOSED):
-                place.admin.delete(place.profiles, each.name)
+                wait_until(
+                    f"{each.name} is deleted",
+                    lambda name=each.name: refusal(lambda: place.admin.delete(place.profiles, name)),  # type: ignore[misc]
+                    _nothing,
+                )
         else:
             place.admin.merge(place.profiles, profile.name, None, {"spec": profile.sandbox.document()})
 
     yield write
     for each in (DEFAULT, GVISOR, CLOSED):
         place.admin.apply(resource(place.profiles, each))
+    let_use(place, DEFAULT, GVISOR, CLOSED)
     wait_let_in(place)
+
+
+def let_use(place: Place, *profiles: Profile) -> None:
+    """Let the operator use these profiles and no others."""
+    group = place.profiles.api_version.split("/")[0]
+    names = [each.name for each in profiles]
+    rule = {"apiGroups": [group], "resources": ["sandboxprofiles"], "resourceNames": names, "verbs": ["use"]}
+    rules = {"rules": [rule] if names else []}
+    place.admin.merge(CLUSTER_ROLE, f"test-admission-use-{place.suffix}", None, rules)
+
+
+def test_a_profile_that_may_be_used_cannot_be_deleted(place: Place) -> None:
+    """Its name would be bound by no clause of a profile, as long as there is another one."""
+    for name in ("default", "gvisor"):
+        with pytest.raises(RefusedError, match=rf"{name}.*take the name out of the ClusterRole"):
+            place.admin.delete(place.profiles, name)
 
 
 def test_the_next_job_is_held_to_what_the_profile_says_now(
@@ -820,9 +1094,14 @@ def test_what_was_made_before_a_change_goes_however_it_is_deleted(
 
 
 def test_without_a_profile_nothing_runs(place: Place, profiled: Callable[[Profile | None], None]) -> None:
-    """What is not there is not guessed."""
+    """What is not there is not guessed, and a pod that comes late does not start."""
     profiled(None)
     wait_until("it holds", lambda: refusal(lambda: place.operator.create(place.job(), dry_run=True)), bool)
+    wait_until(
+        "pods are held too",
+        lambda: refusal(lambda: place.controller.create(place.pod(), dry_run=True)),
+        lambda said: "finlab-sandbox-profiled-pods" in said,
+    )
 
 
 def test_without_a_profile_others_run_as_before(place: Place, profiled: Callable[[Profile | None], None]) -> None:
@@ -980,7 +1259,8 @@ def test_the_operator_makes_no_jobs_without_labels(place: Place) -> None:
 def test_kueue_lets_its_jobs_in_and_nobody_elses(place: Place) -> None:
     """It resumes a suspended Job and chooses its nodes; the shape stays, and other Jobs are not its business."""
     kueue = acting(place.admin, KUEUE_ACCOUNT)
-    resume = {"spec": {"suspend": False, "template": {"spec": {"nodeSelector": {"pool": "strategies"}}}}}
+    flavour = {"nodeSelector": {"pool": "strategies"}, "tolerations": [{"key": "pool", "operator": "Exists"}]}
+    resume = {"spec": {"suspend": False, "template": {"spec": flavour}}}
     for name, label in (("queued", {KUEUE_LABEL: "team"}), ("unqueued", {})):
         owner = place.admin.create(strategy_run(name, place.namespace, kind=place.runs))
         manifest = job_of(StrategyRun.parse(owner))
@@ -1013,30 +1293,187 @@ def test_the_operators_canaries_are_let_in(place: Place, role: Role) -> None:
         place.operator.create(manifest, dry_run=True)
 
 
+def of_canary(**fields: Any) -> Mutation:
+    """Set fields of the pod of a canary."""
+    return lambda job: job["spec"]["template"]["spec"].update(fields)
+
+
+def of_its_container(**fields: Any) -> Mutation:
+    """Set fields of a canary's one container."""
+    return lambda job: evaluate(job["spec"]["template"]["spec"]).update(fields)
+
+
+def of_its_security(**fields: Any) -> Mutation:
+    """Set fields of the security context of a canary's container."""
+    return lambda job: evaluate(job["spec"]["template"]["spec"])["securityContext"].update(fields)
+
+
+def of_its_job(**fields: Any) -> Mutation:
+    """Set fields of the Job of a canary."""
+    return lambda job: job["spec"].update(fields)
+
+
+def of_its_context(**fields: Any) -> Mutation:
+    """Set fields of the security context of a canary's pod."""
+    return lambda job: job["spec"]["template"]["spec"]["securityContext"].update(fields)
+
+
+def with_variable(**fields: Any) -> Mutation:
+    """Add an environment variable to a canary."""
+    return lambda job: evaluate(job["spec"]["template"]["spec"])["env"].append(fields)
+
+
+def unlabelled(*labels: str) -> Mutation:
+    """Take labels off a Job and its pods; all of them where none is named."""
+
+    def change(job: Manifest) -> None:
+        for meta in (job["metadata"], job["spec"]["template"]["metadata"]):
+            meta["labels"] = {key: value for key, value in meta["labels"].items() if labels and key not in labels}
+
+    return change
+
+
+LIMITS = {"cpu": "1", "memory": "128Mi"}
+HOST = [{"name": "any", "hostPath": {"path": "/"}}]
 CANARY_BAD: dict[str, tuple[Mutation, str]] = {
-    "image": (lambda pod: evaluate(pod).update(image="other:1"), "a canary's image must be the profile's"),
-    "command": (lambda pod: evaluate(pod).update(command=["sh"]), "one container with its own command"),
-    "arguments": (lambda pod: evaluate(pod).update(args=["x"]), "one container with its own command"),
+    "no-labels": (unlabelled(), "must name a profile"),
+    "no-profile": (unlabelled(naming.PROFILE_LABEL), "must name a profile"),
+    "unknown-profile": (
+        lambda job: relabelled(job, naming.PROFILE_LABEL, "granted-to-nobody"),
+        "must name a profile",
+    ),
+    "no-role": (unlabelled(ROLE_LABEL), "must carry the same labels, with its role"),
+    "unknown-role": (lambda job: relabelled(job, ROLE_LABEL, "any"), "must carry the same labels, with its role"),
+    "pods-of-another-role": (
+        lambda job: job["spec"]["template"].update(
+            metadata={"labels": job["metadata"]["labels"] | {ROLE_LABEL: "peer"}}
+        ),
+        "must carry the same labels, with its role",
+    ),
+    "image": (of_its_container(image="other:1"), "a canary's image must be the profile's"),
+    "command": (of_its_container(command=["sh"]), "command must be the step's own"),
+    "arguments": (of_its_container(args=["x"]), "command must be the step's own"),
+    "another-name": (of_its_container(name="evaluate"), "a canary is one container"),
     "sidecar": (
-        lambda pod: pod["containers"].append(evaluate(pod) | {"name": "more"}),
-        "one container with its own command",
+        lambda job: job["spec"]["template"]["spec"]["containers"].append(
+            evaluate(job["spec"]["template"]["spec"]) | {"name": "more"}
+        ),
+        "a canary is one container",
     ),
-    "token": (lambda pod: pod.update(automountServiceAccountToken=True), "no token and no volumes"),
-    "volume": (
-        lambda pod: pod.update(volumes=[{"name": "any", "hostPath": {"path": "/"}}]),
-        "no token and no volumes",
+    "init-container": (
+        lambda job: job["spec"]["template"]["spec"].update(
+            initContainers=[evaluate(job["spec"]["template"]["spec"]) | {"name": "more"}]
+        ),
+        "a canary is one container",
     ),
+    "token": (of_canary(automountServiceAccountToken=True), "automountServiceAccountToken must be false"),
+    "account": (of_canary(serviceAccountName="operator"), "serviceAccountName must be default"),
+    "volume": (of_canary(volumes=HOST), "a canary has no volumes"),
+    "resolver": (of_canary(dnsConfig={"nameservers": ["192.0.2.1"]}), "a canary asks the cluster's resolver"),
+    "deadline": (of_its_job(activeDeadlineSeconds=121), "activeDeadlineSeconds of a canary must be set"),
+    "parallel": (of_its_job(parallelism=2), "parallelism and completions must be 1"),
+    "tolerations": (of_canary(tolerations=[{"operator": "Exists"}]), "tolerations must be absent"),
+    "scheduler": (of_canary(schedulerName="another"), "schedulerName must be the cluster's default"),
+    "node": (of_canary(nodeName="any"), "nodeName must be absent"),
+    "host-network": (of_canary(hostNetwork=True), "hostNetwork, hostPID, hostIPC and shareProcessNamespace"),
+    "restart": (of_canary(restartPolicy="OnFailure"), "restartPolicy must be Never"),
+    "long-end": (of_canary(terminationGracePeriodSeconds=30), "terminationGracePeriodSeconds must be 2 at most"),
+    "no-seccomp": (of_its_context(seccompProfile={"type": "Unconfined"}), "seccompProfile must be Localhost"),
+    "other-seccomp": (
+        of_its_context(seccompProfile={"type": "Localhost", "localhostProfile": "any.json"}),
+        "seccompProfile must be Localhost",
+    ),
+    "own-seccomp": (of_its_security(seccompProfile={"type": "Unconfined"}), "no container may have a seccomp"),
+    "pod-user": (of_its_context(runAsUser=0, runAsNonRoot=False), "the pod must runAsNonRoot"),
+    "user": (of_its_security(runAsUser=0, runAsNonRoot=False), "must runAsNonRoot as the step's own user"),
+    "privileged": (of_its_security(privileged=True, allowPrivilegeEscalation=True), "privileged must be false"),
+    "capability": (of_its_security(capabilities={"drop": ["ALL"], "add": ["NET_RAW"]}), "must drop ALL and add none"),
+    "writable-root": (of_its_security(readOnlyRootFilesystem=False), "readOnlyRootFilesystem must be true"),
+    "probe": (of_its_container(livenessProbe=COMMAND), "lifecycle hooks and probes must be absent"),
+    "hook": (of_its_container(lifecycle={"postStart": COMMAND}), "lifecycle hooks and probes must be absent"),
+    "port": (of_its_container(ports=[{"containerPort": 80}]), "ports and hostPorts must be absent"),
+    "preload": (with_variable(name="LD_PRELOAD", value="/tmp/a.so"), "env of a canary is its role"),
+    "another-role": (with_variable(name="FINLAB_CANARY", value="sandbox"), "env of a canary is its role"),
+    "peer-by-name": (with_variable(name="FINLAB_CANARY_PEER", value="example.com"), "env of a canary is its role"),
+    "secret-variable": (with_variable(name="FINLAB_CANARY_PEER", valueFrom=SECRET), "env of a canary is its role"),
+    "secret-variables": (of_its_container(envFrom=[{"secretRef": {"name": "any"}}]), "env of a canary is its role"),
+    "runtime-class": (of_canary(runtimeClassName="any"), "runtimeClassName of a canary must be"),
+    "no-limits": (of_its_container(resources={}), "limits of a canary must be set"),
+    "too-much-memory": (of_its_container(resources={"limits": LIMITS | {"memory": "129Mi"}}), "limits of a canary"),
+    "too-much-cpu": (of_its_container(resources={"limits": LIMITS | {"cpu": "1001"}}), "limits of a canary"),
+    "gpu": (of_its_container(resources={"limits": LIMITS | {"example.com/gpu": "1"}}), "limits of a canary"),
 }
 
 
 @pytest.mark.parametrize("case", CANARY_BAD)
 def test_a_canary_of_another_shape_is_refused(place: Place, case: str) -> None:
-    """Even the operator's own."""
+    """Even the operator's own: a stolen token of it starts nothing there but a measurement."""
     manifest = canary_job(DEFAULT, Role.FREE, namespace=place.canaries, serial="0a1b2c3d")
     change, said = CANARY_BAD[case]
-    change(manifest["spec"]["template"]["spec"])
+    change(manifest)
     with pytest.raises(RefusedError, match=said):
         place.operator.create(manifest, dry_run=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        of_context(seccompProfile={"type": "RuntimeDefault"}),
+        of_pod(dnsPolicy="Default"),
+        of_pod(runtimeClassName="any"),
+    ],
+    ids=["seccomp", "resolver", "runtime-class"],
+)
+def test_a_canary_with_the_seccomp_file_is_as_a_strategys_pod(place: Place, change: Mutation) -> None:
+    """Else it would measure another."""
+    manifest = canary_job(DEFAULT, Role.SANDBOX, namespace=place.canaries, serial="0a1b2c3d")
+    change(manifest["spec"]["template"]["spec"])
+    with pytest.raises(
+        RefusedError, match=r"must be Localhost|with the seccomp file nobody|runtimeClassName of a canary"
+    ):
+        place.operator.create(manifest, dry_run=True)
+
+
+@pytest.mark.parametrize("who", ["tenant", "admin", "operator"])
+def test_only_the_job_controller_makes_pods_where_canaries_are(place: Place, who: str) -> None:
+    """Whatever their labels; what it makes comes from a Job, and each of those is looked at."""
+    made = canary_job(DEFAULT, Role.FREE, namespace=place.canaries, serial="0a1b2c3d")
+    pod = pod_of(made)
+    place.controller.create(pod, dry_run=True)
+    pod["metadata"]["labels"] = {}
+    with pytest.raises(RefusedError, match="pods of this namespace are made by the job controller"):
+        getattr(place, who).create(pod, dry_run=True)
+
+
+def test_nobody_changes_or_enters_a_canary(place: Place) -> None:
+    """Who could make one say that the network is cut off would be believed."""
+    profile = DEFAULT.model_copy(update={"sandbox": SANDBOX.model_copy(update={"requests": SANDBOX.limits})})
+    manifest = canary_job(profile, Role.BOUND, namespace=place.canaries, serial="0b1b2c3d")
+    evaluate(manifest["spec"]["template"]["spec"])["resources"]["requests"]["cpu"] = "1k"
+    job_name = place.operator.create(manifest)["metadata"]["name"]
+    (pod,) = wait_until(
+        "the canary's pod",
+        lambda: place.admin.list(POD, place.canaries, labels=f"batch.kubernetes.io/job-name={job_name}"),
+        bool,
+    )
+    name = pod["metadata"]["name"]
+    debug = {"spec": {"ephemeralContainers": [{"name": "debug", "image": "any"}]}}
+    unbound = {"metadata": {"labels": {naming.MANAGED_BY_LABEL: None}}}
+    for change, subresource in ((debug, "ephemeralcontainers"), (unbound, "")):
+        with pytest.raises(RefusedError, match="and stay what they were"):
+            place.admin.merge(POD, name, place.canaries, change, subresource=subresource)
+    with pytest.raises(RefusedError, match="write the status of a run's pod"):
+        place.admin.merge(POD, name, place.canaries, {"status": {"podIP": "192.0.2.1"}}, subresource="status")
+    path = f"/api/v1/namespaces/{place.canaries}/pods/{name}/exec"
+    with pytest.raises(RefusedError, match="nobody enters"):
+        place.admin.request("POST", path, {"command": "id", "stdout": "true"})
+
+
+def test_every_clause_for_canaries_has_its_case() -> None:
+    """But those that pods of runs have as well, and whose cases are there."""
+    shown = [said for _, said in CANARY_BAD.values()] + ["only system:serviceaccount:"]
+    of_runs = {*messages("jobs"), *messages("pods")}
+    assert [each for each in messages("canaries") if each not in of_runs and not any(s in each for s in shown)] == []
 
 
 def installer_on(place: Place, node: str) -> Cluster:
@@ -1096,7 +1533,31 @@ def test_the_installer_labels_no_other_node(place: Place, node: str) -> None:
             client.merge(NODE, node, None, change)
 
 
-RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted", SWITCH_LABEL: SWITCHED_OFF}
+OWN: Manifest = yaml.safe_load((CHECKOUT / "manifests" / "base" / "namespace.yaml").read_text(encoding="utf-8"))
+RESTRICTED: dict[str, str] = OWN["metadata"]["labels"]
+"""What the operator's own namespace has, and what those of runs are to have (docs/operations.md)."""
+
+
+@pytest.mark.parametrize("role", Role)
+def test_canaries_are_admitted_where_pod_security_is_restricted(cluster: Cluster, namespace: str, role: Role) -> None:
+    """As their own namespace is."""
+    cluster.merge(NAMESPACE, namespace, None, {"metadata": {"labels": RESTRICTED | {SWITCH_LABEL: SWITCHED_OFF}}})
+    cluster.create(pod_of(canary_job(DEFAULT, role, namespace=namespace, serial="0a1b2c3d")), dry_run=True)
+
+
+def test_namespaces_say_which_pod_security_they_have() -> None:
+    """Enforced, audited and warned of, by one version: a newer cluster does not change what is let in."""
+    documents = yaml.safe_load_all((CHECKOUT / "manifests" / "base" / "canary.yaml").read_text(encoding="utf-8"))
+    (canaries,) = [each for each in documents if each["kind"] == "Namespace"]
+    assert canaries["metadata"]["labels"] == RESTRICTED
+    for mode in ("enforce", "audit", "warn"):
+        assert RESTRICTED[f"pod-security.kubernetes.io/{mode}"] == "restricted"
+        assert re.fullmatch(r"v1\.\d+", RESTRICTED[f"pod-security.kubernetes.io/{mode}-version"])
+    page = (CHECKOUT / "docs" / "operations.md").read_text(encoding="utf-8")
+    demo = (CHECKOUT / "hack" / "demo.sh").read_text(encoding="utf-8")
+    for label, value in RESTRICTED.items():
+        for text in (page, demo):
+            assert f"{label}={value}" in text
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
@@ -1104,7 +1565,7 @@ def test_pods_of_runs_are_admitted_where_pod_security_is_restricted(
     cluster: Cluster, namespace: str, dataset: str
 ) -> None:
     """The strictest of Kubernetes' own standards, for every source of data."""
-    cluster.merge(NAMESPACE, namespace, None, {"metadata": {"labels": RESTRICTED}})
+    cluster.merge(NAMESPACE, namespace, None, {"metadata": {"labels": RESTRICTED | {SWITCH_LABEL: SWITCHED_OFF}}})
     manifest = pod_of(job_of(make_run(namespace=namespace, datasets=[{"name": "prices", **DATASETS[dataset]}])))
     privileged = copy.deepcopy(manifest)
     privileged["spec"]["securityContext"]["seccompProfile"] = {"type": "Unconfined"}

@@ -27,6 +27,9 @@ COMPONENT = "canary"
 ROLE_LABEL = f"{GROUP}/canary"
 SERIAL_LABEL = f"{GROUP}/canary-serial"
 DEADLINE_SECONDS = 120
+MEMORY = "128Mi"
+ROLE_VARIABLE = "FINLAB_CANARY"
+PEER_VARIABLE = "FINLAB_CANARY_PEER"
 _CONTAINER = "canary"
 _MESSAGE_LIMIT = 300
 
@@ -51,7 +54,7 @@ def canary_job(profile: Profile, role: Role, *, namespace: str, serial: str, pee
         **({naming.MANAGED_BY_LABEL: naming.MANAGED_BY} if role in (Role.BOUND, Role.SANDBOX) else {}),
     }
     name = f"{profile.name[:30].replace('.', '-').rstrip('-')}-{role}-{serial}"
-    variables = {"FINLAB_CANARY": role.value, **({"FINLAB_CANARY_PEER": peer} if peer else {})}
+    variables = {ROLE_VARIABLE: role.value, **({PEER_VARIABLE: peer} if peer else {})}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -79,7 +82,7 @@ def canary_job(profile: Profile, role: Role, *, namespace: str, serial: str, pee
                             "securityContext": container_isolation(STRATEGY_UID),
                             "resources": {
                                 "requests": {"cpu": "10m", "memory": "32Mi"},
-                                "limits": {"cpu": sandbox.limits.cpu, "memory": "128Mi"},
+                                "limits": {"cpu": sandbox.limits.cpu, "memory": MEMORY},
                             },
                         }
                     ],

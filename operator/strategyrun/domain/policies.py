@@ -17,6 +17,7 @@ from strategyrun.domain import canary, naming
 from strategyrun.domain.hardening import STRATEGY_UID, pod_isolation
 from strategyrun.domain.inputs import Inputs
 from strategyrun.domain.job import DATASET_PATH_VARIABLE, EXECUTOR_VARIABLE, NONCE_VARIABLE, PINNED_ANNOTATIONS, job
+from strategyrun.domain.network_policy import POLICY_NAME, deny_all
 from strategyrun.domain.sandbox import (
     NODE_LABEL_PREFIX,
     NODE_READY,
@@ -48,6 +49,10 @@ INSTALLER_ACCOUNT = "system:serviceaccount:finlab-sandbox-installer:finlab-sandb
 JOB_CONTROLLERS = ("system:serviceaccount:kube-system:job-controller", "system:kube-controller-manager")
 """The job controller's account, and its name where controllers share one."""
 
+CONTROL_PLANE = ("system:kube-scheduler", "system:kube-controller-manager")
+CONTROLLERS_GROUP = "system:serviceaccounts:kube-system"
+NODES_GROUP = "system:nodes"
+
 CANARY_NAMESPACE = "finlab-sandbox-canary"
 USE = "use"
 """The verb on a SandboxProfile that lets an account make Jobs of it."""
@@ -68,6 +73,17 @@ _FALLBACK = Executor.FALLBACK.lower()
 _FALLS_BACK = f"object.metadata.?labels[?{json.dumps(naming.EXECUTOR_LABEL)}].orValue('') == {json.dumps(_FALLBACK)}"
 _ALL_CONTAINERS = "variables.pod.?initContainers.orValue([]) + variables.pod.containers"
 _COMPONENTS = ("strategy", "report")
+_CANARY_LABELS = (
+    naming.MANAGED_BY_LABEL,
+    naming.COMPONENT_LABEL,
+    naming.PROFILE_LABEL,
+    canary.ROLE_LABEL,
+    canary.SERIAL_LABEL,
+)
+_POD_PARTS = ("pods", "pods/status", "pods/ephemeralcontainers", "pods/resize")
+"""By each of them labels can be changed."""
+
+_IN_CANARY_NAMESPACE = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": [CANARY_NAMESPACE]}
 _POD_NAME = "^[a-z0-9][a-z0-9-]*-[0-9a-f]{12}-[0-9]+-[a-z0-9]{5}$"
 _FREE_VARIABLES = (NONCE_VARIABLE, DATASET_PATH_VARIABLE)
 
@@ -91,7 +107,7 @@ def policies() -> list[dict[str, Any]]:
     return [
         *_policy(
             "finlab-sandbox-jobs",
-            _rule("batch", "v1", "jobs", operations=("CREATE", "UPDATE")),
+            _rule("batch", "v1", "jobs", "jobs/status", operations=("CREATE", "UPDATE")),
             conditions={
                 # Whatever the operator makes, too: without labels it would be nobody's, and bound by nothing.
                 "ours": f"request.userInfo.username == {_cel(OPERATOR_ACCOUNT)} || "
@@ -104,7 +120,8 @@ def policies() -> list[dict[str, Any]]:
                 _by((OPERATOR_ACCOUNT,), "makes or changes Jobs of runs", _let_in_by_kueue()),
                 _template_labels(),
                 _known_profile(),
-                *_shape(),
+                *_job_clauses(),
+                *_shape(KIND),
             ],
         ),
         *_policy(
@@ -112,12 +129,12 @@ def policies() -> list[dict[str, Any]]:
             _rule("batch", "v1", "jobs", operations=("CREATE",)),
             conditions={"ours": _either_or(_ours("metadata"), _ours("spec.template.?metadata"))},
             variables=_profile_variables("object.spec.template.spec"),
-            clauses=[_of_profile(clause) for clause in _profile_clauses()],
+            clauses=[_of_profile(clause) for clause in (_job_deadline(), *_profile_clauses())],
             profiled=True,
         ),
         *_policy(
             "finlab-sandbox-pods",
-            _rule("", "v1", "pods", "pods/ephemeralcontainers", "pods/resize", operations=("CREATE", "UPDATE")),
+            _rule("", "v1", *_POD_PARTS, operations=("CREATE", "UPDATE")),
             conditions={
                 "ours": _either_or(_ours("metadata")),
                 "made-or-changed": _made_or("object.spec != oldObject.spec", _labels_differ(), _pins_differ()),
@@ -134,7 +151,8 @@ def policies() -> list[dict[str, Any]]:
                     f" || object.metadata.?labels[?{_cel(naming.PROFILE_LABEL)}].hasValue()",
                     f"a run's pod must carry the label {naming.PROFILE_LABEL}: without it no profile binds it",
                 ),
-                *_shape(made="request.operation == 'CREATE'"),
+                *_made_pod_clauses(),
+                *_shape("Job"),
             ],
         ),
         *_policy(
@@ -149,26 +167,99 @@ def policies() -> list[dict[str, Any]]:
             "finlab-sandbox-configmaps",
             _rule("", "v1", "configmaps", operations=("CREATE", "UPDATE")),
             conditions={
-                "ours": _either_or(_ours("metadata")),
+                "ours": f"request.userInfo.username == {_cel(OPERATOR_ACCOUNT)} || " + _either_or(_ours("metadata")),
                 "made-or-changed": _made_or(
                     "object.?data != oldObject.?data", "object.?binaryData != oldObject.?binaryData", _labels_differ()
                 ),
             },
-            clauses=[_by((OPERATOR_ACCOUNT,), "makes or changes snapshots and reports of runs")],
+            clauses=[
+                _by((OPERATOR_ACCOUNT,), "makes or changes snapshots and reports of runs"),
+                Clause(
+                    _now(_ours("metadata")),
+                    "the operator makes ConfigMaps with the labels of a run alone: others are none of its business",
+                ),
+                _owned(KIND),
+            ],
+        ),
+        *_policy(
+            "finlab-sandbox-deletions",
+            _rule("batch", "v1", "jobs", operations=("DELETE",)),
+            _rule("", "v1", "configmaps", operations=("DELETE",)),
+            conditions={"operator": f"request.userInfo.username == {_cel(OPERATOR_ACCOUNT)}"},
+            clauses=[
+                Clause(
+                    f"{_before(_ours('metadata'))} || (request.namespace == {_cel(CANARY_NAMESPACE)}"
+                    f" && oldObject.metadata.?labels[?{_cel(canary.ROLE_LABEL)}].hasValue())",
+                    "the operator deletes Jobs and ConfigMaps of runs and canaries alone",
+                )
+            ],
+        ),
+        *_policy(
+            "finlab-sandbox-network",
+            _rule("networking.k8s.io", "v1", "networkpolicies", operations=("CREATE", "UPDATE")),
+            conditions={
+                "ours": f"request.userInfo.username == {_cel(OPERATOR_ACCOUNT)}"
+                f" || object.metadata.name == {_cel(POLICY_NAME)}"
+            },
+            clauses=_network_clauses(),
         ),
         *_policy(
             "finlab-sandbox-status",
-            _rule(GROUP, VERSION, f"{PLURAL}/status", operations=("UPDATE",)),
-            clauses=[_by((OPERATOR_ACCOUNT,), "writes the status of runs: it is the verdict")],
+            _rule(GROUP, VERSION, f"{PLURAL}/status", f"{PROFILE_PLURAL}/status", operations=("UPDATE",)),
+            clauses=[_by((OPERATOR_ACCOUNT,), "writes the status of runs and profiles: it is the verdict")],
+        ),
+        *_policy(
+            "finlab-sandbox-job-status",
+            _rule("batch", "v1", "jobs/status", operations=("UPDATE",)),
+            conditions={"ours": _ours_or_a_canary(), "changed": "object.?status != oldObject.?status"},
+            clauses=[_by(JOB_CONTROLLERS, "writes the status of Jobs of runs", _let_in_by_kueue())],
+        ),
+        *_policy(
+            "finlab-sandbox-pod-status",
+            _rule("", "v1", "pods/status", operations=("UPDATE",)),
+            conditions={"ours": _ours_or_a_canary(), "changed": "object.?status != oldObject.?status"},
+            clauses=_pod_status_clauses(),
         ),
         *_policy(
             "finlab-sandbox-canaries",
             _rule("batch", "v1", "jobs", operations=("CREATE", "UPDATE")),
-            where={"key": "kubernetes.io/metadata.name", "operator": "In", "values": [CANARY_NAMESPACE]},
-            conditions={"made-or-changed": "request.operation == 'CREATE' || object.spec != oldObject.spec"},
-            variables=_profile_variables("object.spec.template.spec"),
+            where=_IN_CANARY_NAMESPACE,
+            conditions={"made-or-changed": _made_or("object.spec != oldObject.spec")},
+            variables=_canary_variables("object.spec.template.spec"),
             clauses=_canary_clauses(),
+        ),
+        *_policy(
+            "finlab-sandbox-profiled-canaries",
+            _rule("batch", "v1", "jobs", operations=("CREATE",)),
+            where=_IN_CANARY_NAMESPACE,
+            variables=_canary_variables("object.spec.template.spec") | _profile_variables("object.spec.template.spec"),
+            clauses=[_of_profile(clause) for clause in _canary_profile_clauses()],
             profiled=True,
+        ),
+        *_policy(
+            "finlab-sandbox-pods-of-canaries",
+            _rule("", "v1", *_POD_PARTS, operations=("CREATE", "UPDATE")),
+            where=_IN_CANARY_NAMESPACE,
+            conditions={"made-or-changed": _made_or("object.spec != oldObject.spec", _differ(_CANARY_LABELS))},
+            clauses=[
+                Clause(
+                    f"request.operation == 'CREATE' && request.userInfo.username in {_cel(JOB_CONTROLLERS)}",
+                    "pods of this namespace are made by the job controller, and stay what they were",
+                    "request.userInfo.username",
+                )
+            ],
+        ),
+        *_policy(
+            "finlab-sandbox-profiles",
+            _rule(GROUP, VERSION, PROFILE_PLURAL, operations=("DELETE",)),
+            clauses=[
+                Clause(
+                    f"!{_operator_may_use('oldObject.metadata.name')}",
+                    f"take the name out of the ClusterRole that lets the operator {USE} it first: "
+                    "a Job by the name of a profile that is gone would be bound by none",
+                    "oldObject.metadata.name",
+                )
+            ],
         ),
         *_policy(
             "finlab-sandbox-installer",
@@ -181,8 +272,8 @@ def policies() -> list[dict[str, Any]]:
             _rule("", "v1", "pods/exec", "pods/attach", "pods/portforward", operations=("CONNECT",)),
             clauses=[
                 Clause(
-                    f"!request.name.matches({_cel(_POD_NAME)})",
-                    "nobody enters the pod of a run: who is inside could write its verdict",
+                    f"request.namespace != {_cel(CANARY_NAMESPACE)} && !request.name.matches({_cel(_POD_NAME)})",
+                    "nobody enters the pod of a run or of a canary: who is inside could write its verdict",
                 )
             ],
         ),
@@ -191,8 +282,7 @@ def policies() -> list[dict[str, Any]]:
 
 def _policy(
     name: str,
-    rule: dict[str, Any],
-    *,
+    *rules: dict[str, Any],
     clauses: list[Clause],
     conditions: dict[str, str] | None = None,
     variables: dict[str, str] | None = None,
@@ -219,7 +309,7 @@ def _policy(
                 **({"paramKind": kind} if profiled else {}),
                 "matchConstraints": {
                     "matchPolicy": "Equivalent",
-                    "resourceRules": [rule],
+                    "resourceRules": list(rules),
                     **({"objectSelector": {"matchExpressions": [labelled]}} if profiled else {}),
                 },
                 **_named("matchConditions", conditions or {}),
@@ -242,26 +332,104 @@ def _policy(
 
 
 def _canary_clauses() -> list[Clause]:
-    """State what may be measured with: the profile's image with one program, as Pod Security `restricted` has it."""
+    """State what may be measured with: one program of the image, in the shape that `canary_job` builds, and no more."""
+    nameless = "!variables.pod.?dnsConfig.hasValue() && variables.pod.?hostAliases.orValue([]).size() == 0"
     return [
         _by((OPERATOR_ACCOUNT,), "makes Jobs of this namespace"),
         _known_profile(),
         Clause(
-            "variables.pod.containers.size() == 1 && variables.pod.?initContainers.orValue([]).size() == 0"
-            f" && variables.pod.containers[0].?command.orValue([]) == {_cel(canary.COMMAND)}"
-            " && !has(variables.pod.containers[0].args)",
-            "a canary is one container with its own command",
+            f"variables.role in {_cel(tuple(canary.Role))} && {_alike(_CANARY_LABELS)}",
+            "a canary and its pod must carry the same labels, with its role: walls find it by them",
         ),
         Clause(
-            "variables.pod.?automountServiceAccountToken.orValue(true) == false"
-            " && variables.pod.?volumes.orValue([]).size() == 0",
-            "a canary has no token and no volumes",
+            "variables.pod.containers.map(c, c.name) == variables.commands.map(name, name)"
+            " && variables.pod.?initContainers.orValue([]).size() == 0"
+            " && variables.containers.all(c, !has(c.restartPolicy))",
+            "a canary is one container",
         ),
-        _of_profile(
-            Clause(
-                "variables.containers.all(c, c.image == params.spec.image)", "a canary's image must be the profile's"
-            )
+        Clause("variables.pod.?volumes.orValue([]).size() == 0", "a canary has no volumes"),
+        Clause(
+            f"variables.filtered ? {_nameless()} : {nameless}",
+            "a canary asks the cluster's resolver; one with the seccomp file nobody",
         ),
+        Clause(
+            "object.spec.?activeDeadlineSeconds.orValue(0) > 0"
+            f" && object.spec.activeDeadlineSeconds <= {canary.DEADLINE_SECONDS}",
+            f"activeDeadlineSeconds of a canary must be set and not above {canary.DEADLINE_SECONDS}",
+        ),
+        *_job_clauses(),
+        *_pod_clauses(),
+        *_container_clauses(),
+        _each(
+            "!has(c.envFrom) && c.?env.orValue([]).all(e, !has(e.valueFrom)"
+            f" && (e.name == {_cel(canary.ROLE_VARIABLE)} ? e.?value.orValue('') == variables.role"
+            f" : e.name == {_cel(canary.PEER_VARIABLE)} && isIP(e.?value.orValue(''))))",
+            "env of a canary is its role and its peer's address",
+        ),
+    ]
+
+
+def _canary_variables(pod: str) -> dict[str, str]:
+    container = canary.canary_job(_PROFILE, canary.Role.PEER, namespace="any", serial="any")["spec"]["template"]["spec"]
+    return {
+        "pod": pod,
+        "role": f"object.metadata.?labels[?{_cel(canary.ROLE_LABEL)}].orValue('')",
+        "filtered": f"variables.role == {_cel(canary.Role.SANDBOX)}",
+        **_container_variables(container["containers"]),
+    }
+
+
+def _canary_profile_clauses() -> list[Clause]:
+    limits = "c.?resources.?limits"
+    return [
+        _each("c.image == params.spec.image", "a canary's image must be the profile's"),
+        Clause(
+            "variables.pod.?runtimeClassName.orValue('')"
+            " == (variables.filtered ? params.spec.?runtimeClassName.orValue('') : '')",
+            "runtimeClassName of a canary must be the profile's where it has the seccomp file",
+        ),
+        _each(
+            f"{limits}[?'cpu'].hasValue() && {limits}[?'memory'].hasValue()"
+            " && quantity(c.resources.limits['cpu']).compareTo(variables.cpu) <= 0"
+            f" && quantity(c.resources.limits['memory']).compareTo(quantity({_cel(canary.MEMORY)})) <= 0"
+            " && c.resources.limits.all(name, name in ['cpu', 'memory'])",
+            f"limits of a canary must be set, not above the profile's CPU and {canary.MEMORY}, and of nothing else",
+        ),
+    ]
+
+
+def _network_clauses() -> list[Clause]:
+    """State what carries the name that the operator takes for its deny-all policy, and that it makes no other."""
+    spec = deny_all("any")["spec"]
+    selector, types = _cel(spec["podSelector"]["matchLabels"]), _cel(spec["policyTypes"])
+    return [
+        Clause(
+            f"object.metadata.name == {_cel(POLICY_NAME)}",
+            f"the operator makes no NetworkPolicy but {POLICY_NAME}: others could let something through",
+        ),
+        Clause(
+            f"object.spec.?podSelector.?matchLabels.orValue({{}}) == {selector}"
+            " && object.spec.?podSelector.?matchExpressions.orValue([]).size() == 0"
+            f" && object.spec.?policyTypes.orValue([]) == {types}"
+            " && object.spec.?ingress.orValue([]).size() == 0 && object.spec.?egress.orValue([]).size() == 0",
+            f"{POLICY_NAME} must select every pod of runs and let nothing in or out: runs rely on its name",
+        ),
+    ]
+
+
+def _pod_status_clauses() -> list[Clause]:
+    """State who tells what becomes of a pod: the evaluator's answer and every failure is read there."""
+    groups, user = "request.userInfo.?groups.orValue([])", "request.userInfo.username"
+    fields = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+    same = " && ".join(f"object.?status.?{field} == oldObject.?status.?{field}" for field in fields)
+    by_node = f"{_cel(NODES_GROUP)} in {groups}"
+    return [
+        Clause(
+            f"{by_node} || {_cel(CONTROLLERS_GROUP)} in {groups} || {user} in {_cel(CONTROL_PLANE)}",
+            "only its node and the cluster's controllers write the status of a run's pod",
+            user,
+        ),
+        Clause(f"{by_node} || ({same})", "only its node says what became of a container: the verdict is there", user),
     ]
 
 
@@ -310,17 +478,37 @@ def _ours(path: str) -> str:
 
 def _either_or(*ours: str) -> str:
     """Say that an object is ours by one of the marks, or was before the request."""
-    now = " || ".join(each.replace("{}", "object") for each in ours)
-    before = " || ".join(each.replace("{}", "oldObject") for each in ours)
-    return f"{now} || (oldObject != null && ({before}))"
+    return f"{_now(*ours)} || (oldObject != null && ({_before(*ours)}))"
+
+
+def _now(*ours: str) -> str:
+    return " || ".join(each.replace("{}", "object") for each in ours)
+
+
+def _before(*ours: str) -> str:
+    return " || ".join(each.replace("{}", "oldObject") for each in ours)
+
+
+def _ours_or_a_canary() -> str:
+    return f"request.namespace == {_cel(CANARY_NAMESPACE)} || " + _either_or(_ours("metadata"))
 
 
 def _made_or(*changes: str) -> str:
     return " || ".join(("request.operation == 'CREATE'", *changes))
 
 
+def _differ(labels: tuple[str, ...]) -> str:
+    return f"{_cel(labels)}.exists(key, object.metadata.?labels[?key] != oldObject.metadata.?labels[?key])"
+
+
 def _labels_differ() -> str:
-    return f"{_cel(_OUR_LABELS)}.exists(key, object.metadata.?labels[?key] != oldObject.metadata.?labels[?key])"
+    return _differ(_OUR_LABELS)
+
+
+def _alike(labels: tuple[str, ...]) -> str:
+    """Say that a Job and its pods have the same of these labels."""
+    template = "object.spec.template.?metadata.?labels[?key]"
+    return f"{_cel(labels)}.all(key, object.metadata.?labels[?key] == {template})"
 
 
 def _pins_differ() -> str:
@@ -341,35 +529,46 @@ def _let_in_by_kueue() -> str:
 
 def _template_labels() -> Clause:
     return Clause(
-        f"{_cel(_OUR_LABELS)}.all(key, object.metadata.?labels[?key].hasValue()"
-        " && object.metadata.?labels[?key] == object.spec.template.?metadata.?labels[?key])",
+        f"{_cel(_OUR_LABELS)}.all(key, object.metadata.?labels[?key].hasValue()) && {_alike(_OUR_LABELS)}",
         "a Job and its pods must carry the same labels of the run: walls find pods by them",
     )
 
 
 def _known_profile() -> Clause:
     profile = f"object.metadata.?labels[?{_cel(naming.PROFILE_LABEL)}].orValue('')"
-    operator = f"authorizer.serviceAccount({_cel(OPERATOR_NAMESPACE)}, {_cel(OPERATOR_NAME)})"
-    asked = f"{operator}.group({_cel(GROUP)}).resource({_cel(PROFILE_PLURAL)}).name({profile}).check({_cel(USE)})"
     return Clause(
-        f"{profile} != '' && {asked}.allowed()",
+        f"{profile} != '' && {_operator_may_use(profile)}",
         f"label {naming.PROFILE_LABEL} must name a profile that the operator may use: a name of none is bound by none",
         f"{profile} + ' '",
     )
 
 
+def _operator_may_use(profile: str) -> str:
+    operator = f"authorizer.serviceAccount({_cel(OPERATOR_NAMESPACE)}, {_cel(OPERATOR_NAME)})"
+    asked = f"{operator}.group({_cel(GROUP)}).resource({_cel(PROFILE_PLURAL)}).name({profile}).check({_cel(USE)})"
+    return f"{asked}.allowed()"
+
+
 def _variables(pod: str) -> dict[str, str]:
     """Name the pod, what its containers must be, and what its profile says."""
-    containers, before = _containers(), pod.replace("object", "oldObject")
+    before = pod.replace("object", "oldObject")
     return {
         "fallback": _FALLS_BACK,
+        "filtered": "!variables.fallback",
         "pod": pod,
-        "containers": _ALL_CONTAINERS,
+        **_container_variables(_containers()),
         "before": f"{before}.?initContainers.orValue([]) + {before}.containers",
+        "environments": _cel({each["name"]: _environment_of(each) for each in _containers(Executor.FALLBACK)}),
+    }
+
+
+def _container_variables(containers: list[dict[str, Any]]) -> dict[str, str]:
+    """Name the containers of the pod, and what each of these must be."""
+    return {
+        "containers": _ALL_CONTAINERS,
         "users": _cel({each["name"]: each["securityContext"]["runAsUser"] for each in containers}),
         "commands": _cel({each["name"]: each["command"] for each in containers}),
         "words": _cel({each["name"]: _words_of(each) for each in containers}),
-        "environments": _cel({each["name"]: _environment_of(each) for each in _containers(Executor.FALLBACK)}),
         "mounts": _cel({each["name"]: _mounts_of(each) for each in containers}),
     }
 
@@ -398,7 +597,9 @@ def _containers(executor: Executor = Executor.SANDBOX) -> list[dict[str, Any]]:
 
 
 def _words_of(container: dict[str, Any]) -> str:
-    return f"{container['terminationMessagePath']} {container['terminationMessagePolicy']}"
+    default = {"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"}
+    said = default | container
+    return f"{said['terminationMessagePath']} {said['terminationMessagePolicy']}"
 
 
 def _environment_of(container: dict[str, Any]) -> dict[str, str]:
@@ -409,13 +610,29 @@ def _environment_of(container: dict[str, Any]) -> dict[str, str]:
 def _mounts_of(container: dict[str, Any]) -> dict[str, str]:
     return {
         mount["mountPath"]: mount["name"] + (" read-only" if mount.get("readOnly") else "")
-        for mount in container["volumeMounts"]
+        for mount in container.get("volumeMounts", ())
     }
+
+
+_PROFILE = Profile(
+    name="any",
+    sandbox=Sandbox(
+        image="any",
+        seccomp_profile="any.json",
+        limits=Resources(cpu="1", memory="1Gi"),
+        requests=Resources(cpu="1", memory="1Gi"),
+        tmp="1Gi",
+        out="1Gi",
+        data="1Gi",
+        timeouts=Timeouts(strategy_seconds=1, start_seconds=10, load_seconds=5, evaluate_seconds=5),
+        fallback=FallbackImage(image="any"),
+    ),
+    seccomp=SeccompProfile.of(b""),
+)
 
 
 def _example(executor: Executor) -> dict[str, Any]:
     """Build a Job with every container that there is; its names, sizes and clocks stand for no run's."""
-    nothing = Resources(cpu="1", memory="1Gi")
     run = StrategyRun(
         api_version=f"{GROUP}/{VERSION}",
         name="any",
@@ -434,34 +651,20 @@ def _example(executor: Executor) -> dict[str, Any]:
         ),
         status=None,
     )
-    sandbox = Sandbox(
-        image="any",
-        seccomp_profile="any.json",
-        limits=nothing,
-        requests=nothing,
-        tmp="1Gi",
-        out="1Gi",
-        data="1Gi",
-        timeouts=Timeouts(strategy_seconds=1, start_seconds=10, load_seconds=5, evaluate_seconds=5),
-        fallback=FallbackImage(image="any"),
-    )
     return job(
         run,
         inputs_hash="any",
         inputs=Inputs(code=b"", input=b"", evaluation=b""),
         attempt=1,
         nonce="any",
-        profile=Profile(name="any", sandbox=sandbox, seccomp=SeccompProfile.of(b"")),
+        profile=_PROFILE,
         executor=executor,
     )
 
 
-_ALWAYS = "true"
-
-
-def _shape(made: str = _ALWAYS) -> list[Clause]:
-    """State the hardened shape of a pod; `made` says when it is a new one."""
-    return [_kept(), *_pod_clauses(made), *_container_clauses(), *_volume_clauses()]
+def _shape(owner: str) -> list[Clause]:
+    """State the hardened shape of a run's pod."""
+    return [_kept(), _owned(owner), *_pod_clauses(), *_step_clauses(), *_container_clauses(), *_volume_clauses()]
 
 
 def _kept() -> Clause:
@@ -473,18 +676,27 @@ def _kept() -> Clause:
     )
 
 
-def _pod_clauses(made: str) -> list[Clause]:
-    context = "variables.pod.?securityContext"
-    isolation = pod_isolation({})
-    resolver = _cel(isolation["dnsConfig"]["nameservers"])
-    owner = KIND if made == _ALWAYS else "Job"
-    priority = "variables.pod.?priorityClassName"  # of a pod, it may be the cluster's default
+def _owned(owner: str) -> Clause:
+    return Clause(
+        "object.metadata.?ownerReferences.orValue([])"
+        f".exists(owner, owner.?controller.orValue(false) && owner.kind == {_cel(owner)})",
+        f"a {owner} must own it, so that it goes with the run",
+    )
+
+
+def _nameless() -> str:
+    """Say that a pod asks nobody for names."""
+    resolver = _cel(pod_isolation({})["dnsConfig"]["nameservers"])
+    return (
+        "variables.pod.?dnsPolicy.orValue('') == 'None'"
+        f" && variables.pod.?dnsConfig.?nameservers.orValue([]) == {resolver}"
+        " && variables.pod.?hostAliases.orValue([]).size() == 0"
+    )
+
+
+def _step_clauses() -> list[Clause]:
+    """State what a pod of a run has to be beyond what every pod of ours is."""
     return [
-        Clause(
-            "object.metadata.?ownerReferences.orValue([])"
-            f".exists(owner, owner.?controller.orValue(false) && owner.kind == {_cel(owner)})",
-            f"a {owner} must own it, so that it goes with the run",
-        ),
         Clause(
             "variables.pod.?initContainers.orValue([]).map(c, c.name) in [['strategy'], ['dataset', 'strategy']]"
             " && variables.pod.containers.map(c, c.name) == ['evaluate']"
@@ -498,6 +710,80 @@ def _pod_clauses(made: str) -> list[Clause]:
             "ephemeralContainers must be absent: who is inside could write the verdict",
         ),
         Clause(
+            _nameless(),
+            "dnsPolicy must be None with a resolver that nobody answers at, and no hostAliases: names leak data",
+        ),
+        _each(
+            "!has(c.envFrom) && c.?env.orValue([]).all(e, !has(e.valueFrom) && e.name in variables.environments[c.name]"
+            f" && (variables.fallback || e.name != {_cel(EXECUTOR_VARIABLE)})"
+            f" && (e.name in {_cel(_FREE_VARIABLES)}"
+            " || e.?value.orValue('') == variables.environments[c.name][e.name]))",
+            "env must be the step's own: neither another variable nor a value from a Secret or ConfigMap",
+        ),
+    ]
+
+
+def _job_clauses() -> list[Clause]:
+    """State what a Job of ours is: one pod, once, where and how the cluster places and counts what it knows nothing of.
+
+    Of a pod the cluster may add to some of it by itself: pull secrets of the account, tolerations, a priority.
+    """
+    return [
+        Clause(
+            "object.spec.?parallelism.orValue(1) == 1 && object.spec.?completions.orValue(1) == 1"
+            " && object.spec.?backoffLimit.orValue(6) == 0",
+            "parallelism and completions must be 1, and backoffLimit 0: one pod, once",
+        ),
+        Clause(
+            "!object.spec.?manualSelector.orValue(false) && !has(object.spec.managedBy)"
+            " && !has(object.spec.podFailurePolicy) && !has(object.spec.successPolicy)",
+            "manualSelector, managedBy, podFailurePolicy and successPolicy must be absent: "
+            "the cluster's own controller makes the pod, and counts no other",
+        ),
+        Clause("!has(variables.pod.nodeName)", "nodeName must be absent: the scheduler, with its taints, decides"),
+        Clause(
+            "variables.pod.?schedulerName.orValue('default-scheduler') == 'default-scheduler'",
+            "schedulerName must be the cluster's default: another knows no taints",
+        ),
+        Clause(
+            f"variables.pod.?tolerations.orValue([]).size() == 0 || {_let_in_by_kueue()}",
+            "tolerations must be absent: the nodes of others stay theirs",
+        ),
+        Clause(
+            "variables.pod.?priorityClassName.orValue('') == ''",
+            "priorityClassName must be absent: a strategy displaces nobody",
+        ),
+        Clause(
+            "variables.pod.?imagePullSecrets.orValue([]).size() == 0",
+            "imagePullSecrets must be absent: those of the namespace's account are enough",
+        ),
+    ]
+
+
+def _made_pod_clauses() -> list[Clause]:
+    """State the same of a pod, as far as nothing but a Job or a person brings it about."""
+    return [
+        Clause(
+            "request.operation != 'CREATE' || !has(variables.pod.nodeName)",
+            "nodeName must be absent: the scheduler, with its taints, decides",
+        ),
+        Clause(
+            "request.operation == 'CREATE' || object.spec.?tolerations == oldObject.spec.?tolerations",
+            "tolerations stay what they were when it was made: the nodes of others stay theirs",
+        ),
+        Clause(
+            "!variables.pod.?priorityClassName.orValue('').startsWith('system-')",
+            "priorityClassName must be absent: a strategy displaces nobody",
+        ),
+    ]
+
+
+def _pod_clauses() -> list[Clause]:
+    """State what every pod of ours is, that of a canary too."""
+    context = "variables.pod.?securityContext"
+    grace = pod_isolation({})["terminationGracePeriodSeconds"]
+    return [
+        Clause(
             f"{context}.?runAsNonRoot.orValue(false) && {context}.?runAsUser.orValue(0) == {STRATEGY_UID}"
             f" && {context}.?runAsGroup.orValue(0) == {STRATEGY_UID}",
             f"the pod must runAsNonRoot as user and group {STRATEGY_UID}",
@@ -508,11 +794,11 @@ def _pod_clauses(made: str) -> list[Clause]:
             "fsGroup, supplementalGroups and sysctls must be absent: steps share neither a group nor a kernel setting",
         ),
         Clause(
-            f"variables.fallback ? {context}.?seccompProfile.?type.orValue('') == 'RuntimeDefault'"
-            f" : {context}.?seccompProfile.?type.orValue('') == 'Localhost' && "
-            f"{context}.?seccompProfile.?localhostProfile.orValue('').matches('^finlab-sandbox/[0-9a-f]{{12}}[.]json$')",
+            f"variables.filtered ? {context}.?seccompProfile.?type.orValue('') == 'Localhost' && "
+            f"{context}.?seccompProfile.?localhostProfile.orValue('').matches('^finlab-sandbox/[0-9a-f]{{12}}[.]json$')"
+            f" : {context}.?seccompProfile.?type.orValue('') == 'RuntimeDefault'",
             "the pod's seccompProfile must be Localhost, below finlab-sandbox/: it is the wall to the kernel "
-            "(a fallback's must be RuntimeDefault)",
+            "(that of a fallback, or of a canary of the network, must be RuntimeDefault)",
         ),
         Clause(
             f"variables.containers.all(c, !has(c.securityContext.seccompProfile) && {_unset('seLinuxOptions')}"
@@ -538,25 +824,16 @@ def _pod_clauses(made: str) -> list[Clause]:
             "hostNetwork, hostPID, hostIPC and shareProcessNamespace must be false",
         ),
         Clause(
-            "variables.pod.?dnsPolicy.orValue('') == 'None'"
-            f" && variables.pod.?dnsConfig.?nameservers.orValue([]) == {resolver}"
-            " && variables.pod.?hostAliases.orValue([]).size() == 0",
-            "dnsPolicy must be None with a resolver that nobody answers at, and no hostAliases: names leak data",
-        ),
-        Clause(
             "variables.pod.?restartPolicy.orValue('') == 'Never'",
             "restartPolicy must be Never: a step that ran again could differ",
         ),
         Clause(
-            f"!({made}) || !has(variables.pod.nodeName)",
-            "nodeName must be absent: the scheduler, with its taints, decides",
+            f"variables.pod.?terminationGracePeriodSeconds.orValue(30) <= {grace}",
+            f"terminationGracePeriodSeconds must be {grace} at most: who is to end ends",
         ),
         Clause(
-            f"{priority}.orValue('') == ''" if made == _ALWAYS else f"!{priority}.orValue('').startsWith('system-')",
-            "priorityClassName must be absent: a strategy displaces nobody",
-        ),
-        Clause(
-            "variables.pod.?resourceClaims.orValue([]).size() == 0",
+            "variables.pod.?resourceClaims.orValue([]).size() == 0"
+            " && variables.containers.all(c, c.?resources.?claims.orValue([]).size() == 0)",
             "resourceClaims must be absent: strategies get no devices",
         ),
     ]
@@ -599,13 +876,6 @@ def _container_clauses() -> list[Clause]:
         _each(
             "!has(c.lifecycle) && !has(c.livenessProbe) && !has(c.readinessProbe) && !has(c.startupProbe)",
             "lifecycle hooks and probes must be absent: they run commands of another's",
-        ),
-        _each(
-            "!has(c.envFrom) && c.?env.orValue([]).all(e, !has(e.valueFrom) && e.name in variables.environments[c.name]"
-            f" && (variables.fallback || e.name != {_cel(EXECUTOR_VARIABLE)})"
-            f" && (e.name in {_cel(_FREE_VARIABLES)}"
-            " || e.?value.orValue('') == variables.environments[c.name][e.name]))",
-            "env must be the step's own: neither another variable nor a value from a Secret or ConfigMap",
         ),
         _each(
             "!c.?stdin.orValue(false) && !c.?tty.orValue(false)",
@@ -657,8 +927,7 @@ def _profile_clauses() -> list[Clause]:
             f"{limits}[?'cpu'].hasValue() && {limits}[?'memory'].hasValue()"
             " && quantity(c.resources.limits['cpu']).compareTo(variables.cpu) <= 0"
             " && quantity(c.resources.limits['memory']).compareTo(variables.memory) <= 0"
-            " && c.resources.limits.all(name, name in ['cpu', 'memory', 'ephemeral-storage'])"
-            " && c.?resources.?claims.orValue([]).size() == 0",
+            " && c.resources.limits.all(name, name in ['cpu', 'memory', 'ephemeral-storage'])",
             "limits of cpu and memory must be set, not above the profile's, and of nothing else",
         ),
         Clause(
@@ -667,6 +936,15 @@ def _profile_clauses() -> list[Clause]:
             f"'volume ' + {volumes}.filter(v, !({sizes})).map(v, v.name).join(', ')",
         ),
     ]
+
+
+def _job_deadline() -> Clause:
+    """State the last of a run's clocks: a pod's deadline, and once more the time to start."""
+    return Clause(
+        "object.spec.?activeDeadlineSeconds.orValue(0) > 0 && object.spec.activeDeadlineSeconds"
+        " <= variables.deadline + params.spec.timeouts.startSeconds + params.spec.timeouts.loadSeconds",
+        "the Job's activeDeadlineSeconds must be set and not above the pod's and the time to start",
+    )
 
 
 def _of_profile(clause: Clause) -> Clause:
