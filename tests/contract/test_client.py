@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -180,6 +180,88 @@ def test_many_come_as_they_end_and_never_more_than_asked_for_at_once(stage: Stag
     reading.result(30)
     assert [result.name for result in come] == answered
     assert {result.trial.params["n"] for result in come if result.trial} == {*range(5)}
+
+
+def test_trials_may_be_made_of_the_answers_before_them(stage: Stage, aside: ThreadPoolExecutor) -> None:
+    """A generator may ask the client itself: it runs in the thread that reads the answers, and so does progress."""
+    threads: set[threading.Thread] = set()
+    best: list[float | None] = []
+
+    def read() -> list[Result]:
+        with stage.client() as client:
+
+            def trials() -> Iterator[Trial]:
+                for n in range(3):
+                    threads.add(threading.current_thread())
+                    best.append(next((place.value for place in client.top()), None))
+                    yield Trial(CODE, params={"n": n})
+
+            def told(result: Result) -> None:
+                threads.add(threading.current_thread())
+                assert client.result(result.name).name == result.name
+
+            threads.add(threading.current_thread())
+            return [*client.evaluate_many(trials(), concurrency=1, progress=told)]
+
+    reading = aside.submit(read)
+    for sharpe in (1.0, 2.0, 3.0):
+        stage.answer_next(scored(sharpe))
+    assert [result.metrics.sharpe for result in reading.result(30)] == [1.0, 2.0, 3.0]
+    assert best == [None, 1.0, 2.0]
+    assert len(threads) == 1
+
+
+def test_an_answer_does_not_wait_for_the_next_trial(stage: Stage) -> None:
+    """Whoever thinks long about a trial, in a generator of either kind, holds nothing back."""
+    asked = threading.Event()
+
+    def slow() -> Iterator[Trial]:
+        yield Trial(CODE)
+        assert asked.wait(30)
+
+    async def slowly() -> AsyncIterator[Trial]:
+        yield Trial(CODE)
+        await asyncio.to_thread(asked.wait, 30)
+
+    async def work() -> None:
+        async with AsyncClient(stage.namespace, connect=stage.connect()) as client:
+            for trials in (slow(), slowly()):
+                asked.clear()
+                answers = client.evaluate_many(trials)
+                first = asyncio.ensure_future(anext(answers))
+                ended = await asyncio.to_thread(stage.answer_next, scored(1.0))
+                assert (await first).name == ended
+                asked.set()
+                assert [result async for result in answers] == []
+
+    run(asyncio.wait_for(work(), 60))
+
+
+def test_whoever_is_told_may_cancel(stage: Stage, aside: ThreadPoolExecutor) -> None:
+    """By the client that tells."""
+    with stage.client() as client:
+        done = aside.submit(client.evaluate, CODE, progress=lambda result: client.cancel(result.name))
+        wait_until("it is to be cancelled", lambda: [stage.bench.run(n) for n in stage.names()], wants_cancel)
+        stage.answer_next(cancelled())
+        assert done.result(30).outcome == "Cancelled"
+
+
+def wants_cancel(runs: list[Manifest]) -> bool:
+    """Tell whether somebody has asked for the end of a run."""
+    return any(each["spec"].get("cancel") for each in runs)
+
+
+def test_an_error_of_whoever_is_told_ends_the_evaluation(stage: Stage, aside: ThreadPoolExecutor) -> None:
+    """It is the caller's, and what was started is cancelled."""
+
+    def told(result: Result) -> None:
+        raise LookupError(result.name)
+
+    with stage.client() as client:
+        done = aside.submit(client.evaluate, CODE, progress=told)
+        with pytest.raises(LookupError, match="trial-"):
+            done.result(30)
+    assert wants_cancel([stage.bench.run(name) for name in stage.names()])
 
 
 def test_an_answer_that_is_written_while_the_connection_is_broken_is_not_lost(

@@ -1,12 +1,12 @@
 """The client, for programs with an event loop of their own."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from secrets import token_hex
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, get_args
+from typing import Any, Literal, Protocol, Self, TypeVar, get_args
 
 from strategyrun.adapters.reports import full_report
 from strategyrun.adapters.runs import RunsApi, Selection, default_namespace
@@ -20,9 +20,14 @@ from strategyrun.client.trial import Trial
 from strategyrun.domain.strategyrun import RERUN_ANNOTATION
 from strategyrun.reporting.material import CannotRenderError, Material
 
+T = TypeVar("T")
+
 EngineName = Literal["cluster", "local"]
 Connect = Callable[[], Awaitable[RunsApi]]
 """Opens the connection, in the loop that will use it."""
+
+Asked = Trial | str | Path
+"""A trial, or only its code."""
 
 
 class Engine(Protocol):
@@ -78,33 +83,40 @@ class AsyncClient:
         return await (await self._evaluator()).evaluate(Trial(code, **asked), progress)
 
     async def evaluate_many(
-        self, trials: Iterable[Trial | str | Path], *, concurrency: int = 8, progress: Progress | None = None
+        self, trials: Iterable[Asked] | AsyncIterable[Asked], *, concurrency: int = 8, progress: Progress | None = None
     ) -> AsyncGenerator[Result, None]:
         """Yield the answers of trials in the order in which they come, `concurrency` runs at a time.
 
-        The iterable is read as places become free. Whoever stops reading cancels what is under way. Raises what
-        `evaluate` does; a run that fails is a result.
+        The iterable is read as places become free: an asynchronous one in this loop, any other in threads, so that it
+        may take its time; answers that come meanwhile do not wait for it. Whoever stops reading cancels what is under
+        way. Raises what `evaluate` does; a run that fails is a result.
         """
         if concurrency < 1:
             raise NotAskedError(f"concurrency: must be at least 1, found {concurrency}")
         engine = await self._evaluator()
-        waiting = iter(trials)
+        waiting = aiter(trials if isinstance(trials, AsyncIterable) else _in_threads(trials))
+        reading: set[asyncio.Task[Asked | None]] = set()
         under_way: set[asyncio.Task[Result]] = set()
+        exhausted = False
         try:
             while True:
-                while len(under_way) < concurrency and (trial := next(waiting, None)) is not None:
-                    wanted = trial if isinstance(trial, Trial) else Trial(trial)
-                    under_way.add(asyncio.create_task(engine.evaluate(wanted, progress)))
-                if not under_way:
+                if not (exhausted or reading) and len(under_way) < concurrency:
+                    reading.add(asyncio.create_task(_next(waiting)))
+                if not (reading or under_way):
                     return
-                ended, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-                for task in ended:
-                    under_way.discard(task)
-                    yield await task
+                await asyncio.wait({*reading, *under_way}, return_when=asyncio.FIRST_COMPLETED)
+                for read in _ended(reading):
+                    if (asked := await read) is None:
+                        exhausted = True
+                    else:
+                        trial = asked if isinstance(asked, Trial) else Trial(asked)
+                        under_way.add(asyncio.create_task(engine.evaluate(trial, progress)))
+                for answered in _ended(under_way):
+                    yield await answered
         finally:
-            for task in under_way:
+            for task in (left := [*reading, *under_way]):
                 task.cancel()
-            await asyncio.gather(*under_way, return_exceptions=True)
+            await asyncio.gather(*left, return_exceptions=True)
 
     async def submit(self, trial: Trial, *, name: str = "") -> Result:
         """Make a run and return it as it is now; without a `name` it gets one of its own. Raises ClusterError."""
@@ -220,3 +232,21 @@ class AsyncClient:
             self._engine = ClusterEngine(await self._connected(), self.namespace)
             self._stack.push_async_callback(self._engine.close)
         return self._engine
+
+
+async def _in_threads(trials: Iterable[Asked]) -> AsyncGenerator[Asked, None]:
+    """Read an iterable that may take its time, and may wait for this loop."""
+    waiting = iter(trials)
+    while (asked := await asyncio.to_thread(next, waiting, None)) is not None:
+        yield asked
+
+
+async def _next(waiting: AsyncIterator[Asked]) -> Asked | None:
+    return await anext(waiting, None)
+
+
+def _ended(tasks: set[asyncio.Task[T]]) -> Iterator[asyncio.Task[T]]:
+    """Take out what has ended, one by one."""
+    for task in [each for each in tasks if each.done()]:
+        tasks.discard(task)
+        yield task
