@@ -5,6 +5,8 @@ import json
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -350,6 +352,35 @@ def test_what_does_not_fit_is_refused_with_the_field(stage: Stage) -> None:
         with pytest.raises(RefusedRunError, match="timeoutSeconds"):
             client.evaluate(CODE, timeout_seconds=100_000)
     assert stage.names() == []
+
+
+def test_one_refused_trial_of_many_is_a_result_and_the_others_go_on(stage: Stage, aside: ThreadPoolExecutor) -> None:
+    """It says which trial, whose fault, and why in the API server's words; nothing of it is in the cluster."""
+    bad = {
+        "empty": Trial(""),
+        "long": Trial("#" * (128 << 10) + "#"),
+        "field": Trial(CODE, evaluation={"fee_bps": 5}),
+        "value": Trial(CODE, timeout_seconds=100_000),
+        "file": Trial(Path("nowhere.py")),
+        "json": Trial(CODE, params={"n": float("nan")}),
+    }
+    trials = [replace(trial, name=name) for name, trial in bad.items()] + [Trial(CODE, name="good")]
+    with stage.client() as client:
+        reading = aside.submit(lambda: [*client.evaluate_many(trials)])
+        stage.answer_next(scored(1.0))
+        found = {result.trial.name: result for result in reading.result(30) if result.trial}
+    assert found.pop("good").succeeded
+    assert {name: (result.outcome, result.reason) for name, result in found.items()} == dict.fromkeys(
+        bad, ("User", "SpecInvalid")
+    )
+    assert "spec.source.inline" in found["empty"].message
+    assert "spec.source.inline" in found["long"].message
+    assert "feeBps" in found["field"].message
+    assert "timeoutSeconds" in found["value"].message
+    assert "nowhere.py cannot be read" in found["file"].message
+    with pytest.raises(UserError, match="params: must be JSON"):
+        found["json"].raise_for_failure()
+    assert len(stage.names()) == 1
 
 
 def test_whoever_stops_waiting_cancels_what_was_started(stage: Stage) -> None:

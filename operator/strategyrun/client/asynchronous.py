@@ -12,11 +12,12 @@ from strategyrun.adapters.reports import full_report
 from strategyrun.adapters.runs import RunsApi, Selection, default_namespace
 from strategyrun.client.board import Board
 from strategyrun.client.cluster import ClusterEngine
-from strategyrun.client.errors import NoRunError, NotAskedError
+from strategyrun.client.errors import NoRunError, NotAskedError, RefusedRunError
 from strategyrun.client.following import Follower, Progress
 from strategyrun.client.result import Result
 from strategyrun.client.translate import asking
 from strategyrun.client.trial import Trial
+from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.strategyrun import RERUN_ANNOTATION
 from strategyrun.reporting.material import CannotRenderError, Material
 
@@ -78,7 +79,7 @@ class AsyncClient:
         """Evaluate one strategy and return its answer; `asked` are the other fields of `Trial`.
 
         A failure of the strategy is a result, see `Result.raise_for_failure`. Whoever cancels this call cancels the
-        run. Raises ClusterError and NotAskedError.
+        run. Raises ClusterError, RefusedRunError among them, and NotAskedError.
         """
         return await (await self._evaluator()).evaluate(Trial(code, **asked), progress)
 
@@ -89,7 +90,7 @@ class AsyncClient:
 
         The iterable is read as places become free: an asynchronous one in this loop, any other in threads, so that it
         may take its time; answers that come meanwhile do not wait for it. Whoever stops reading cancels what is under
-        way. Raises what `evaluate` does; a run that fails is a result.
+        way. A run that fails is a result, and so is a trial of which no run can be made. Raises ClusterError.
         """
         if concurrency < 1:
             raise NotAskedError(f"concurrency: must be at least 1, found {concurrency}")
@@ -110,7 +111,7 @@ class AsyncClient:
                         exhausted = True
                     else:
                         trial = asked if isinstance(asked, Trial) else Trial(asked)
-                        under_way.add(asyncio.create_task(engine.evaluate(trial, progress)))
+                        under_way.add(asyncio.create_task(self._answer(engine, trial, progress)))
                 for answered in _ended(under_way):
                     yield await answered
         finally:
@@ -206,6 +207,14 @@ class AsyncClient:
     async def api(self) -> RunsApi:
         """Return the connection, for what has no method here. Raises UnreachableError."""
         return await self._connected()
+
+    async def _answer(self, engine: Engine, trial: Trial, progress: Progress | None) -> Result:
+        try:
+            return await engine.evaluate(trial, progress)
+        except NotAskedError as error:
+            return Result.refused(trial, self.namespace, Reason.SPEC_INVALID, str(error))
+        except RefusedRunError as error:
+            return Result.refused(trial, self.namespace, error.reason, str(error))
 
     async def _evaluator(self) -> Engine:
         if not self._local:
