@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from strategyrun.adapters.manifests import documents
 from strategyrun.client import NotAskedError
 from strategyrun.client.trial import slug
 from strategyrun.domain.strategyrun import KIND
@@ -54,14 +55,14 @@ def is_manifest(path: Path) -> bool:
 def manifests(path: Path) -> list[Manifest]:
     """Return the StrategyRuns of a YAML file. Raises NotAskedError where it holds anything else."""
     try:
-        documents = [document for document in yaml.safe_load_all(path.read_text(encoding="utf-8")) if document]
+        found = documents(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise NotAskedError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
-    flat = [each for document in documents for each in _items(document)]
+    flat = [each for document in found for each in _items(document)]
     for each in flat:
         if not isinstance(each, dict) or each.get("kind") != KIND:
-            found = each.get("kind") if isinstance(each, dict) else type(each).__name__
-            raise NotAskedError(f"{path}: every document must be a {KIND}, found {found}; kubectl apply takes others")
+            kind = each.get("kind") if isinstance(each, dict) else type(each).__name__
+            raise NotAskedError(f"{path}: every document must be a {KIND}, found {kind}; kubectl apply takes others")
     return [_manifest(path, each) for each in flat]
 
 

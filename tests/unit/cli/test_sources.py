@@ -6,6 +6,7 @@ import pytest
 
 from strategyrun.cli.sources import files, manifests, pairs
 from strategyrun.client import NotAskedError
+from strategyrun.local.request import read
 
 
 def test_values_are_json_where_they_are_and_else_text() -> None:
@@ -50,3 +51,15 @@ def test_a_manifest_may_be_a_list_and_keeps_what_a_user_may_choose(tmp_path: Pat
     assert first.meta == {"name": "a", "labels": {"x": "y"}}
     assert first.spec == {"params": {}}
     assert second.meta == {"name": "runs"}
+
+
+def test_a_manifest_has_the_same_parameters_at_every_door(tmp_path: Path) -> None:
+    """Submitted, run on this machine, or applied: 1e-3 is a number, a date is a text."""
+    path = tmp_path / "run.yaml"
+    path.write_text(
+        "apiVersion: finlab-sandbox.dev/v1alpha1\nkind: StrategyRun\nmetadata: {name: mine}\n"
+        'spec: {source: {inline: "x = 1"}, params: {alpha: 1e-3, big: 1E3, day: 2020-01-02, half: .5}}\n'
+    )
+    (submitted,) = manifests(path)
+    assert submitted.spec["params"] == {"alpha": 0.001, "big": 1000, "day": "2020-01-02", "half": 0.5}
+    assert submitted.spec["params"] == read(path, [], None).body["spec"]["params"]
