@@ -103,15 +103,20 @@ def test_the_doctor_finds_this_cluster_well(terminal: Terminal) -> None:
 
 
 def test_kubectl_finds_the_program(terminal: Terminal, cluster: Cluster, namespace: str) -> None:
-    """As its plugin, by its name in the path."""
+    """As its plugin, by its name in the path; and it asks it how words may go on."""
     terminal.type("submit", "good.py", "--name", "good", "--watch")
     path = f"{PROGRAM.parent}{os.pathsep}{cluster.kubeconfig.parent / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["kubectl", "strategyrun", "list", "-n", namespace, "-o", "name"],
-        env=os.environ | {"PATH": path, "KUBECONFIG": str(cluster.kubeconfig)},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    assert done.stdout == "strategyrun.finlab-sandbox.dev/good\n"
+
+    def typed(*words: str) -> str:
+        done = subprocess.run(
+            ["kubectl", *words],
+            env=os.environ | {"PATH": path, "KUBECONFIG": str(cluster.kubeconfig)},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        return done.stdout
+
+    assert typed("strategyrun", "list", "-n", namespace, "-o", "name") == "strategyrun.finlab-sandbox.dev/good\n"
+    assert typed("__complete", "strategyrun", "wait", "-n", namespace, "go") == "good\n:0\n"

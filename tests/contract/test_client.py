@@ -610,6 +610,18 @@ def test_list_in_every_form(stage: Stage, command: Command) -> None:
     ]
 
 
+@pytest.mark.usefixtures("command")
+def test_a_shell_can_complete_the_names_of_runs(stage: Stage) -> None:
+    """Of the namespace that was said before."""
+    stage.submit("good", scored(1.0))
+    stage.submit("gone", failed("User"))
+    stage.submit("other")
+    words = f"strategyrun explain -n {stage.namespace} go"
+    question = {"_STRATEGYRUN_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": "4"}
+    done = CliRunner().invoke(application(), [], env=question, prog_name="strategyrun")
+    assert sorted(done.stdout.split()) == ["gone", "good"]
+
+
 def test_top_leaves_out_what_does_not_compare(stage: Stage, command: Command) -> None:
     """Said in one line; --all shows it, marked and without a rank."""
     stage.submit("third", scored(0.5))

@@ -1,6 +1,10 @@
 """The command line: a door to the client for people and scripts, and the operator's own entry point."""
 
+import io
+import os
+import shlex
 import sys
+from contextlib import redirect_stdout, suppress
 from importlib import import_module
 
 import typer
@@ -28,10 +32,18 @@ _GROUPS: dict[str, dict[str, str]] = {
 """Each command and where it is: some import for a second what others do without."""
 
 
-def application(only: str = "") -> typer.Typer:
-    """Build the command line: whole, or with the one command that is going to be used, if `only` is its name."""
+_FILES_WHERE_NOTHING_FITS = ":0"
+"""What kubectl is to do with the choices, as the last line of an answer."""
+
+
+def application(only: str = "", *, plugin: bool = False) -> typer.Typer:
+    """Build the command line: whole, or with the one command that is going to be used, if `only` is its name.
+
+    A plugin of kubectl teaches no shell: that is kubectl's, which asks `complete`.
+    """
     app = typer.Typer(
         no_args_is_help=True,
+        add_completion=not plugin,
         pretty_exceptions_enable=False,
         help="Untrusted trading strategies in, trusted metrics out.",
         context_settings={"help_option_names": ["--help", "-h"]},
@@ -48,5 +60,18 @@ def application(only: str = "") -> typer.Typer:
 
 def main() -> None:
     """Run the command line."""
-    program = "kubectl strategyrun" if sys.argv[0].endswith("kubectl-strategyrun") else "strategyrun"
-    application(sys.argv[1] if len(sys.argv) > 1 else "")(prog_name=program)
+    plugin = sys.argv[0].endswith("kubectl-strategyrun")
+    program = "kubectl strategyrun" if plugin else "strategyrun"
+    application(sys.argv[1] if len(sys.argv) > 1 else "", plugin=plugin)(prog_name=program)
+
+
+def complete() -> None:
+    """Tell kubectl, a line each, how the last of the words after `kubectl strategyrun` may go on."""
+    words = ["strategyrun", *sys.argv[1:]]
+    question = {"COMP_WORDS": shlex.join(words), "COMP_CWORD": str(len(words) - 1)}
+    os.environ |= question | {"_STRATEGYRUN_COMPLETE": "complete_bash"}
+    said = io.StringIO()
+    with suppress(SystemExit), redirect_stdout(said):
+        application(words[1] if len(words) > 2 else "")(prog_name="strategyrun")
+    for line in [*filter(None, said.getvalue().splitlines()), _FILES_WHERE_NOTHING_FITS]:
+        typer.echo(line)

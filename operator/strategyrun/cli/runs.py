@@ -11,7 +11,7 @@ from strategyrun.cli.cells import now, runs_table
 from strategyrun.cli.exits import Exit, exit_of
 from strategyrun.cli.explaining import explain
 from strategyrun.cli.output import Format, Output, console
-from strategyrun.cli.session import Names, Namespace, Selector, ask, fail
+from strategyrun.cli.session import Names, Namespace, Selector, ask, fail, run_names
 from strategyrun.cli.watching import line, watching
 from strategyrun.client import AsyncClient, NotAskedError, Result
 
@@ -35,7 +35,7 @@ def list_(
 
 
 def wait(
-    names: Annotated[list[str] | None, typer.Argument(help="Names of StrategyRuns.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Names of StrategyRuns.", autocompletion=run_names)] = None,
     selector: Selector = "",
     timeout: Limit = 0,
     namespace: Namespace = None,

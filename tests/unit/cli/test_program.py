@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from strategyrun.cli import application
@@ -64,6 +66,35 @@ def test_a_shell_can_complete_every_command() -> None:
     """What the shell asks of the program when somebody presses tab."""
     done = program(_STRATEGYRUN_COMPLETE="complete_bash", COMP_WORDS="strategyrun ", COMP_CWORD="1")
     assert set(COMMANDS) <= set(done.stdout.split()), done.stderr
+
+
+def test_kubectl_asks_how_its_words_may_go_on() -> None:
+    """A choice a line, and last what to do where none fits: offer files. No cluster that answers is no error."""
+
+    def asked(*words: str) -> list[str]:
+        plugin = Path(sys.executable).with_name("kubectl_complete-strategyrun")
+        done = subprocess.run(
+            [plugin, *words],
+            env=os.environ | {"KUBECONFIG": "/nonexistent"},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        )
+        assert done.stderr == ""
+        return done.stdout.splitlines()
+
+    assert asked("li") == ["lint", "list", ":0"]
+    assert asked("top", "--metric", "so") == ["sortino", ":0"]
+    assert asked("list", "--output", "") == ["json", "yaml", "wide", "name", ":0"]
+    assert asked("submit", "a file") == [":0"]
+    assert asked("wait", "") == [":0"]
+
+
+def test_the_plugin_teaches_no_shell_of_its_own() -> None:
+    """It would take the place of kubectl's completion."""
+    whole, plugin = (get_command(application(plugin=each)).params for each in (False, True))
+    assert {each.name for each in whole} - {each.name for each in plugin} == {"install_completion", "show_completion"}
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "operator", "install-seccomp", "generate"])
