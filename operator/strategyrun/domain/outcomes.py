@@ -108,7 +108,7 @@ _FAILURES = [
         (
             Reason.TIMEOUT,
             "The strategy used up its wall-clock limit.",
-            "Make it faster (vectorise loops), or raise spec.timeoutSeconds and set the rerun annotation.",
+            "Make it faster (vectorise loops), or raise spec.timeoutSeconds up to its ceiling and rerun it.",
         ),
         (
             Reason.OUT_OF_MEMORY,

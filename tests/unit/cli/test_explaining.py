@@ -62,6 +62,22 @@ def test_what_stands_in_the_way_is_said_while_the_run_still_waits(reason: Reason
     assert f"What to do: {FAILURES[reason].hint}" in words.facts
 
 
+@pytest.mark.parametrize(("asked", "more"), [(None, False), (300, False), (60, True)])
+def test_more_time_is_suggested_where_there_is_more(asked: int | None, more: bool) -> None:
+    """A run that had all it may have needs a faster strategy; a change of the limit alone runs nothing again."""
+    spec = {"timeoutSeconds": asked} if asked else {}
+    words = explain(Result.of(body("my-run", failed("User", "Timeout"), **spec)), NOW)
+    assert words.next[:2] == ("strategyrun logs my-run -n research", "strategyrun run FILE")
+    assert words.next[2:] == (
+        (
+            """kubectl patch srun my-run -n research --type merge --patch '{"spec":{"timeoutSeconds":300}}'""",
+            "strategyrun rerun my-run -n research",
+        )
+        if more
+        else ()
+    )
+
+
 def test_a_run_that_nobody_has_seen() -> None:
     """Leads to the doctor."""
     words = explained(None)
