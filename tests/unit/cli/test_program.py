@@ -53,6 +53,31 @@ def test_without_a_cluster_a_command_is_one_clear_line(arguments: tuple[str, ...
     assert done.stderr.count("\n") == 1
 
 
+_WITHOUT_USER = """\
+clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}]
+contexts: [{name: c, context: {cluster: c}}]
+current-context: c
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "written"),
+    [("list", 2, "a: ["), ("list", 2, "- words"), ("list", 2, _WITHOUT_USER), ("doctor", 20, "a: [")],
+    ids=["no YAML", "a list", "no user", "doctor"],
+)
+def test_a_kubeconfig_that_cannot_be_read_is_one_clear_line(
+    tmp_path: Path, command: str, code: int, written: str
+) -> None:
+    """Whatever is wrong with it."""
+    path = tmp_path / "kubeconfig"
+    path.write_text(written)
+    done = program(command, KUBECONFIG=str(path))
+    assert done.returncode == code, done.stderr
+    said = done.stdout + done.stderr
+    assert said.startswith(("error: the kubeconfig cannot be read", "fail cluster     the kubeconfig cannot be read"))
+    assert said.count("\n") == 1
+
+
 def test_without_a_cluster_the_doctor_says_what_to_do() -> None:
     """Its first line is its last."""
     done = program("doctor")
