@@ -659,6 +659,15 @@ def test_compare_says_what_differs_and_whether_it_may(stage: Stage, command: Com
     assert "not comparable: they were scored by different rules" in command("compare", "one", "free").stdout
 
 
+def test_rerun_answers_in_the_form_that_was_asked_for(stage: Stage, command: Command) -> None:
+    """With the run as it is now, also where nobody watches."""
+    stage.submit("again", scored(1.0))
+    assert command("rerun", "again").stdout == "again runs again\n"
+    assert command("rerun", "again", "-o", "name").stdout == "strategyrun.finlab-sandbox.dev/again\n"
+    (body,) = json.loads(command("rerun", "again", "-o", "json").stdout)["items"]
+    assert body["metadata"]["annotations"] == stage.bench.run("again")["metadata"]["annotations"]
+
+
 def test_cancel_asks_for_the_end(stage: Stage, command: Command) -> None:
     """And says where there was nothing to end."""
     stage.submit("going")

@@ -120,7 +120,7 @@ def _evidence(result: Result) -> tuple[str, ...]:
 
 _COMMANDS: dict[str, tuple[str, ...]] = {
     "NotSeen": ("strategyrun doctor {ns}",),
-    "WaitingForSlot": ("strategyrun list --all-namespaces", "strategyrun wait {name} {ns}"),
+    "WaitingForSlot": ("strategyrun list {ns}", "strategyrun wait {name} {ns}"),
     "Suspended": ('kubectl patch srun {name} {ns} --type merge --patch \'{{"spec":{{"suspend":false}}}}\'',),
     "QuotaExceeded": ("kubectl describe resourcequota {ns}",),
     "PodStarting": ("strategyrun wait {name} {ns}", "kubectl get events {ns}"),

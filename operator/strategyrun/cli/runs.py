@@ -89,11 +89,15 @@ def rerun(
             before[name] = (await client.rerun(name)).inputs_hash
             if form is None:
                 typer.echo(f"{name} runs again")
-        return await waited(client, names, after=before, form=form) if watch else []
+        if watch:
+            return await waited(client, names, after=before, form=form)
+        return [await client.result(name) for name in names] if form else []
 
     found = ask(namespace, work)
     if watch:
         _show(found, form)
+    elif form:
+        _print(found, form)
 
 
 async def waited(

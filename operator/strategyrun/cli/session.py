@@ -11,7 +11,7 @@ import typer
 
 from strategyrun.adapters.runs import RunsApi
 from strategyrun.cli.exits import Exit
-from strategyrun.client import AsyncClient, StrategyRunError
+from strategyrun.client import AsyncClient, LostConnectionError, StrategyRunError, UnreachableError
 from strategyrun.client.asynchronous import Connect
 from strategyrun.client.loops import run
 
@@ -59,6 +59,8 @@ def ask(namespace: str | None, work: Callable[[AsyncClient], Awaitable[T]]) -> T
 
     try:
         return run(session())
+    except (UnreachableError, LostConnectionError) as error:
+        raise fail(str(error), Exit.UNREACHABLE) from error
     except StrategyRunError as error:
         raise fail(str(error)) from error
     except KeyboardInterrupt:

@@ -10,7 +10,7 @@ from strategyrun.cli.cells import now, runs_table
 from strategyrun.cli.exits import exit_of
 from strategyrun.cli.output import Format, Output, console
 from strategyrun.cli.session import Namespace, ask, fail
-from strategyrun.cli.sources import files, is_manifest, manifests, pairs
+from strategyrun.cli.sources import Manifest, pairs, sources
 from strategyrun.cli.watching import watching
 from strategyrun.client import AsyncClient, NotAskedError, Result, StrategyRunError, Trial
 
@@ -36,9 +36,9 @@ def submit(
 ) -> None:
     """Submit strategies; with --watch follow them, and exit as `wait` does. An interrupt leaves the runs going."""
     try:
-        found = files(paths)
+        found = sources(paths, lambda said: typer.echo(said, err=True))
         if name and len(found) > 1:
-            raise NotAskedError(f"--name {name}: names one run, found {len(found)} files")
+            raise NotAskedError(f"--name {name}: names one run, found {len(found)}")
         shared: dict[str, Any] = {
             "params": pairs("--param", param or []),
             "evaluation": pairs("--evaluation", evaluation or []),
@@ -47,12 +47,10 @@ def submit(
             "timeout_seconds": time_limit,
             "priority": priority,
         }
-        trials = [Trial(path, **shared) for path in found if not is_manifest(path)]
-        ready = [manifest for path in found if is_manifest(path) for manifest in manifests(path)]
+        trials = [Trial(each, **shared) for each in found if isinstance(each, Path)]
+        ready = [each for each in found if isinstance(each, Manifest)]
         if ready and any(value not in (None, {}) for value in shared.values()):
             raise NotAskedError(f"{ready[0].origin}: a manifest says itself what it asks for; leave the options out")
-        if name and len(ready) > 1:
-            raise NotAskedError(f"--name {name}: names one run, found {len(ready)} in {ready[0].origin}")
     except StrategyRunError as error:
         raise fail(str(error)) from error
 

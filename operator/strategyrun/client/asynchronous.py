@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, Self, TypeVar, get_args
 
 from strategyrun.adapters.reports import full_report
 from strategyrun.adapters.runs import RunsApi, Selection, default_namespace
-from strategyrun.client.board import Board
+from strategyrun.client.board import Board, require
 from strategyrun.client.cluster import ClusterEngine
 from strategyrun.client.errors import NoRunError, NotAskedError, RefusedRunError
 from strategyrun.client.following import Follower, Progress
@@ -179,7 +179,11 @@ class AsyncClient:
         return before
 
     async def top(self, metric: str = "sharpe", *, selector: str = "", everything: bool = False) -> Board:
-        """Rank the runs of the namespace by a metric; `everything` has those too whose numbers do not compare."""
+        """Rank the runs of the namespace by a metric; `everything` has those too whose numbers do not compare.
+
+        Raises NotAskedError for a metric that there is not, and ClusterError.
+        """
+        require(metric)
         return Board.of(await self.results(selector=selector), metric, everything=everything)
 
     async def report(self, name: str) -> Material:

@@ -98,7 +98,7 @@ _FAILURES = [
         (
             Reason.CODE_REJECTED,
             "The source cannot work in the sandbox; no pod was started.",
-            "Mend the lines named in status.failure.findings and apply the manifest again.",
+            "Mend the lines named in status.failure.findings, and submit or run it again.",
         ),
         (
             Reason.STRATEGY_ERROR,

@@ -46,9 +46,9 @@ def program(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
     ids=lambda arguments: arguments[0],
 )
 def test_without_a_cluster_a_command_is_one_clear_line(arguments: tuple[str, ...]) -> None:
-    """It names what was looked for, and the exit code is that of what makes no sense."""
+    """It names what was looked for, and the exit code is its own: who is told it may try again."""
     done = program(*arguments)
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.returncode, done.stdout) == (69, "")
     assert done.stderr.startswith("error: no service account, and no kubeconfig")
     assert done.stderr.count("\n") == 1
 
@@ -62,7 +62,7 @@ current-context: c
 
 @pytest.mark.parametrize(
     ("command", "code", "written"),
-    [("list", 2, "a: ["), ("list", 2, "- words"), ("list", 2, _WITHOUT_USER), ("doctor", 20, "a: [")],
+    [("list", 69, "a: ["), ("list", 69, "- words"), ("list", 69, _WITHOUT_USER), ("doctor", 20, "a: [")],
     ids=["no YAML", "a list", "no user", "doctor"],
 )
 def test_a_kubeconfig_that_cannot_be_read_is_one_clear_line(
@@ -76,6 +76,13 @@ def test_a_kubeconfig_that_cannot_be_read_is_one_clear_line(
     said = done.stdout + done.stderr
     assert said.startswith(("error: the kubeconfig cannot be read", "fail cluster     the kubeconfig cannot be read"))
     assert said.count("\n") == 1
+
+
+def test_a_metric_that_there_is_not_needs_no_cluster() -> None:
+    """It is refused first, with those that there are."""
+    done = program("top", "--metric", "sharp")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: metric 'sharp': must be one of totalReturn")
 
 
 def test_without_a_cluster_the_doctor_says_what_to_do() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from strategyrun.cli.sources import files, manifests, pairs
+from strategyrun.cli.sources import Manifest, manifests, pairs, sources
 from strategyrun.client import NotAskedError
 from strategyrun.local.request import read
 
@@ -32,11 +32,41 @@ def test_what_is_no_pair_is_refused(given: str) -> None:
         pairs("--param", [given])
 
 
+@pytest.mark.parametrize(
+    "given", [["lookAhead=1", "lookAhead.action=Fail"], ["lookAhead.action=Fail", "lookAhead=1"]], ids=["first", "last"]
+)
+def test_a_field_has_a_value_or_fields(given: list[str]) -> None:
+    """Not both."""
+    with pytest.raises(NotAskedError, match=r"--evaluation .*: lookAhead has"):
+        pairs("--evaluation", given)
+
+
+RUN = "kind: StrategyRun\nmetadata: {name: mine}\nspec: {}\n"
+
+
 def test_a_folder_names_its_strategies_and_manifests(tmp_path: Path) -> None:
-    """In the order of their names, without what is private, hidden or of another kind."""
-    for name in ("b.py", "a.yaml", "_private.py", ".hidden.py", "notes.md"):
+    """In the order of their names, without what is private, hidden or of another kind, which is told."""
+    for name in ("c.py", "_private.py", ".hidden.py", "notes.md"):
         (tmp_path / name).write_text("")
-    assert [path.name for path in files([tmp_path])] == ["a.yaml", "b.py"]
+    (tmp_path / "b.yaml").write_text(f"kind: ConfigMap\n---\n{RUN}")
+    (tmp_path / "a.json").write_text("[1]")
+    skipped: list[str] = []
+    first, second = sources([tmp_path], skipped.append)
+    assert isinstance(first, Manifest)
+    assert first.meta == {"name": "mine"}
+    assert second == tmp_path / "c.py"
+    assert [each.removeprefix(f"{tmp_path}/").partition(";")[0] for each in skipped] == [
+        "a.json: skipped a list",
+        "b.yaml: skipped a ConfigMap",
+    ]
+
+
+def test_a_file_that_is_named_may_hold_nothing_else(tmp_path: Path) -> None:
+    """Whoever names it means all of it."""
+    path = tmp_path / "b.yaml"
+    path.write_text(f"kind: ConfigMap\n---\n{RUN}")
+    with pytest.raises(NotAskedError, match="every document must be a StrategyRun, found ConfigMap"):
+        sources([path], pytest.fail)
 
 
 def test_a_manifest_may_be_a_list_and_keeps_what_a_user_may_choose(tmp_path: Path) -> None:
