@@ -3,7 +3,8 @@
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import yaml
 from typer.testing import CliRunner
 
 from strategyrun import AsyncClient, Client, Result, Trial
-from strategyrun.adapters.runs import RunsApi, Selection
+from strategyrun.adapters.runs import RunsApi, Seen, Selection
 from strategyrun.cli import application
 from strategyrun.cli.session import connection
 from strategyrun.client import (
@@ -689,6 +690,44 @@ def test_logs_of_a_run_without_its_pod_are_the_last_lines(stage: Stage, command:
     assert "these are the last lines" in done.stderr
     stage.submit("early")
     assert "has no pod: it is Pending" in command("logs", "early").stderr
+
+
+def test_who_follows_a_log_waits_for_the_pod_and_its_container(stage: Stage) -> None:
+    """Neither of them there, then a pod without a node, then a run whose answer says that nothing more will come."""
+    stage.submit("early")
+    meta = {"name": "pending", "namespace": stage.namespace}
+    containers = [{"name": "strategy", "image": "none"}]
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": meta}
+    stage.bench.cluster.create(pod | {"spec": {"schedulerName": "nobody", "containers": containers}})
+
+    asked: Counter[str] = Counter()
+
+    class Counted(RunsApi):
+        async def follow(self, *arguments: Any) -> AsyncGenerator[Seen, None]:
+            asked["run"] += 1
+            async for seen in super().follow(*arguments):
+                yield seen
+
+        async def log_lines(self, *arguments: Any, **options: Any) -> AsyncGenerator[str, None]:
+            asked["log"] += 1
+            async for line in super().log_lines(*arguments, **options):
+                yield line
+
+    async def work() -> None:
+        async with AsyncClient(stage.namespace, connect=stage.connect(api=Counted)) as client:
+            reading = asyncio.ensure_future(read(client))
+            await asyncio.to_thread(wait_until, "the run is followed", lambda: asked["run"], bool)
+            starting = status("Starting", "PodStarting", attempts=[attempt("pending")])
+            await asyncio.to_thread(stage.answer, "early", starting)
+            await asyncio.to_thread(wait_until, "its log is asked for again", lambda: asked["log"], lambda n: n > 1)
+            assert not reading.done()
+            await asyncio.to_thread(stage.answer, "early", failed("User", attempts=[attempt("pending")]))
+            assert await reading == []
+
+    async def read(client: AsyncClient) -> list[str]:
+        return [line async for line in client.log("early", follow=True)]
+
+    run(asyncio.wait_for(work(), 60))
 
 
 def attempt(pod: str) -> Manifest:

@@ -12,7 +12,7 @@ from strategyrun.adapters.reports import full_report
 from strategyrun.adapters.runs import RunsApi, Selection, default_namespace
 from strategyrun.client.board import Board, require
 from strategyrun.client.cluster import ClusterEngine
-from strategyrun.client.errors import NoRunError, NotAskedError, RefusedRunError
+from strategyrun.client.errors import NoRunError, NotAskedError, NotStartedError, RefusedRunError
 from strategyrun.client.following import Follower, Progress
 from strategyrun.client.result import Result
 from strategyrun.client.translate import asking
@@ -26,6 +26,9 @@ T = TypeVar("T")
 EngineName = Literal["cluster", "local"]
 Connect = Callable[[], Awaitable[RunsApi]]
 """Opens the connection, in the loop that will use it."""
+
+_BEFORE_RUNNING = frozenset({"Pending", "Queued", "Starting"})
+_LOOK_AGAIN_SECONDS = 0.5
 
 Asked = Trial | str | Path
 """A trial, or only its code."""
@@ -196,21 +199,54 @@ class AsyncClient:
         except CannotRenderError as error:
             raise NotAskedError(str(error)) from error
 
-    async def log(self, name: str, container: str = "strategy", *, follow: bool = False) -> AsyncIterator[str]:
-        """Yield what a container of a run's last pod has printed; untrusted text. Raises ClusterError."""
+    async def log(self, name: str, container: str = "strategy", *, follow: bool = False) -> AsyncGenerator[str, None]:
+        """Yield what a container of a run's last pod has printed; untrusted text. Raises ClusterError.
+
+        With `follow` pod and container are waited for, and then each line, until the container ends.
+        """
+        begun = False
+        while not begun:
+            result = await (self._with_pod(name) if follow else self.result(name))
+            if not result.pod:
+                raise NoRunError(f"StrategyRun {name} has no pod: it is {result.phase} ({result.reason})")
+            try:
+                async with aclosing(self._lines(result.pod, container, follow=follow)) as lines:
+                    async for line in lines:
+                        begun = True
+                        yield line
+            except NotStartedError:
+                if not follow or result.finished:
+                    raise
+            else:
+                begun = begun or not follow or result.phase not in _BEFORE_RUNNING
+            if not begun:
+                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+
+    async def api(self) -> RunsApi:
+        """Return the connection, for what has no method here. Raises UnreachableError."""
+        return await self._connected()
+
+    async def _with_pod(self, name: str) -> Result:
+        """Wait until a run has a pod, or will have none."""
         result = await self.result(name)
-        pod = result.attempts[-1].pod_name if result.attempts else None
-        if not pod:
-            raise NoRunError(f"StrategyRun {name} has no pod: it is {result.phase} ({result.reason})")
+        if result.pod or result.finished:
+            return result
+        api = await self._connected()
+        with asking("follow StrategyRuns", self.namespace):
+            async with aclosing(api.follow(Selection(self.namespace, name=name), {name})) as changes:
+                async for _, body in changes:
+                    if body is None:
+                        break
+                    if (result := Result.of(body)).pod or result.finished:
+                        return result
+        raise NoRunError(f"StrategyRun {name} in namespace {self.namespace} was deleted before it had a pod")
+
+    async def _lines(self, pod: str, container: str, *, follow: bool) -> AsyncGenerator[str, None]:
         api = await self._connected()
         with asking(f"read the log of pod {pod}", self.namespace):
             async with aclosing(api.log_lines(self.namespace, pod, container, follow=follow)) as lines:
                 async for line in lines:
                     yield line
-
-    async def api(self) -> RunsApi:
-        """Return the connection, for what has no method here. Raises UnreachableError."""
-        return await self._connected()
 
     async def _answer(self, engine: Engine, trial: Trial, progress: Progress | None) -> Result:
         try:

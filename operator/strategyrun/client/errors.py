@@ -7,6 +7,7 @@ StrategyRunError
 │   ├── ForbiddenError          a right is missing
 │   ├── RefusedRunError         the API server refuses the run
 │   ├── NoRunError              there is no run of that name
+│   ├── NotStartedError         the container has printed nothing: it has not started
 │   └── LostConnectionError     it stopped answering; the runs go on
 └── RunError                the run ended, and not well; it has the result
     ├── UserError               the strategy
@@ -53,6 +54,10 @@ class RefusedRunError(ClusterError):
 
 class NoRunError(ClusterError):
     """There is no run of that name."""
+
+
+class NotStartedError(ClusterError):
+    """A container whose log is asked for has not started yet, or never will."""
 
 
 class LostConnectionError(ClusterError):

@@ -159,6 +159,11 @@ class Result:
         return self.phase if self.phase in FINAL else ""
 
     @property
+    def pod(self) -> str:
+        """The name of its last pod; empty where it has had none."""
+        return (self.attempts[-1].pod_name if self.attempts else None) or ""
+
+    @property
     def marks(self) -> tuple[str, ...]:
         """Why its numbers do not stand beside the others': nothing where they do."""
         marks = []

@@ -13,6 +13,7 @@ from strategyrun.client.errors import (
     ForbiddenError,
     LostConnectionError,
     NoRunError,
+    NotStartedError,
     RefusedRunError,
     UnreachableError,
 )
@@ -45,6 +46,8 @@ def asking(what: str, namespace: str) -> Iterator[None]:
             raise ForbiddenError(f"the API server does not know who asks: {said(error)}; log in again") from error
         if error.status == 403 and not any(mark in error.message for mark in _ADMISSION):
             raise ForbiddenError(f"no right to {what} {where}: {said(error)}") from error
+        if error.status == 400 and "is waiting to start" in error.message:
+            raise NotStartedError(f"cannot {what} {where}: {said(error)}") from error
         if error.status in (400, 403, 422):
             reason = Reason.POLICY_DENIED if error.status == 403 else Reason.SPEC_INVALID
             raise RefusedRunError(f"cannot {what} {where}: {said(error)}", reason) from error
