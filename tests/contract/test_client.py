@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import threading
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
@@ -420,6 +422,28 @@ def test_an_interrupt_of_an_evaluation_cancels_its_run(stage: Stage) -> None:
     assert stage.bench.run(stage.names()[0])["spec"]["cancel"] is True
 
 
+def test_an_interrupt_of_a_script_cancels_what_it_started(stage: Stage, aside: ThreadPoolExecutor) -> None:
+    """A real one, of evaluate and of evaluate_many; the client is of use afterwards."""
+    with stage.client() as client:
+        ways: tuple[Callable[[], object], ...] = (
+            lambda: client.evaluate(CODE),
+            lambda: [*client.evaluate_many([CODE])],
+        )
+        for number, evaluate in enumerate(ways, 1):
+            interrupting = aside.submit(interrupt, stage, number)
+            with pytest.raises(KeyboardInterrupt):
+                evaluate()
+            interrupting.result(30)
+            assert [stage.bench.run(name)["spec"].get("cancel") for name in stage.names()] == [True] * number
+        assert len(client.results()) == 2
+
+
+def interrupt(stage: Stage, number: int) -> None:
+    """Press Ctrl-C when there are so many runs."""
+    wait_until("the run is there", stage.names, lambda names: len(names) == number)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 def test_waiting_by_name(stage: Stage, aside: ThreadPoolExecutor) -> None:
     """Those that have ended, that end later, and that are not there."""
     stage.submit("ended", scored(1.0))
@@ -592,6 +616,26 @@ def test_submit_takes_manifests(command: Command, tmp_path: Any) -> None:
     assert again.exit_code == 2
     assert "cannot create StrategyRun mine" in again.stderr
     assert again.stderr.count("\n") == 1
+
+
+def test_submit_says_what_a_manifest_and_a_strategy_may_be_told(stage: Stage, command: Command, tmp_path: Path) -> None:
+    """Both take other parameters; a strategy takes the rest too, and a manifest has it itself."""
+    (tmp_path / "one.py").write_text(CODE)
+    (tmp_path / "two.yaml").write_text(
+        "kind: StrategyRun\nmetadata: {name: two}\nspec: {source: {inline: x = 1}, params: {fast: 1, slow: 2}}\n"
+    )
+    both = command("submit", str(tmp_path), "-p", "fast=3")
+    assert both.exit_code == 0, both.stderr
+    assert {name.partition("-")[0]: stage.bench.run(name)["spec"]["params"] for name in stage.names()} == {
+        "one": {"fast": 3},
+        "two": {"fast": 3, "slow": 2},
+    }
+    alone = command("submit", str(tmp_path / "one.py"), "--name", "three", "--fallback", "Never")
+    assert alone.exit_code == 0, alone.stderr
+    assert stage.bench.run("three")["spec"]["fallback"] == {"policy": "Never"}
+    refused = command("submit", str(tmp_path / "two.yaml"), "--fallback", "Never")
+    assert refused.exit_code == 2
+    assert "only --param changes it" in refused.stderr
 
 
 def test_list_in_every_form(stage: Stage, command: Command) -> None:

@@ -5,7 +5,8 @@ import os
 import shlex
 import sys
 from contextlib import redirect_stdout, suppress
-from importlib import import_module
+from importlib import import_module, metadata
+from typing import Annotated
 
 import typer
 
@@ -32,6 +33,7 @@ _GROUPS: dict[str, dict[str, str]] = {
 """Each command and where it is: some import for a second what others do without."""
 
 
+_DISTRIBUTION = "finlab-sandbox-operator"
 _FILES_WHERE_NOTHING_FITS = ":0"
 """What kubectl is to do with the choices, as the last line of an answer."""
 
@@ -43,12 +45,13 @@ def application(only: str = "", *, plugin: bool = False) -> typer.Typer:
     """
     app = typer.Typer(
         no_args_is_help=True,
+        invoke_without_command=True,
         add_completion=not plugin,
         pretty_exceptions_enable=False,
         help="Untrusted trading strategies in, trusted metrics out.",
         context_settings={"help_option_names": ["--help", "-h"]},
     )
-    app.callback()(lambda: None)  # else one command alone would lose its name
+    app.callback()(_whole)  # without one, a command alone would lose its name
     alone = any(only in commands for commands in _GROUPS.values())
     for group, commands in _GROUPS.items():
         for name, place in commands.items():
@@ -56,6 +59,14 @@ def application(only: str = "", *, plugin: bool = False) -> typer.Typer:
                 module, _, function = place.partition(":")
                 app.command(name, rich_help_panel=group)(getattr(import_module(module), function))
     return app
+
+
+def _whole(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        typer.echo(f"strategyrun {metadata.version(_DISTRIBUTION)}")
+        raise typer.Exit
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import yaml
 
@@ -21,6 +21,11 @@ class Manifest(NamedTuple):
     origin: str
     meta: dict[str, Any]
     spec: dict[str, Any]
+
+    def with_params(self, params: dict[str, Any]) -> Self:
+        """Return it with other values of some parameters."""
+        spec = {**self.spec, "params": {**(self.spec.get("params") or {}), **params}} if params else self.spec
+        return self._replace(spec=spec)
 
 
 Source = Path | Manifest

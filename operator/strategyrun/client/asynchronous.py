@@ -48,7 +48,8 @@ class AsyncClient:
     """Evaluates strategies, and looks after the runs of a namespace.
 
     `namespace` is that of the kubeconfig's context where it is not said. Nothing is connected before the first
-    request. To be used as `async with`, or closed. The engine `local` evaluates on this machine, and keeps no runs.
+    request. To be used as `async with`, or closed. The engine `local` evaluates on this machine, needs no kubeconfig,
+    and keeps no runs.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class AsyncClient:
         if engine not in get_args(EngineName):
             raise NotAskedError(f"engine {engine!r}: must be one of {', '.join(get_args(EngineName))}")
         self._local = engine == "local"
-        self.namespace = namespace or default_namespace()
+        self.namespace = namespace or ("local" if self._local else default_namespace())
         self._connect = connect
         self._api: RunsApi | None = None
         self._engine: ClusterEngine | None = None

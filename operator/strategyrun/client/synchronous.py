@@ -154,11 +154,7 @@ class Client:
         caller = _Caller(self._loop)
         told = caller.told(progress)
         answers = self._client.evaluate_many(caller.read(trials), concurrency=concurrency, progress=told)
-        try:
-            while (result := caller.run(_next(answers))) is not None:
-                yield result
-        finally:
-            self._loop.run(_close(answers))
+        return self._each(answers, caller)
 
     def submit(self, trial: Trial, *, name: str = "") -> Result:
         """Make a run and return it as it is now. See `AsyncClient.submit`."""
@@ -193,12 +189,24 @@ class Client:
         """Read what a report of a run is made of. See `AsyncClient.report`."""
         return self._loop.run(self._client.report(name))
 
+    def log(self, name: str, container: str = "strategy", *, follow: bool = False) -> Iterator[str]:
+        """Yield what a container of a run's last pod has printed. See `AsyncClient.log`."""
+        return self._each(self._client.log(name, container, follow=follow), _Caller(self._loop))
 
-async def _next(answers: AsyncIterator[Result]) -> Result | None:
+    def _each(self, answers: AsyncGenerator[T, None], caller: _Caller) -> Iterator[T]:
+        """Yield what the loop does; whoever stops reading ends it."""
+        try:
+            while (answer := caller.run(_next(answers))) is not None:
+                yield answer
+        finally:
+            self._loop.run(_close(answers))
+
+
+async def _next(answers: AsyncIterator[T]) -> T | None:
     return await anext(answers, None)
 
 
-async def _close(answers: AsyncGenerator[Result, None]) -> None:
+async def _close(answers: AsyncGenerator[T, None]) -> None:
     await answers.aclose()
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,13 @@ def test_the_plugin_teaches_no_shell_of_its_own() -> None:
     """It would take the place of kubectl's completion."""
     whole, plugin = (get_command(application(plugin=each)).params for each in (False, True))
     assert {each.name for each in whole} - {each.name for each in plugin} == {"install_completion", "show_completion"}
+
+
+def test_it_says_its_version() -> None:
+    """That of the distribution; and without a word it says what there is."""
+    done = CliRunner().invoke(application(), ["--version"])
+    assert (done.exit_code, done.stdout) == (0, f"strategyrun {version('finlab-sandbox-operator')}\n")
+    assert "Usage" in CliRunner().invoke(application(), []).output
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "operator", "install-seccomp", "generate"])

@@ -83,6 +83,13 @@ def test_a_manifest_may_be_a_list_and_keeps_what_a_user_may_choose(tmp_path: Pat
     assert second.meta == {"name": "runs"}
 
 
+def test_parameters_of_a_manifest_may_be_others() -> None:
+    """What is not said stays, as `run` has it."""
+    made = Manifest("run.yaml", {}, {"params": {"fast": 1, "slow": 2}, "profile": "strict"}).with_params({"fast": 3})
+    assert made.spec == {"params": {"fast": 3, "slow": 2}, "profile": "strict"}
+    assert Manifest("run.yaml", {}, {}).with_params({}).spec == {}
+
+
 def test_a_manifest_has_the_same_parameters_at_every_door(tmp_path: Path) -> None:
     """Submitted, run on this machine, or applied: 1e-3 is a number, a date is a text."""
     path = tmp_path / "run.yaml"
