@@ -242,6 +242,39 @@ def test_an_answer_does_not_wait_for_the_next_trial(stage: Stage) -> None:
     run(asyncio.wait_for(work(), 60))
 
 
+def test_answers_that_have_come_are_given_before_the_next_trial_is_asked_for(stage: Stage) -> None:
+    """So that whoever makes the next trial of them has them all, however long the last one was looked at."""
+    ended: list[str] = []
+    given: list[str] = []
+    had: list[int] = []
+
+    async def trials() -> AsyncIterator[Trial]:
+        for _ in range(3):
+            had.append(len(given))
+            yield Trial(CODE)
+
+    def told(result: Result) -> None:
+        ended.extend([result.name] if result.finished else [])
+
+    async def work() -> None:
+        async with AsyncClient(stage.namespace, connect=stage.connect()) as client:
+            answers = client.evaluate_many(trials(), concurrency=2, progress=told)
+            first = asyncio.ensure_future(anext(answers))
+            await asyncio.to_thread(wait_until, "two wait", stage.unanswered, lambda names: len(names) == 2)
+            await asyncio.to_thread(stage.answer_next, scored(1.0))
+            given.append((await first).name)
+            await asyncio.to_thread(stage.answer_next, scored(1.0))
+            await asyncio.to_thread(wait_until, "both have ended", lambda: ended, lambda names: len(names) == 2)
+            given.append((await anext(answers)).name)
+            last = asyncio.ensure_future(anext(answers))
+            await asyncio.to_thread(stage.answer_next, scored(1.0))
+            given.append((await last).name)
+
+    run(asyncio.wait_for(work(), 60))
+    assert given == ended
+    assert had == [0, 0, 2]
+
+
 def test_whoever_is_told_may_cancel(stage: Stage, aside: ThreadPoolExecutor) -> None:
     """By the client that tells."""
     with stage.client() as client:

@@ -62,7 +62,7 @@ def application(only: str = "", *, plugin: bool = False) -> typer.Typer:
 
 
 def _whole(
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
 ) -> None:
     if version:
         typer.echo(f"strategyrun {metadata.version(_DISTRIBUTION)}")

@@ -92,9 +92,9 @@ class AsyncClient:
     ) -> AsyncGenerator[Result, None]:
         """Yield the answers of trials in the order in which they come, `concurrency` runs at a time.
 
-        The iterable is read as places become free: an asynchronous one in this loop, any other in threads, so that it
-        may take its time; answers that come meanwhile do not wait for it. Whoever stops reading cancels what is under
-        way. A run that fails is a result, and so is a trial of which no run can be made. Raises ClusterError.
+        The iterable is read as places become free, after the answers that have come were given: an asynchronous one in
+        this loop, any other in threads, so that it may take its time. Whoever stops reading cancels what is under way.
+        A run that fails is a result, and so is a trial of which no run can be made. Raises ClusterError.
         """
         if concurrency < 1:
             raise NotAskedError(f"concurrency: must be at least 1, found {concurrency}")
@@ -296,7 +296,7 @@ async def _next(waiting: AsyncIterator[Asked]) -> Asked | None:
 
 
 def _ended(tasks: set[asyncio.Task[T]]) -> Iterator[asyncio.Task[T]]:
-    """Take out what has ended, one by one."""
-    for task in [each for each in tasks if each.done()]:
-        tasks.discard(task)
-        yield task
+    """Take out what has ended, one by one, until nothing is left that has."""
+    while ended := next((each for each in tasks if each.done()), None):
+        tasks.discard(ended)
+        yield ended
