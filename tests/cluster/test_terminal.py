@@ -60,20 +60,23 @@ def terminal(cluster: Cluster, namespace: str, tmp_path: Path) -> Terminal:
     return Terminal(cluster, namespace, tmp_path)
 
 
-def test_cancelling_ends_a_run_for_whoever_waits(terminal: Terminal) -> None:
-    """The one who waits learns it by the exit code; the log was readable while it ran."""
+def test_what_a_strategy_prints_is_shown_while_it_runs(terminal: Terminal) -> None:
+    """To one who asked before there was a pod; cancelling ends the run for whoever waits, by its exit code."""
     terminal.type("submit", "slow.py", "--name", "slow")
     following = terminal.start("logs", "slow", "--follow")
     waiting = terminal.start("wait", "slow")
     try:
+        assert following.stdout is not None
+        assert following.stdout.readline() == "begun\n"
         wait_until(
             "it runs",
             lambda: terminal.type("list", "-o", "json"),
             lambda text: '"phase": "Running"' in text,
-            seconds=120,
+            seconds=60,
         )
         terminal.type("cancel", "slow")
         assert waiting.wait(120) == 40
+        assert following.wait(120) == 0
     finally:
         for process in (following, waiting):
             process.kill()
@@ -103,15 +106,20 @@ def test_the_doctor_finds_this_cluster_well(terminal: Terminal) -> None:
 
 
 def test_kubectl_finds_the_program(terminal: Terminal, cluster: Cluster, namespace: str) -> None:
-    """As its plugin, by its name in the path."""
+    """As its plugin, by its name in the path; and it asks it how words may go on."""
     terminal.type("submit", "good.py", "--name", "good", "--watch")
     path = f"{PROGRAM.parent}{os.pathsep}{cluster.kubeconfig.parent / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["kubectl", "strategyrun", "list", "-n", namespace, "-o", "name"],
-        env=os.environ | {"PATH": path, "KUBECONFIG": str(cluster.kubeconfig)},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    assert done.stdout == "strategyrun.finlab-sandbox.dev/good\n"
+
+    def typed(*words: str) -> str:
+        done = subprocess.run(
+            ["kubectl", *words],
+            env=os.environ | {"PATH": path, "KUBECONFIG": str(cluster.kubeconfig)},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        return done.stdout
+
+    assert typed("strategyrun", "list", "-n", namespace, "-o", "name") == "strategyrun.finlab-sandbox.dev/good\n"
+    assert typed("__complete", "strategyrun", "wait", "-n", namespace, "go") == "good\n:0\n"

@@ -2,9 +2,14 @@
 
 import asyncio
 import json
+import os
+import signal
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -13,7 +18,7 @@ import yaml
 from typer.testing import CliRunner
 
 from strategyrun import AsyncClient, Client, Result, Trial
-from strategyrun.adapters.runs import RunsApi, Selection
+from strategyrun.adapters.runs import RunsApi, Seen, Selection
 from strategyrun.cli import application
 from strategyrun.cli.session import connection
 from strategyrun.client import (
@@ -182,6 +187,121 @@ def test_many_come_as_they_end_and_never_more_than_asked_for_at_once(stage: Stag
     assert {result.trial.params["n"] for result in come if result.trial} == {*range(5)}
 
 
+def test_trials_may_be_made_of_the_answers_before_them(stage: Stage, aside: ThreadPoolExecutor) -> None:
+    """A generator may ask the client itself: it runs in the thread that reads the answers, and so does progress."""
+    threads: set[threading.Thread] = set()
+    best: list[float | None] = []
+
+    def read() -> list[Result]:
+        with stage.client() as client:
+
+            def trials() -> Iterator[Trial]:
+                for n in range(3):
+                    threads.add(threading.current_thread())
+                    best.append(next((place.value for place in client.top()), None))
+                    yield Trial(CODE, params={"n": n})
+
+            def told(result: Result) -> None:
+                threads.add(threading.current_thread())
+                assert client.result(result.name).name == result.name
+
+            threads.add(threading.current_thread())
+            return [*client.evaluate_many(trials(), concurrency=1, progress=told)]
+
+    reading = aside.submit(read)
+    for sharpe in (1.0, 2.0, 3.0):
+        stage.answer_next(scored(sharpe))
+    assert [result.metrics.sharpe for result in reading.result(30)] == [1.0, 2.0, 3.0]
+    assert best == [None, 1.0, 2.0]
+    assert len(threads) == 1
+
+
+def test_an_answer_does_not_wait_for_the_next_trial(stage: Stage) -> None:
+    """Whoever thinks long about a trial, in a generator of either kind, holds nothing back."""
+    asked = threading.Event()
+
+    def slow() -> Iterator[Trial]:
+        yield Trial(CODE)
+        assert asked.wait(30)
+
+    async def slowly() -> AsyncIterator[Trial]:
+        yield Trial(CODE)
+        await asyncio.to_thread(asked.wait, 30)
+
+    async def work() -> None:
+        async with AsyncClient(stage.namespace, connect=stage.connect()) as client:
+            for trials in (slow(), slowly()):
+                asked.clear()
+                answers = client.evaluate_many(trials)
+                first = asyncio.ensure_future(anext(answers))
+                ended = await asyncio.to_thread(stage.answer_next, scored(1.0))
+                assert (await first).name == ended
+                asked.set()
+                assert [result async for result in answers] == []
+
+    run(asyncio.wait_for(work(), 60))
+
+
+def test_answers_that_have_come_are_given_before_the_next_trial_is_asked_for(stage: Stage) -> None:
+    """So that whoever makes the next trial of them has them all, however long the last one was looked at."""
+    ended: list[str] = []
+    given: list[str] = []
+    had: list[int] = []
+
+    async def trials() -> AsyncIterator[Trial]:
+        for _ in range(3):
+            had.append(len(given))
+            yield Trial(CODE)
+
+    def told(result: Result) -> None:
+        ended.extend([result.name] if result.finished else [])
+
+    async def work() -> None:
+        async with AsyncClient(stage.namespace, connect=stage.connect()) as client:
+            answers = client.evaluate_many(trials(), concurrency=2, progress=told)
+            first = asyncio.ensure_future(anext(answers))
+            await asyncio.to_thread(wait_until, "two wait", stage.unanswered, lambda names: len(names) == 2)
+            await asyncio.to_thread(stage.answer_next, scored(1.0))
+            given.append((await first).name)
+            await asyncio.to_thread(stage.answer_next, scored(1.0))
+            await asyncio.to_thread(wait_until, "both have ended", lambda: ended, lambda names: len(names) == 2)
+            given.append((await anext(answers)).name)
+            last = asyncio.ensure_future(anext(answers))
+            await asyncio.to_thread(stage.answer_next, scored(1.0))
+            given.append((await last).name)
+
+    run(asyncio.wait_for(work(), 60))
+    assert given == ended
+    assert had == [0, 0, 2]
+
+
+def test_whoever_is_told_may_cancel(stage: Stage, aside: ThreadPoolExecutor) -> None:
+    """By the client that tells."""
+    with stage.client() as client:
+        done = aside.submit(client.evaluate, CODE, progress=lambda result: client.cancel(result.name))
+        wait_until("it is to be cancelled", lambda: [stage.bench.run(n) for n in stage.names()], wants_cancel)
+        stage.answer_next(cancelled())
+        assert done.result(30).outcome == "Cancelled"
+
+
+def wants_cancel(runs: list[Manifest]) -> bool:
+    """Tell whether somebody has asked for the end of a run."""
+    return any(each["spec"].get("cancel") for each in runs)
+
+
+def test_an_error_of_whoever_is_told_ends_the_evaluation(stage: Stage, aside: ThreadPoolExecutor) -> None:
+    """It is the caller's, and what was started is cancelled."""
+
+    def told(result: Result) -> None:
+        raise LookupError(result.name)
+
+    with stage.client() as client:
+        done = aside.submit(client.evaluate, CODE, progress=told)
+        with pytest.raises(LookupError, match="trial-"):
+            done.result(30)
+    assert wants_cancel([stage.bench.run(name) for name in stage.names()])
+
+
 def test_an_answer_that_is_written_while_the_connection_is_broken_is_not_lost(
     stage: Stage, aside: ThreadPoolExecutor
 ) -> None:
@@ -270,6 +390,35 @@ def test_what_does_not_fit_is_refused_with_the_field(stage: Stage) -> None:
     assert stage.names() == []
 
 
+def test_one_refused_trial_of_many_is_a_result_and_the_others_go_on(stage: Stage, aside: ThreadPoolExecutor) -> None:
+    """It says which trial, whose fault, and why in the API server's words; nothing of it is in the cluster."""
+    bad = {
+        "empty": Trial(""),
+        "long": Trial("#" * (128 << 10) + "#"),
+        "field": Trial(CODE, evaluation={"fee_bps": 5}),
+        "value": Trial(CODE, timeout_seconds=100_000),
+        "file": Trial(Path("nowhere.py")),
+        "json": Trial(CODE, params={"n": float("nan")}),
+    }
+    trials = [replace(trial, name=name) for name, trial in bad.items()] + [Trial(CODE, name="good")]
+    with stage.client() as client:
+        reading = aside.submit(lambda: [*client.evaluate_many(trials)])
+        stage.answer_next(scored(1.0))
+        found = {result.trial.name: result for result in reading.result(30) if result.trial}
+    assert found.pop("good").succeeded
+    assert {name: (result.outcome, result.reason) for name, result in found.items()} == dict.fromkeys(
+        bad, ("User", "SpecInvalid")
+    )
+    assert "spec.source.inline" in found["empty"].message
+    assert "spec.source.inline" in found["long"].message
+    assert "feeBps" in found["field"].message
+    assert "timeoutSeconds" in found["value"].message
+    assert "nowhere.py cannot be read" in found["file"].message
+    with pytest.raises(UserError, match="params: must be JSON"):
+        found["json"].raise_for_failure()
+    assert len(stage.names()) == 1
+
+
 def test_whoever_stops_waiting_cancels_what_was_started(stage: Stage) -> None:
     """Both runs under way, and nothing that had ended."""
 
@@ -304,6 +453,28 @@ def test_an_interrupt_of_an_evaluation_cancels_its_run(stage: Stage) -> None:
 
     run(work())
     assert stage.bench.run(stage.names()[0])["spec"]["cancel"] is True
+
+
+def test_an_interrupt_of_a_script_cancels_what_it_started(stage: Stage, aside: ThreadPoolExecutor) -> None:
+    """A real one, of evaluate and of evaluate_many; the client is of use afterwards."""
+    with stage.client() as client:
+        ways: tuple[Callable[[], object], ...] = (
+            lambda: client.evaluate(CODE),
+            lambda: [*client.evaluate_many([CODE])],
+        )
+        for number, evaluate in enumerate(ways, 1):
+            interrupting = aside.submit(interrupt, stage, number)
+            with pytest.raises(KeyboardInterrupt):
+                evaluate()
+            interrupting.result(30)
+            assert [stage.bench.run(name)["spec"].get("cancel") for name in stage.names()] == [True] * number
+        assert len(client.results()) == 2
+
+
+def interrupt(stage: Stage, number: int) -> None:
+    """Press Ctrl-C when there are so many runs."""
+    wait_until("the run is there", stage.names, lambda names: len(names) == number)
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_waiting_by_name(stage: Stage, aside: ThreadPoolExecutor) -> None:
@@ -480,6 +651,26 @@ def test_submit_takes_manifests(command: Command, tmp_path: Any) -> None:
     assert again.stderr.count("\n") == 1
 
 
+def test_submit_says_what_a_manifest_and_a_strategy_may_be_told(stage: Stage, command: Command, tmp_path: Path) -> None:
+    """Both take other parameters; a strategy takes the rest too, and a manifest has it itself."""
+    (tmp_path / "one.py").write_text(CODE)
+    (tmp_path / "two.yaml").write_text(
+        "kind: StrategyRun\nmetadata: {name: two}\nspec: {source: {inline: x = 1}, params: {fast: 1, slow: 2}}\n"
+    )
+    both = command("submit", str(tmp_path), "-p", "fast=3")
+    assert both.exit_code == 0, both.stderr
+    assert {name.partition("-")[0]: stage.bench.run(name)["spec"]["params"] for name in stage.names()} == {
+        "one": {"fast": 3},
+        "two": {"fast": 3, "slow": 2},
+    }
+    alone = command("submit", str(tmp_path / "one.py"), "--name", "three", "--fallback", "Never")
+    assert alone.exit_code == 0, alone.stderr
+    assert stage.bench.run("three")["spec"]["fallback"] == {"policy": "Never"}
+    refused = command("submit", str(tmp_path / "two.yaml"), "--fallback", "Never")
+    assert refused.exit_code == 2
+    assert "only --param changes it" in refused.stderr
+
+
 def test_list_in_every_form(stage: Stage, command: Command) -> None:
     """Tables for people, documents that kubectl would read, names for pipes."""
     stage.submit("good", scored(1.25))
@@ -495,6 +686,18 @@ def test_list_in_every_form(stage: Stage, command: Command) -> None:
         "strategyrun.finlab-sandbox.dev/fell-back",
         "strategyrun.finlab-sandbox.dev/good",
     ]
+
+
+@pytest.mark.usefixtures("command")
+def test_a_shell_can_complete_the_names_of_runs(stage: Stage) -> None:
+    """Of the namespace that was said before."""
+    stage.submit("good", scored(1.0))
+    stage.submit("gone", failed("User"))
+    stage.submit("other")
+    words = f"strategyrun explain -n {stage.namespace} go"
+    question = {"_STRATEGYRUN_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": "4"}
+    done = CliRunner().invoke(application(), [], env=question, prog_name="strategyrun")
+    assert sorted(done.stdout.split()) == ["gone", "good"]
 
 
 def test_top_leaves_out_what_does_not_compare(stage: Stage, command: Command) -> None:
@@ -534,6 +737,15 @@ def test_compare_says_what_differs_and_whether_it_may(stage: Stage, command: Com
     assert "not comparable: they were scored by different rules" in command("compare", "one", "free").stdout
 
 
+def test_rerun_answers_in_the_form_that_was_asked_for(stage: Stage, command: Command) -> None:
+    """With the run as it is now, also where nobody watches."""
+    stage.submit("again", scored(1.0))
+    assert command("rerun", "again").stdout == "again runs again\n"
+    assert command("rerun", "again", "-o", "name").stdout == "strategyrun.finlab-sandbox.dev/again\n"
+    (body,) = json.loads(command("rerun", "again", "-o", "json").stdout)["items"]
+    assert body["metadata"]["annotations"] == stage.bench.run("again")["metadata"]["annotations"]
+
+
 def test_cancel_asks_for_the_end(stage: Stage, command: Command) -> None:
     """And says where there was nothing to end."""
     stage.submit("going")
@@ -555,6 +767,44 @@ def test_logs_of_a_run_without_its_pod_are_the_last_lines(stage: Stage, command:
     assert "these are the last lines" in done.stderr
     stage.submit("early")
     assert "has no pod: it is Pending" in command("logs", "early").stderr
+
+
+def test_who_follows_a_log_waits_for_the_pod_and_its_container(stage: Stage) -> None:
+    """Neither of them there, then a pod without a node, then a run whose answer says that nothing more will come."""
+    stage.submit("early")
+    meta = {"name": "pending", "namespace": stage.namespace}
+    containers = [{"name": "strategy", "image": "none"}]
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": meta}
+    stage.bench.cluster.create(pod | {"spec": {"schedulerName": "nobody", "containers": containers}})
+
+    asked: Counter[str] = Counter()
+
+    class Counted(RunsApi):
+        async def follow(self, *arguments: Any) -> AsyncGenerator[Seen, None]:
+            asked["run"] += 1
+            async for seen in super().follow(*arguments):
+                yield seen
+
+        async def log_lines(self, *arguments: Any, **options: Any) -> AsyncGenerator[str, None]:
+            asked["log"] += 1
+            async for line in super().log_lines(*arguments, **options):
+                yield line
+
+    async def work() -> None:
+        async with AsyncClient(stage.namespace, connect=stage.connect(api=Counted)) as client:
+            reading = asyncio.ensure_future(read(client))
+            await asyncio.to_thread(wait_until, "the run is followed", lambda: asked["run"], bool)
+            starting = status("Starting", "PodStarting", attempts=[attempt("pending")])
+            await asyncio.to_thread(stage.answer, "early", starting)
+            await asyncio.to_thread(wait_until, "its log is asked for again", lambda: asked["log"], lambda n: n > 1)
+            assert not reading.done()
+            await asyncio.to_thread(stage.answer, "early", failed("User", attempts=[attempt("pending")]))
+            assert await reading == []
+
+    async def read(client: AsyncClient) -> list[str]:
+        return [line async for line in client.log("early", follow=True)]
+
+    run(asyncio.wait_for(work(), 60))
 
 
 def attempt(pod: str) -> Manifest:

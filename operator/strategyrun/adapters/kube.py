@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+import yaml
 from kubernetes.aio import client, config
 from kubernetes.aio.client.api_client import RequestSerialized
 
@@ -92,6 +93,9 @@ class NoClusterError(Exception):
     """Neither a service account nor a kubeconfig says where the API server is."""
 
 
+MALFORMED = (yaml.YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError)
+"""What the library raises for a kubeconfig that is no YAML, or whose parts are not as they should be."""
+
 _MEANING = {404: NotFoundError, 409: ConflictError, 403: RefusedError, 422: RefusedError}
 
 TROUBLE = (ApiError, aiohttp.ClientError, OSError)
@@ -126,7 +130,7 @@ class Kube:
     async def connect(cls) -> Self:
         """Use the pod's service account, or the kubeconfig where there is none.
 
-        Raises NoClusterError where there is neither.
+        Raises NoClusterError where there is neither, and where the kubeconfig is none.
         """
         configuration = client.Configuration()
         try:
@@ -136,6 +140,8 @@ class Kube:
                 await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
             except config.ConfigException as error:
                 raise NoClusterError(f"no service account, and no kubeconfig: {error}") from error
+            except MALFORMED as error:
+                raise NoClusterError(f"the kubeconfig cannot be read: {error}") from error
         return cls(configuration)
 
     async def credentials(self) -> Credentials:

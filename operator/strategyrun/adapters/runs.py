@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import aiohttp
 from kubernetes.aio import client, config
 
-from strategyrun.adapters.kube import PAGE, TROUBLE, ApiError, ExistsError, Kube
+from strategyrun.adapters.kube import MALFORMED, PAGE, TROUBLE, ApiError, ExistsError, Kube
 from strategyrun.domain.strategyrun import KIND
 from strategyrun.domain.text import clean
 
@@ -267,5 +267,5 @@ def default_namespace() -> str:
     try:
         _, active = config.kube_config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
         return str(active["context"].get("namespace") or "default")
-    except (config.ConfigException, KeyError, TypeError):
+    except (config.ConfigException, *MALFORMED):
         return "default"

@@ -1,7 +1,12 @@
 """The command line: a door to the client for people and scripts, and the operator's own entry point."""
 
+import io
+import os
+import shlex
 import sys
-from importlib import import_module
+from contextlib import redirect_stdout, suppress
+from importlib import import_module, metadata
+from typing import Annotated
 
 import typer
 
@@ -28,15 +33,25 @@ _GROUPS: dict[str, dict[str, str]] = {
 """Each command and where it is: some import for a second what others do without."""
 
 
-def application(only: str = "") -> typer.Typer:
-    """Build the command line: whole, or with the one command that is going to be used, if `only` is its name."""
+_DISTRIBUTION = "finlab-sandbox-operator"
+_FILES_WHERE_NOTHING_FITS = ":0"
+"""What kubectl is to do with the choices, as the last line of an answer."""
+
+
+def application(only: str = "", *, plugin: bool = False) -> typer.Typer:
+    """Build the command line: whole, or with the one command that is going to be used, if `only` is its name.
+
+    A plugin of kubectl teaches no shell: that is kubectl's, which asks `complete`.
+    """
     app = typer.Typer(
         no_args_is_help=True,
+        invoke_without_command=True,
+        add_completion=not plugin,
         pretty_exceptions_enable=False,
         help="Untrusted trading strategies in, trusted metrics out.",
         context_settings={"help_option_names": ["--help", "-h"]},
     )
-    app.callback()(lambda: None)  # else one command alone would lose its name
+    app.callback()(_whole)  # without one, a command alone would lose its name
     alone = any(only in commands for commands in _GROUPS.values())
     for group, commands in _GROUPS.items():
         for name, place in commands.items():
@@ -46,7 +61,28 @@ def application(only: str = "") -> typer.Typer:
     return app
 
 
+def _whole(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"strategyrun {metadata.version(_DISTRIBUTION)}")
+        raise typer.Exit
+
+
 def main() -> None:
     """Run the command line."""
-    program = "kubectl strategyrun" if sys.argv[0].endswith("kubectl-strategyrun") else "strategyrun"
-    application(sys.argv[1] if len(sys.argv) > 1 else "")(prog_name=program)
+    plugin = sys.argv[0].endswith("kubectl-strategyrun")
+    program = "kubectl strategyrun" if plugin else "strategyrun"
+    application(sys.argv[1] if len(sys.argv) > 1 else "", plugin=plugin)(prog_name=program)
+
+
+def complete() -> None:
+    """Tell kubectl, a line each, how the last of the words after `kubectl strategyrun` may go on."""
+    words = ["strategyrun", *sys.argv[1:]]
+    question = {"COMP_WORDS": shlex.join(words), "COMP_CWORD": str(len(words) - 1)}
+    os.environ |= question | {"_STRATEGYRUN_COMPLETE": "complete_bash"}
+    said = io.StringIO()
+    with suppress(SystemExit), redirect_stdout(said):
+        application(words[1] if len(words) > 2 else "")(prog_name="strategyrun")
+    for line in [*filter(None, said.getvalue().splitlines()), _FILES_WHERE_NOTHING_FITS]:
+        typer.echo(line)

@@ -8,13 +8,19 @@ from rich.text import Text
 from strategyrun.cli import output
 from strategyrun.cli.cells import now, number, since, span
 from strategyrun.cli.output import Format, Output, console, table
-from strategyrun.cli.session import Name, Namespace, Selector, ask
+from strategyrun.cli.session import Name, Namespace, Selector, ask, run_names
 from strategyrun.client import AsyncClient, Board, Result
+from strategyrun.client.board import METRICS
 from strategyrun.reporting import words
 
 
 def top(
-    metric: Annotated[str, typer.Option("--metric", "-m", help="Metric to rank by, as in status.metrics.")] = "sharpe",
+    metric: Annotated[
+        str,
+        typer.Option(
+            "--metric", "-m", help="Metric to rank by, as in status.metrics.", autocompletion=lambda: [*METRICS]
+        ),
+    ] = "sharpe",
     limit: Annotated[int, typer.Option("--limit", min=1, help="Places to show.")] = 20,
     everything: Annotated[
         bool, typer.Option("--all", help="Also numbers that do not compare: self-reported, fallback, look-ahead.")
@@ -72,7 +78,7 @@ def _print(board: Board, limit: int, *, wide: bool) -> None:
 
 def compare(
     first: Name,
-    second: Annotated[str, typer.Argument(help="Name of the StrategyRun to compare it with.")],
+    second: Annotated[str, typer.Argument(help="Name of the one to compare it with.", autocompletion=run_names)],
     namespace: Namespace = None,
     form: Output = None,
 ) -> None:

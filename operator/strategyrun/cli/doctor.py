@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from rich.text import Text
 
-from strategyrun.adapters.kube import TROUBLE, ApiError
+from strategyrun.adapters.kube import TROUBLE, ApiError, Resource
 from strategyrun.adapters.runs import RunsApi, said
 from strategyrun.cli import output
 from strategyrun.cli.exits import Exit
@@ -19,8 +19,8 @@ from strategyrun.domain.network_policy import POLICY_NAME
 from strategyrun.domain.sandbox import PROFILE_PLURAL
 from strategyrun.domain.strategyrun import GROUP, PLURAL
 
-OPERATOR = "finlab-sandbox-operator"
-OPERATOR_NAMESPACE = "finlab-sandbox-system"
+OPERATOR_LABEL = "app.kubernetes.io/name=finlab-sandbox-operator"
+_DEPLOYMENTS = Resource("apps", "v1", "deployments")
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 _INSTALL = "install it: make up in a checkout, or the chart"
 
@@ -96,19 +96,20 @@ async def _definition(api: RunsApi, _: str) -> list[Finding]:
 
 
 async def _operator(api: RunsApi, _: str) -> list[Finding]:
-    path = f"/apis/apps/v1/namespaces/{OPERATOR_NAMESPACE}/deployments/{OPERATOR}"
-    try:
-        found = await api.send("GET", path)
-    except ApiError as error:
-        if error.status != 404:
-            raise
-        return [Finding("operator", "fail", f"there is no Deployment {OPERATOR} in {OPERATOR_NAMESPACE}", _INSTALL)]
-    ready = (found.get("status") or {}).get("readyReplicas", 0)
-    if not ready:
-        fix = f"kubectl logs -n {OPERATOR_NAMESPACE} deployment/{OPERATOR}"
-        return [Finding("operator", "fail", "its pod is not ready", fix)]
-    image = found["spec"]["template"]["spec"]["containers"][0]["image"]
-    return [Finding("operator", "ok", f"ready, {image}")]
+    found = [each async for each in api.list(_DEPLOYMENTS, selector=OPERATOR_LABEL)]
+    if not found:
+        return [Finding("operator", "fail", f"no namespace has a Deployment labelled {OPERATOR_LABEL}", _INSTALL)]
+    return [readiness(each) for each in found]
+
+
+def readiness(deployment: dict[str, Any]) -> Finding:
+    """Say whether an operator works, in whatever namespace it was installed."""
+    name, namespace = deployment["metadata"]["name"], deployment["metadata"]["namespace"]
+    if not (deployment.get("status") or {}).get("readyReplicas", 0):
+        fix = f"kubectl logs -n {namespace} deployment/{name}"
+        return Finding("operator", "fail", f"no pod of {name} in {namespace} is ready", fix)
+    image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
+    return Finding("operator", "ok", f"{name} in {namespace} is ready, {image}")
 
 
 async def _permissions(api: RunsApi, namespace: str) -> list[Finding]:

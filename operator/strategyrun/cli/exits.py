@@ -10,11 +10,12 @@ class Exit(IntEnum):
     """How a command ended."""
 
     SUCCEEDED = 0
-    USAGE = 2  # what was asked for makes no sense, or there is no cluster to ask
+    USAGE = 2  # what was asked for makes no sense, or the cluster says no
     USER = 10
     SANDBOX = 20
     PLATFORM = 30
     CANCELLED = 40
+    UNREACHABLE = 69  # there is no cluster, or it does not answer; as sysexits(3) has it
     TIMED_OUT = 124  # as timeout(1) has it
     INTERRUPTED = 130  # as shells have it
 

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from strategyrun.cli.cells import since, span
 from strategyrun.client import Result
-from strategyrun.domain.outcomes import FAILURES
+from strategyrun.domain.outcomes import FAILURES, Reason
+from strategyrun.domain.strategyrun import TIMEOUT_CEILING_SECONDS
 
 _OUTCOMES = {str(reason): outcome for reason, outcome in FAILURES.items()}
 
@@ -119,7 +120,7 @@ def _evidence(result: Result) -> tuple[str, ...]:
 
 _COMMANDS: dict[str, tuple[str, ...]] = {
     "NotSeen": ("strategyrun doctor {ns}",),
-    "WaitingForSlot": ("strategyrun list --all-namespaces", "strategyrun wait {name} {ns}"),
+    "WaitingForSlot": ("strategyrun list {ns}", "strategyrun wait {name} {ns}"),
     "Suspended": ('kubectl patch srun {name} {ns} --type merge --patch \'{{"spec":{{"suspend":false}}}}\'',),
     "QuotaExceeded": ("kubectl describe resourcequota {ns}",),
     "PodStarting": ("strategyrun wait {name} {ns}", "kubectl get events {ns}"),
@@ -135,16 +136,18 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
     "DataMissing": ("kubectl get configmaps,persistentvolumeclaims {ns}", "strategyrun rerun {name} {ns}"),
     "CodeRejected": ("strategyrun lint FILE",),
     "VendorAuthRequired": ("strategyrun lint FILE",),
-    "Timeout": (
-        "strategyrun logs {name} {ns}",
-        'kubectl patch srun {name} {ns} --type merge --patch \'{{"spec":{{"timeoutSeconds":300}}}}\'',
-    ),
+    "Timeout": ("strategyrun logs {name} {ns}", "strategyrun run FILE"),
     "LookAheadDetected": ("strategyrun report {name} {ns}",),
     "ProfileDenied": ("kubectl get sandboxprofiles",),
     "ProfileMissing": ("kubectl get sandboxprofiles", "strategyrun doctor {ns}"),
     "PolicyDenied": ("kubectl get events {ns}", "strategyrun rerun {name} {ns}"),
     "Unschedulable": ("kubectl get nodes", "strategyrun rerun {name} {ns}"),
 }
+_WITH_MORE_TIME = (
+    'kubectl patch srun {name} {ns} --type merge --patch \'{{"spec":{{"timeoutSeconds":{ceiling}}}}}\'',
+    "strategyrun rerun {name} {ns}",
+)
+"""For a run that asked for less time than it may have."""
 _BY_CLASS = {
     "User": ("strategyrun logs {name} {ns}",),
     "Sandbox": ("strategyrun doctor {ns}", "strategyrun rerun {name} {ns}"),
@@ -155,5 +158,13 @@ _BY_CLASS = {
 def _next(result: Result) -> list[str]:
     of_class = _OUTCOMES[result.reason].class_ if result.reason in _OUTCOMES else result.outcome
     commands = _COMMANDS.get(result.reason) or _BY_CLASS.get(of_class, ("strategyrun doctor {ns}",))
+    if result.reason == Reason.TIMEOUT and _asked_seconds(result) < TIMEOUT_CEILING_SECONDS:
+        commands = (*commands, *_WITH_MORE_TIME)
     words = {"name": shlex.quote(result.name), "ns": f"-n {shlex.quote(result.namespace)}"}
+    words["ceiling"] = str(TIMEOUT_CEILING_SECONDS)
     return [command.format(**words) for command in commands]
+
+
+def _asked_seconds(result: Result) -> int:
+    """Return the time limit that a run asked for; without one it has all that its profile gives."""
+    return int((result.body.get("spec") or {}).get("timeoutSeconds") or TIMEOUT_CEILING_SECONDS)

@@ -13,7 +13,7 @@ from strategyrun.cli import output
 from strategyrun.cli.exits import Exit
 from strategyrun.cli.output import Format, Output
 from strategyrun.cli.session import fail
-from strategyrun.cli.sources import files, is_manifest, manifests
+from strategyrun.cli.sources import Manifest, sources
 from strategyrun.client import NotAskedError, StrategyRunError
 from strategyrun.domain.vetting import Flaw, Reading
 
@@ -54,17 +54,16 @@ def lint(
 def _sources(path: Path) -> list[Source]:
     if path == _STDIN:
         return [Source("<stdin>", sys.stdin.buffer.read())]
-    found = []
-    for file in files([path]):
-        if not is_manifest(file):
-            found.append(Source(str(file), file.read_bytes()))
-            continue
-        for manifest in manifests(file):
-            inline = (manifest.spec.get("source") or {}).get("inline")
-            if inline is None:
-                raise NotAskedError(f"{file}: {manifest.meta['name']} has no spec.source.inline to check")
-            found.append(Source(f"{file}#{manifest.meta['name']}", str(inline).encode()))
-    return found
+    return [_source(each) for each in sources([path], lambda said: typer.echo(said, err=True))]
+
+
+def _source(found: Path | Manifest) -> Source:
+    if isinstance(found, Path):
+        return Source(str(found), found.read_bytes())
+    inline = (found.spec.get("source") or {}).get("inline")
+    if inline is None:
+        raise NotAskedError(f"{found.origin}: {found.meta['name']} has no spec.source.inline to check")
+    return Source(f"{found.origin}#{found.meta['name']}", str(inline).encode())
 
 
 async def _vet(sources: list[Source], *, fallback: bool) -> list[Reading]:

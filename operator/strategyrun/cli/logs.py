@@ -1,5 +1,6 @@
 """`logs`: what a run's containers printed."""
 
+from contextlib import aclosing
 from enum import StrEnum
 from typing import Annotated
 
@@ -23,15 +24,18 @@ class Container(StrEnum):
 def logs(
     name: Name,
     container: Annotated[Container, typer.Option("--container", "-c", help="Whose output.")] = Container.STRATEGY,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the container ends.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Wait for the container, and go on until it ends.")
+    ] = False,
     namespace: Namespace = None,
 ) -> None:
     """Print what a run printed, made harmless for a terminal; where its pod is gone, the last lines that were kept."""
 
     async def work(client: AsyncClient) -> None:
         try:
-            async for line in client.log(name, container, follow=follow):
-                typer.echo(clean(line, _LONGEST_LINE))
+            async with aclosing(client.log(name, container, follow=follow)) as lines:
+                async for line in lines:
+                    typer.echo(clean(line, _LONGEST_LINE))
         except NoRunError as gone:
             result = await client.result(name)
             kept = result.failure.last_lines if result.failure else result.output

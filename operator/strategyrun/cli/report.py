@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from strategyrun.cli.output import console
+from strategyrun.cli.output import coloured, console
 from strategyrun.cli.session import Name, Namespace, ask, fail
 from strategyrun.reporting.rendering import CannotRenderError, Form, render
 from strategyrun.reporting.text import render_text
@@ -30,6 +30,6 @@ def report(
     except (CannotRenderError, OSError) as error:
         raise fail(str(error)) from error
     screen = console()
-    text = render_text(material, width=shutil.get_terminal_size().columns, colour=screen.color_system is not None)
+    text = render_text(material, width=shutil.get_terminal_size().columns, colour=coloured(screen))
     encoding = screen.encoding or "utf-8"
     typer.echo(text.encode(encoding, errors="replace").decode(encoding), nl=False)

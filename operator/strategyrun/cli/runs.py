@@ -11,7 +11,7 @@ from strategyrun.cli.cells import now, runs_table
 from strategyrun.cli.exits import Exit, exit_of
 from strategyrun.cli.explaining import explain
 from strategyrun.cli.output import Format, Output, console
-from strategyrun.cli.session import Names, Namespace, Selector, ask, fail
+from strategyrun.cli.session import Names, Namespace, Selector, ask, fail, run_names
 from strategyrun.cli.watching import line, watching
 from strategyrun.client import AsyncClient, NotAskedError, Result
 
@@ -35,7 +35,7 @@ def list_(
 
 
 def wait(
-    names: Annotated[list[str] | None, typer.Argument(help="Names of StrategyRuns.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Names of StrategyRuns.", autocompletion=run_names)] = None,
     selector: Selector = "",
     timeout: Limit = 0,
     namespace: Namespace = None,
@@ -89,11 +89,15 @@ def rerun(
             before[name] = (await client.rerun(name)).inputs_hash
             if form is None:
                 typer.echo(f"{name} runs again")
-        return await waited(client, names, after=before, form=form) if watch else []
+        if watch:
+            return await waited(client, names, after=before, form=form)
+        return [await client.result(name) for name in names] if form else []
 
     found = ask(namespace, work)
     if watch:
         _show(found, form)
+    elif form:
+        _print(found, form)
 
 
 async def waited(

@@ -1,12 +1,13 @@
 """What the paths on a command line name: strategies, folders of them, manifests."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import yaml
 
+from strategyrun.adapters.manifests import documents
 from strategyrun.client import NotAskedError
 from strategyrun.client.trial import slug
 from strategyrun.domain.strategyrun import KIND
@@ -21,48 +22,70 @@ class Manifest(NamedTuple):
     meta: dict[str, Any]
     spec: dict[str, Any]
 
+    def with_params(self, params: dict[str, Any]) -> Self:
+        """Return it with other values of some parameters."""
+        spec = {**self.spec, "params": {**(self.spec.get("params") or {}), **params}} if params else self.spec
+        return self._replace(spec=spec)
 
-def files(paths: list[Path]) -> list[Path]:
-    """Return the files that paths name; a folder names its *.py and manifests, hidden and _private ones not.
 
-    Raises NotAskedError where there is none.
+Source = Path | Manifest
+"""A file with a strategy, or a StrategyRun of a manifest."""
+
+
+def sources(paths: list[Path], skip: Callable[[str], object]) -> list[Source]:
+    """Return what paths name; a folder names its *.py and manifests, hidden and _private ones not.
+
+    What a folder's manifests hold besides StrategyRuns is told to `skip`. Raises NotAskedError where a file that was
+    named holds anything else, and where there is nothing at all.
     """
-    found = [file for path in paths for file in _files(path)]
+    found = [source for path in paths for source in (_of_folder(path, skip) if path.is_dir() else _of_file(path))]
     if not found:
         raise NotAskedError(f"no strategy (.py) and no manifest ({', '.join(_MANIFESTS)}) in {_listed(paths)}")
     return found
 
 
-def _files(path: Path) -> Iterator[Path]:
-    if path.is_dir():
-        for file in sorted(path.iterdir()):
-            if file.suffix in (".py", *_MANIFESTS) and file.name[0] not in "._":
-                yield file
-    elif not path.exists():
+def _of_folder(path: Path, skip: Callable[[str], object]) -> Iterator[Source]:
+    for file in sorted(path.iterdir()):
+        if file.suffix == ".py" and file.name[0] not in "._":
+            yield file
+        elif file.suffix in _MANIFESTS and file.name[0] not in "._":
+            for document in _documents(file):
+                if (kind := _kind(document)) == KIND:
+                    yield _manifest(file, document)
+                else:
+                    skip(f"{file}: skipped a {kind}; kubectl apply takes it")
+
+
+def _of_file(path: Path) -> Iterator[Source]:
+    if not path.exists():
         raise NotAskedError(f"there is no {path}")
-    elif path.suffix in (".py", *_MANIFESTS):
+    if path.suffix == ".py":
         yield path
+    elif path.suffix in _MANIFESTS:
+        yield from manifests(path)
     else:
         raise NotAskedError(f"{path}: must be a folder, a .py file, or a manifest ({', '.join(_MANIFESTS)})")
 
 
-def is_manifest(path: Path) -> bool:
-    """Whether a file is read as YAML, and not as Python."""
-    return path.suffix in _MANIFESTS
-
-
 def manifests(path: Path) -> list[Manifest]:
     """Return the StrategyRuns of a YAML file. Raises NotAskedError where it holds anything else."""
+    found = _documents(path)
+    for each in found:
+        if (kind := _kind(each)) != KIND:
+            raise NotAskedError(f"{path}: every document must be a {KIND}, found {kind}; kubectl apply takes others")
+    return [_manifest(path, each) for each in found]
+
+
+def _documents(path: Path) -> list[Any]:
     try:
-        documents = [document for document in yaml.safe_load_all(path.read_text(encoding="utf-8")) if document]
+        found = documents(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise NotAskedError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
-    flat = [each for document in documents for each in _items(document)]
-    for each in flat:
-        if not isinstance(each, dict) or each.get("kind") != KIND:
-            found = each.get("kind") if isinstance(each, dict) else type(each).__name__
-            raise NotAskedError(f"{path}: every document must be a {KIND}, found {found}; kubectl apply takes others")
-    return [_manifest(path, each) for each in flat]
+    return [each for document in found for each in _items(document)]
+
+
+def _kind(document: Any) -> str:
+    return str(document.get("kind")) if isinstance(document, dict) else type(document).__name__
 
 
 def _items(document: Any) -> list[Any]:
@@ -87,6 +110,10 @@ def pairs(option: str, given: list[str]) -> dict[str, Any]:
         at = read
         for part in path:
             at = at.setdefault(part, {})
+            if not isinstance(at, dict):
+                raise NotAskedError(f"{option} {each!r}: {part} has a value of its own already")
+        if isinstance(at.get(last), dict) and option == "--evaluation":
+            raise NotAskedError(f"{option} {each!r}: {last} has fields already")
         at[last] = _value(value)
     return read
 

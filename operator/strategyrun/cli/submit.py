@@ -10,14 +10,18 @@ from strategyrun.cli.cells import now, runs_table
 from strategyrun.cli.exits import exit_of
 from strategyrun.cli.output import Format, Output, console
 from strategyrun.cli.session import Namespace, ask, fail
-from strategyrun.cli.sources import files, is_manifest, manifests, pairs
+from strategyrun.cli.sources import Manifest, pairs, sources
 from strategyrun.cli.watching import watching
 from strategyrun.client import AsyncClient, NotAskedError, Result, StrategyRunError, Trial
+from strategyrun.domain.strategyrun import FallbackPolicy
 
 
 def submit(
     paths: Annotated[list[Path], typer.Argument(help="Strategies (.py), manifests (.yaml), folders of both.")],
-    param: Annotated[list[str] | None, typer.Option("--param", "-p", help="name=value; the value may be JSON.")] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option("--param", "-p", help="name=value, also of manifests; the value may be JSON."),
+    ] = None,
     evaluation: Annotated[
         list[str] | None,
         typer.Option("--evaluation", "-e", help="A field of spec.evaluation: feesBps=20, lookAhead.action=Fail."),
@@ -29,6 +33,9 @@ def submit(
     name: Annotated[str, typer.Option(help="Name of the run; by default made of the file's.")] = "",
     profile: Annotated[str | None, typer.Option(help="The SandboxProfile.")] = None,
     time_limit: Annotated[int | None, typer.Option(help="Seconds that the strategy may run.")] = None,
+    fallback: Annotated[
+        FallbackPolicy | None, typer.Option(help="Whether it may run elsewhere where the sandbox cannot start.")
+    ] = None,
     priority: Annotated[int | None, typer.Option(help="Who goes first: -1000 to 1000, higher first.")] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the runs to their ends.")] = False,
     namespace: Namespace = None,
@@ -36,23 +43,22 @@ def submit(
 ) -> None:
     """Submit strategies; with --watch follow them, and exit as `wait` does. An interrupt leaves the runs going."""
     try:
-        found = files(paths)
+        found = sources(paths, lambda said: typer.echo(said, err=True))
         if name and len(found) > 1:
-            raise NotAskedError(f"--name {name}: names one run, found {len(found)} files")
+            raise NotAskedError(f"--name {name}: names one run, found {len(found)}")
+        params = pairs("--param", param or [])
         shared: dict[str, Any] = {
-            "params": pairs("--param", param or []),
             "evaluation": pairs("--evaluation", evaluation or []),
             "dataset": dataset,
             "profile": profile,
             "timeout_seconds": time_limit,
+            "fallback": fallback,
             "priority": priority,
         }
-        trials = [Trial(path, **shared) for path in found if not is_manifest(path)]
-        ready = [manifest for path in found if is_manifest(path) for manifest in manifests(path)]
+        trials = [Trial(each, params=params, **shared) for each in found if isinstance(each, Path)]
+        ready = [each.with_params(params) for each in found if isinstance(each, Manifest)]
         if ready and any(value not in (None, {}) for value in shared.values()):
-            raise NotAskedError(f"{ready[0].origin}: a manifest says itself what it asks for; leave the options out")
-        if name and len(ready) > 1:
-            raise NotAskedError(f"--name {name}: names one run, found {len(ready)} in {ready[0].origin}")
+            raise NotAskedError(f"{ready[0].origin}: a manifest says itself what it asks for; only --param changes it")
     except StrategyRunError as error:
         raise fail(str(error)) from error
 

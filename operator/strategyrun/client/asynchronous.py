@@ -1,28 +1,37 @@
 """The client, for programs with an event loop of their own."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from secrets import token_hex
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, get_args
+from typing import Any, Literal, Protocol, Self, TypeVar, get_args
 
 from strategyrun.adapters.reports import full_report
 from strategyrun.adapters.runs import RunsApi, Selection, default_namespace
-from strategyrun.client.board import Board
+from strategyrun.client.board import Board, require
 from strategyrun.client.cluster import ClusterEngine
-from strategyrun.client.errors import NoRunError, NotAskedError
+from strategyrun.client.errors import NoRunError, NotAskedError, NotStartedError, RefusedRunError
 from strategyrun.client.following import Follower, Progress
 from strategyrun.client.result import Result
 from strategyrun.client.translate import asking
 from strategyrun.client.trial import Trial
+from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.strategyrun import RERUN_ANNOTATION
 from strategyrun.reporting.material import CannotRenderError, Material
+
+T = TypeVar("T")
 
 EngineName = Literal["cluster", "local"]
 Connect = Callable[[], Awaitable[RunsApi]]
 """Opens the connection, in the loop that will use it."""
+
+_BEFORE_RUNNING = frozenset({"Pending", "Queued", "Starting"})
+_LOOK_AGAIN_SECONDS = 0.5
+
+Asked = Trial | str | Path
+"""A trial, or only its code."""
 
 
 class Engine(Protocol):
@@ -39,7 +48,8 @@ class AsyncClient:
     """Evaluates strategies, and looks after the runs of a namespace.
 
     `namespace` is that of the kubeconfig's context where it is not said. Nothing is connected before the first
-    request. To be used as `async with`, or closed. The engine `local` evaluates on this machine, and keeps no runs.
+    request. To be used as `async with`, or closed. The engine `local` evaluates on this machine, needs no kubeconfig,
+    and keeps no runs.
     """
 
     def __init__(
@@ -48,7 +58,7 @@ class AsyncClient:
         if engine not in get_args(EngineName):
             raise NotAskedError(f"engine {engine!r}: must be one of {', '.join(get_args(EngineName))}")
         self._local = engine == "local"
-        self.namespace = namespace or default_namespace()
+        self.namespace = namespace or ("local" if self._local else default_namespace())
         self._connect = connect
         self._api: RunsApi | None = None
         self._engine: ClusterEngine | None = None
@@ -73,38 +83,45 @@ class AsyncClient:
         """Evaluate one strategy and return its answer; `asked` are the other fields of `Trial`.
 
         A failure of the strategy is a result, see `Result.raise_for_failure`. Whoever cancels this call cancels the
-        run. Raises ClusterError and NotAskedError.
+        run. Raises ClusterError, RefusedRunError among them, and NotAskedError.
         """
         return await (await self._evaluator()).evaluate(Trial(code, **asked), progress)
 
     async def evaluate_many(
-        self, trials: Iterable[Trial | str | Path], *, concurrency: int = 8, progress: Progress | None = None
+        self, trials: Iterable[Asked] | AsyncIterable[Asked], *, concurrency: int = 8, progress: Progress | None = None
     ) -> AsyncGenerator[Result, None]:
         """Yield the answers of trials in the order in which they come, `concurrency` runs at a time.
 
-        The iterable is read as places become free. Whoever stops reading cancels what is under way. Raises what
-        `evaluate` does; a run that fails is a result.
+        The iterable is read as places become free, after the answers that have come were given: an asynchronous one in
+        this loop, any other in threads, so that it may take its time. Whoever stops reading cancels what is under way.
+        A run that fails is a result, and so is a trial of which no run can be made. Raises ClusterError.
         """
         if concurrency < 1:
             raise NotAskedError(f"concurrency: must be at least 1, found {concurrency}")
         engine = await self._evaluator()
-        waiting = iter(trials)
+        waiting = aiter(trials if isinstance(trials, AsyncIterable) else _in_threads(trials))
+        reading: set[asyncio.Task[Asked | None]] = set()
         under_way: set[asyncio.Task[Result]] = set()
+        exhausted = False
         try:
             while True:
-                while len(under_way) < concurrency and (trial := next(waiting, None)) is not None:
-                    wanted = trial if isinstance(trial, Trial) else Trial(trial)
-                    under_way.add(asyncio.create_task(engine.evaluate(wanted, progress)))
-                if not under_way:
+                if not (exhausted or reading) and len(under_way) < concurrency:
+                    reading.add(asyncio.create_task(_next(waiting)))
+                if not (reading or under_way):
                     return
-                ended, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-                for task in ended:
-                    under_way.discard(task)
-                    yield await task
+                await asyncio.wait({*reading, *under_way}, return_when=asyncio.FIRST_COMPLETED)
+                for read in _ended(reading):
+                    if (asked := await read) is None:
+                        exhausted = True
+                    else:
+                        trial = asked if isinstance(asked, Trial) else Trial(asked)
+                        under_way.add(asyncio.create_task(self._answer(engine, trial, progress)))
+                for answered in _ended(under_way):
+                    yield await answered
         finally:
-            for task in under_way:
+            for task in (left := [*reading, *under_way]):
                 task.cancel()
-            await asyncio.gather(*under_way, return_exceptions=True)
+            await asyncio.gather(*left, return_exceptions=True)
 
     async def submit(self, trial: Trial, *, name: str = "") -> Result:
         """Make a run and return it as it is now; without a `name` it gets one of its own. Raises ClusterError."""
@@ -166,7 +183,11 @@ class AsyncClient:
         return before
 
     async def top(self, metric: str = "sharpe", *, selector: str = "", everything: bool = False) -> Board:
-        """Rank the runs of the namespace by a metric; `everything` has those too whose numbers do not compare."""
+        """Rank the runs of the namespace by a metric; `everything` has those too whose numbers do not compare.
+
+        Raises NotAskedError for a metric that there is not, and ClusterError.
+        """
+        require(metric)
         return Board.of(await self.results(selector=selector), metric, everything=everything)
 
     async def report(self, name: str) -> Material:
@@ -179,21 +200,62 @@ class AsyncClient:
         except CannotRenderError as error:
             raise NotAskedError(str(error)) from error
 
-    async def log(self, name: str, container: str = "strategy", *, follow: bool = False) -> AsyncIterator[str]:
-        """Yield what a container of a run's last pod has printed; untrusted text. Raises ClusterError."""
+    async def log(self, name: str, container: str = "strategy", *, follow: bool = False) -> AsyncGenerator[str, None]:
+        """Yield what a container of a run's last pod has printed; untrusted text. Raises ClusterError.
+
+        With `follow` pod and container are waited for, and then each line, until the container ends.
+        """
+        begun = False
+        while not begun:
+            result = await (self._with_pod(name) if follow else self.result(name))
+            if not result.pod:
+                raise NoRunError(f"StrategyRun {name} has no pod: it is {result.phase} ({result.reason})")
+            try:
+                async with aclosing(self._lines(result.pod, container, follow=follow)) as lines:
+                    async for line in lines:
+                        begun = True
+                        yield line
+            except NotStartedError:
+                if not follow or result.finished:
+                    raise
+            else:
+                begun = begun or not follow or result.phase not in _BEFORE_RUNNING
+            if not begun:
+                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+
+    async def api(self) -> RunsApi:
+        """Return the connection, for what has no method here. Raises UnreachableError."""
+        return await self._connected()
+
+    async def _with_pod(self, name: str) -> Result:
+        """Wait until a run has a pod, or will have none."""
         result = await self.result(name)
-        pod = result.attempts[-1].pod_name if result.attempts else None
-        if not pod:
-            raise NoRunError(f"StrategyRun {name} has no pod: it is {result.phase} ({result.reason})")
+        if result.pod or result.finished:
+            return result
+        api = await self._connected()
+        with asking("follow StrategyRuns", self.namespace):
+            async with aclosing(api.follow(Selection(self.namespace, name=name), {name})) as changes:
+                async for _, body in changes:
+                    if body is None:
+                        break
+                    if (result := Result.of(body)).pod or result.finished:
+                        return result
+        raise NoRunError(f"StrategyRun {name} in namespace {self.namespace} was deleted before it had a pod")
+
+    async def _lines(self, pod: str, container: str, *, follow: bool) -> AsyncGenerator[str, None]:
         api = await self._connected()
         with asking(f"read the log of pod {pod}", self.namespace):
             async with aclosing(api.log_lines(self.namespace, pod, container, follow=follow)) as lines:
                 async for line in lines:
                     yield line
 
-    async def api(self) -> RunsApi:
-        """Return the connection, for what has no method here. Raises UnreachableError."""
-        return await self._connected()
+    async def _answer(self, engine: Engine, trial: Trial, progress: Progress | None) -> Result:
+        try:
+            return await engine.evaluate(trial, progress)
+        except NotAskedError as error:
+            return Result.refused(trial, self.namespace, Reason.SPEC_INVALID, str(error))
+        except RefusedRunError as error:
+            return Result.refused(trial, self.namespace, error.reason, str(error))
 
     async def _evaluator(self) -> Engine:
         if not self._local:
@@ -220,3 +282,21 @@ class AsyncClient:
             self._engine = ClusterEngine(await self._connected(), self.namespace)
             self._stack.push_async_callback(self._engine.close)
         return self._engine
+
+
+async def _in_threads(trials: Iterable[Asked]) -> AsyncGenerator[Asked, None]:
+    """Read an iterable that may take its time, and may wait for this loop."""
+    waiting = iter(trials)
+    while (asked := await asyncio.to_thread(next, waiting, None)) is not None:
+        yield asked
+
+
+async def _next(waiting: AsyncIterator[Asked]) -> Asked | None:
+    return await anext(waiting, None)
+
+
+def _ended(tasks: set[asyncio.Task[T]]) -> Iterator[asyncio.Task[T]]:
+    """Take out what has ended, one by one, until nothing is left that has."""
+    while ended := next((each for each in tasks if each.done()), None):
+        tasks.discard(ended)
+        yield ended

@@ -35,8 +35,7 @@ class Board:
     @classmethod
     def of(cls, results: Iterable[Result], metric: str, *, everything: bool = False) -> Self:
         """Rank the finished runs. Raises NotAskedError for a metric that there is not."""
-        if metric not in METRICS:
-            raise NotAskedError(f"metric {metric!r}: must be one of {', '.join(METRICS)}")
+        require(metric)
         left_out: Counter[str] = Counter()
         valued = []
         for result in results:
@@ -61,6 +60,12 @@ class Board:
         from strategyrun.client.display import board  # noqa: PLC0415 - a notebook's need alone
 
         return board(self)
+
+
+def require(metric: str) -> None:
+    """Raise NotAskedError for a metric that there is not."""
+    if metric not in METRICS:
+        raise NotAskedError(f"metric {metric!r}: must be one of {', '.join(METRICS)}")
 
 
 def _why_no_value(result: Result, metric: str) -> str:

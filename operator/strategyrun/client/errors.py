@@ -2,11 +2,12 @@
 
 StrategyRunError
 ├── NotAskedError           what was asked for makes no sense; nothing was sent
-├── ClusterError            the cluster was not reached, or said no
+├── ClusterError            the cluster was not reached, said no, or holds what cannot be read
 │   ├── UnreachableError        there is none, or it does not answer
 │   ├── ForbiddenError          a right is missing
 │   ├── RefusedRunError         the API server refuses the run
 │   ├── NoRunError              there is no run of that name
+│   ├── NotStartedError         the container has printed nothing: it has not started
 │   └── LostConnectionError     it stopped answering; the runs go on
 └── RunError                the run ended, and not well; it has the result
     ├── UserError               the strategy
@@ -16,6 +17,8 @@ StrategyRunError
 """
 
 from typing import TYPE_CHECKING
+
+from strategyrun.domain.outcomes import Reason
 
 if TYPE_CHECKING:
     from strategyrun.client.result import Result
@@ -30,7 +33,7 @@ class NotAskedError(StrategyRunError):
 
 
 class ClusterError(StrategyRunError):
-    """The cluster was not reached, or said no."""
+    """The cluster was not reached, said no, or holds what this version cannot read."""
 
 
 class UnreachableError(ClusterError):
@@ -42,11 +45,19 @@ class ForbiddenError(ClusterError):
 
 
 class RefusedRunError(ClusterError):
-    """The API server refuses the run: a field does not fit, or the name is taken."""
+    """The API server refuses the run: a field does not fit, the name is taken, or a policy or quota says no."""
+
+    def __init__(self, message: str, reason: Reason = Reason.SPEC_INVALID) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class NoRunError(ClusterError):
     """There is no run of that name."""
+
+
+class NotStartedError(ClusterError):
+    """A container whose log is asked for has not started yet, or never will."""
 
 
 class LostConnectionError(ClusterError):

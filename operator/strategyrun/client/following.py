@@ -12,8 +12,8 @@ from strategyrun.client.errors import NoRunError
 from strategyrun.client.result import Result
 from strategyrun.client.translate import asking
 
-Progress = Callable[[Result], None]
-"""Told each state of a run, the last one included; by the thread that waits."""
+Progress = Callable[[Result], object]
+"""Told each state of a run, the last one included; by the thread that waits, which for `AsyncClient` is its loop's."""
 
 
 class _Waiter(NamedTuple):

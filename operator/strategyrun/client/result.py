@@ -5,9 +5,10 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from strategyrun.client.errors import BY_CLASS, NotAskedError
+from strategyrun.client.errors import BY_CLASS, ClusterError, NotAskedError
 from strategyrun.client.trial import Trial
 from strategyrun.domain.model import Model, complaint
+from strategyrun.domain.outcomes import FAILURES, Reason
 from strategyrun.domain.strategyrun import Metrics, Timings
 from strategyrun.reporting.run import EquityPoints, Failure, Finding, Line, Lines, LookAhead, Numbers, SelfReported
 
@@ -111,13 +112,13 @@ class Result:
 
     @classmethod
     def of(cls, body: dict[str, Any], trial: Trial | None = None) -> Self:
-        """Read a StrategyRun as the API server holds it. Raises NotAskedError where it is none."""
+        """Read a StrategyRun as the API server holds it. Raises ClusterError where it is none."""
         meta = body.get("metadata") or {}
         try:
             status = _Status.model_validate(body.get("status") or _UNSEEN)
             metrics = Metrics.model_validate({name: _whole(number) for name, number in status.metrics.items()})
         except ValidationError as error:
-            raise NotAskedError(f"StrategyRun {meta.get('name')} cannot be read: {complaint(error)}") from error
+            raise ClusterError(f"StrategyRun {meta.get('name')} cannot be read: {complaint(error)}") from error
         shared = {name: getattr(status, name) for name in _SHARED}
         return cls(
             **shared,
@@ -131,6 +132,14 @@ class Result:
             body=body,
             trial=trial,
         )
+
+    @classmethod
+    def refused(cls, trial: Trial, namespace: str, reason: Reason, said: str) -> Self:
+        """Return the answer to a trial of which no run could be made: a failure whose `name` no run has."""
+        outcome = FAILURES[reason]
+        failure = {"class": str(outcome.class_), "reason": str(reason), "message": said}
+        status = {"phase": "Failed", "reason": str(reason), "message": said, "hint": outcome.hint, "failure": failure}
+        return cls.of({"metadata": {"name": trial.prefix, "namespace": namespace}, "status": status}, trial)
 
     @property
     def finished(self) -> bool:
@@ -148,6 +157,11 @@ class Result:
         if self.phase == "Failed":
             return self.failure.class_ if self.failure and self.failure.class_ else "Platform"
         return self.phase if self.phase in FINAL else ""
+
+    @property
+    def pod(self) -> str:
+        """The name of its last pod; empty where it has had none."""
+        return (self.attempts[-1].pod_name if self.attempts else None) or ""
 
     @property
     def marks(self) -> tuple[str, ...]:

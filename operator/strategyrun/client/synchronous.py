@@ -2,15 +2,19 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from strategyrun.adapters.runs import RunsApi
-from strategyrun.client.asynchronous import AsyncClient, Connect, EngineName
+from strategyrun.client.asynchronous import Asked, AsyncClient, Connect, EngineName
 from strategyrun.client.board import Board
+from strategyrun.client.errors import NotAskedError
 from strategyrun.client.following import Progress
 from strategyrun.client.loops import TidyLoop
 from strategyrun.client.result import Result
@@ -32,21 +36,23 @@ class _Loop:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Do it and return what it returns; an interrupt cancels it, and waits until it has tidied up."""
+        return _Caller(self).run(work)
+
+    def start(self, work: Coroutine[Any, Any, T]) -> tuple[Future[T], Callable[[], None]]:
+        """Begin it; return its future, and what cancels it. Raises NotAskedError in the loop's own thread."""
+        if threading.current_thread() is self._thread:
+            work.close()
+            raise NotAskedError("a Client waits for its loop, and cannot be asked in it; use AsyncClient there")
         started: list[asyncio.Task[T]] = []
 
         async def task() -> T:
             started.append(asyncio.ensure_future(work))
             return await started[0]
 
-        future = asyncio.run_coroutine_threadsafe(task(), self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            if not future.done():
-                self._loop.call_soon_threadsafe(lambda: [each.cancel() for each in started])
-                with suppress(BaseException):
-                    future.result(_GOODBYE_SECONDS)
-            raise
+        def cancel() -> None:
+            self._loop.call_soon_threadsafe(self._loop.call_soon, lambda: [each.cancel() for each in started])
+
+        return asyncio.run_coroutine_threadsafe(task(), self._loop), cancel
 
     def close(self) -> None:
         """End the thread."""
@@ -56,6 +62,49 @@ class _Loop:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(_GOODBYE_SECONDS)
             self._loop.close()
+
+
+class _Caller:
+    """The thread that waits for the loop's work, and meanwhile calls what it has lent to it.
+
+    So the caller's own functions run in the caller's own thread, and may ask the client themselves.
+    """
+
+    def __init__(self, loop: _Loop) -> None:
+        self._loop = loop
+        self._calls: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do it and return what it returns.
+
+        An interrupt, or an error of a function that was called, cancels it, and waits until it has tidied up.
+        """
+        future, cancel = self._loop.start(work)
+        future.add_done_callback(lambda _: self._calls.put(None))
+        try:
+            while (call := self._calls.get()) is not None:
+                call()
+            return future.result()
+        except BaseException:
+            if not future.done():
+                cancel()
+                with suppress(BaseException):
+                    future.result(_GOODBYE_SECONDS)
+            raise
+
+    def told(self, progress: Progress | None) -> Progress | None:
+        """Lend a function that is told of changes: the work does not wait for it."""
+        return progress and (lambda result: self._calls.put(partial(progress, result)))
+
+    async def read(self, items: Iterable[T]) -> AsyncGenerator[T, None]:
+        """Lend an iterable: the work waits for its items, the loop goes on."""
+        waiting = iter(items)
+        while True:
+            found: Future[T | None] = Future()
+            self._calls.put(partial(_settle, found, waiting))
+            if (item := await asyncio.wrap_future(found)) is None:
+                return
+            yield item
 
 
 class Client:
@@ -92,18 +141,20 @@ class Client:
 
     def evaluate(self, code: str | Path, *, progress: Progress | None = None, **asked: Any) -> Result:
         """Evaluate one strategy and return its answer; an interrupt cancels the run. See `AsyncClient.evaluate`."""
-        return self._loop.run(self._client.evaluate(code, progress=progress, **asked))
+        caller = _Caller(self._loop)
+        return caller.run(self._client.evaluate(code, progress=caller.told(progress), **asked))
 
     def evaluate_many(
-        self, trials: Iterable[Trial | str | Path], *, concurrency: int = 8, progress: Progress | None = None
+        self, trials: Iterable[Asked], *, concurrency: int = 8, progress: Progress | None = None
     ) -> Iterator[Result]:
-        """Yield the answers of trials in the order in which they come. See `AsyncClient.evaluate_many`."""
-        answers = self._client.evaluate_many(trials, concurrency=concurrency, progress=progress)
-        try:
-            while (result := self._loop.run(_next(answers))) is not None:
-                yield result
-        finally:
-            self._loop.run(_close(answers))
+        """Yield the answers of trials in the order in which they come. See `AsyncClient.evaluate_many`.
+
+        The iterable is read, and progress is told, in the thread that reads the answers, while it waits for one.
+        """
+        caller = _Caller(self._loop)
+        told = caller.told(progress)
+        answers = self._client.evaluate_many(caller.read(trials), concurrency=concurrency, progress=told)
+        return self._each(answers, caller)
 
     def submit(self, trial: Trial, *, name: str = "") -> Result:
         """Make a run and return it as it is now. See `AsyncClient.submit`."""
@@ -119,7 +170,8 @@ class Client:
 
     def wait(self, *names: str, progress: Progress | None = None, after: dict[str, str] | None = None) -> list[Result]:
         """Wait for the answers of runs, however they end. See `AsyncClient.wait`."""
-        return self._loop.run(self._client.wait(*names, progress=progress, after=after))
+        caller = _Caller(self._loop)
+        return caller.run(self._client.wait(*names, progress=caller.told(progress), after=after))
 
     def cancel(self, name: str) -> Result:
         """Ask for the end of a run. See `AsyncClient.cancel`."""
@@ -137,10 +189,28 @@ class Client:
         """Read what a report of a run is made of. See `AsyncClient.report`."""
         return self._loop.run(self._client.report(name))
 
+    def log(self, name: str, container: str = "strategy", *, follow: bool = False) -> Iterator[str]:
+        """Yield what a container of a run's last pod has printed. See `AsyncClient.log`."""
+        return self._each(self._client.log(name, container, follow=follow), _Caller(self._loop))
 
-async def _next(answers: AsyncIterator[Result]) -> Result | None:
+    def _each(self, answers: AsyncGenerator[T, None], caller: _Caller) -> Iterator[T]:
+        """Yield what the loop does; whoever stops reading ends it."""
+        try:
+            while (answer := caller.run(_next(answers))) is not None:
+                yield answer
+        finally:
+            self._loop.run(_close(answers))
+
+
+async def _next(answers: AsyncIterator[T]) -> T | None:
     return await anext(answers, None)
 
 
-async def _close(answers: AsyncGenerator[Result, None]) -> None:
+async def _close(answers: AsyncGenerator[T, None]) -> None:
     await answers.aclose()
+
+
+def _settle(found: Future[T | None], waiting: Iterator[T]) -> None:
+    """Answer with the next item, unless nobody waits for it any more."""
+    if found.set_running_or_notify_cancel():
+        found.set_result(next(waiting, None))

@@ -13,9 +13,11 @@ from strategyrun.client.errors import (
     ForbiddenError,
     LostConnectionError,
     NoRunError,
+    NotStartedError,
     RefusedRunError,
     UnreachableError,
 )
+from strategyrun.domain.outcomes import Reason
 
 _ADMISSION = ("denied the request", "denied request", "exceeded quota", "ValidatingAdmissionPolicy")
 """How a refusal speaks that is about the object and not about who asks."""
@@ -44,8 +46,11 @@ def asking(what: str, namespace: str) -> Iterator[None]:
             raise ForbiddenError(f"the API server does not know who asks: {said(error)}; log in again") from error
         if error.status == 403 and not any(mark in error.message for mark in _ADMISSION):
             raise ForbiddenError(f"no right to {what} {where}: {said(error)}") from error
+        if error.status == 400 and "is waiting to start" in error.message:
+            raise NotStartedError(f"cannot {what} {where}: {said(error)}") from error
         if error.status in (400, 403, 422):
-            raise RefusedRunError(f"cannot {what} {where}: {said(error)}") from error
+            reason = Reason.POLICY_DENIED if error.status == 403 else Reason.SPEC_INVALID
+            raise RefusedRunError(f"cannot {what} {where}: {said(error)}", reason) from error
         raise UnreachableError(f"the API server does not {what} {where}: {said(error)}") from error
     except (aiohttp.ClientError, OSError) as error:
         raise UnreachableError(f"the API server does not answer: {said(error)}") from error

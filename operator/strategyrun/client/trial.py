@@ -1,5 +1,6 @@
 """What is asked for: one strategy, and how it is to be evaluated."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -51,7 +52,7 @@ class Trial:
             raise NotAskedError(f"{self.code} cannot be read: {error}") from error
 
     def spec(self) -> dict[str, Any]:
-        """Return the spec of a StrategyRun; what is unset stays out."""
+        """Return the spec of a StrategyRun; what is unset stays out. Raises NotAskedError where it is no JSON."""
         optional = {
             "params": dict(self.params),
             "datasets": [dataset_of(self.dataset)] if self.dataset else None,
@@ -62,6 +63,11 @@ class Trial:
             "priority": self.priority,
         }
         asked = {name: value for name, value in optional.items() if value not in (None, {})}
+        for name, value in asked.items():
+            try:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError) as error:
+                raise NotAskedError(f"{name}: must be JSON: {error}") from error
         return {"source": {"inline": self.source()}, **asked}
 
 

@@ -98,7 +98,7 @@ _FAILURES = [
         (
             Reason.CODE_REJECTED,
             "The source cannot work in the sandbox; no pod was started.",
-            "Mend the lines named in status.failure.findings and apply the manifest again.",
+            "Mend the lines named in status.failure.findings, and submit or run it again.",
         ),
         (
             Reason.STRATEGY_ERROR,
@@ -108,7 +108,7 @@ _FAILURES = [
         (
             Reason.TIMEOUT,
             "The strategy used up its wall-clock limit.",
-            "Make it faster (vectorise loops), or raise spec.timeoutSeconds and set the rerun annotation.",
+            "Make it faster (vectorise loops), or raise spec.timeoutSeconds up to its ceiling and rerun it.",
         ),
         (
             Reason.OUT_OF_MEMORY,

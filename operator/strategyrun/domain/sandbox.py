@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, ConfigDict, Field, JsonValue, StringConstrai
 
 from strategyrun.domain.model import Model, Timestamp
 from strategyrun.domain.outcomes import Reason
-from strategyrun.domain.strategyrun import GROUP, DnsLabel
+from strategyrun.domain.strategyrun import GROUP, TIMEOUT_CEILING_SECONDS, DnsLabel
 
 PROFILE_KIND = "SandboxProfile"
 PROFILE_PLURAL = "sandboxprofiles"
@@ -44,7 +44,7 @@ class Resources(_Strict):
 class Timeouts(_Strict):
     """Clocks of a run, in seconds."""
 
-    strategy_seconds: Annotated[int, Field(ge=1, le=300)] = Field(
+    strategy_seconds: Annotated[int, Field(ge=1, le=TIMEOUT_CEILING_SECONDS)] = Field(
         description="Default and ceiling of a run's spec.timeoutSeconds."
     )
     start_seconds: Annotated[int, Field(ge=10, le=3600)] = Field(

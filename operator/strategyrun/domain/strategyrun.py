@@ -18,6 +18,8 @@ VERSION = "v1alpha1"
 KIND = "StrategyRun"
 PLURAL = "strategyruns"
 RERUN_ANNOTATION = f"{GROUP}/rerun"
+TIMEOUT_CEILING_SECONDS = 300
+"""What no profile lets a strategy go beyond."""
 KUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 """Kueue's own label: a run that carries it is let in by Kueue."""
 
@@ -283,7 +285,7 @@ class StrategyRunSpec(Model):
         description="The dataset that the strategy reads and the evaluator scores on.",
     )
     evaluation: Evaluation = Evaluation()
-    timeout_seconds: Annotated[int, Field(ge=1, le=300)] | None = Field(
+    timeout_seconds: Annotated[int, Field(ge=1, le=TIMEOUT_CEILING_SECONDS)] | None = Field(
         default=None,
         description="Wall-clock limit of the strategy itself; waiting does not count. Default and ceiling "
         "come from the sandbox configuration (300).",

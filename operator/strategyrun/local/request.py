@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from strategyrun.adapters.manifests import documents
 from strategyrun.domain.strategyrun import GROUP, KIND, VERSION
 from strategyrun.domain.text import clean
 from strategyrun.domain.vetting import SIZE_LIMIT_BYTES
@@ -19,28 +20,12 @@ from strategyrun.local.plan import files_of, uid_of
 NAMESPACE = "local"
 MANIFESTS = (".yaml", ".yml", ".json")
 _NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _LARGEST_PLAIN = 1e21
 """From here on the API server writes whole numbers with an exponent."""
 
 
 class UsageError(Exception):
     """What was asked for cannot be run; the message says in lines why."""
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML as kubectl reads it: a date is a text, 1e3 a number."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":float"))]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(rf"(?:{_FLOAT.pattern}|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"),
-    list("-+0123456789."),
-)
 
 
 def read(path: Path, params: list[str], dataset: Path | None) -> Request:
@@ -85,14 +70,14 @@ def _of_source(path: Path) -> dict[str, Any]:
 def _manifest(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, bytes]]]:
     """Return the one StrategyRun of a file, and the ConfigMaps beside it."""
     try:
-        documents = [each for each in yaml.load_all(path.read_text(encoding="utf-8"), _Loader) if each is not None]
+        found = documents(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
-    if not all(isinstance(each, dict) and isinstance(each.get("metadata"), dict) for each in documents):
+    if not all(isinstance(each, dict) and isinstance(each.get("metadata"), dict) for each in found):
         raise UsageError(f"{path}: every document must be an object with metadata")
-    runs = [each for each in documents if each.get("kind") == KIND]
+    runs = [each for each in found if each.get("kind") == KIND]
     if len(runs) != 1:
         raise UsageError(f"{path}: must hold one {KIND}, found {len(runs)}")
     (run,) = runs
@@ -103,7 +88,7 @@ def _manifest(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, bytes]]]:
         raise UsageError(f"{path}: metadata.name must match {_NAME.pattern}, found {clean(str(name), 100)}")
     if not isinstance(run.get("spec"), dict):
         raise UsageError(f"{path}: spec: Required value")
-    maps = {each["metadata"].get("name"): files_of(each) for each in documents if each.get("kind") == "ConfigMap"}
+    maps = {each["metadata"].get("name"): files_of(each) for each in found if each.get("kind") == "ConfigMap"}
     return run, maps
 
 

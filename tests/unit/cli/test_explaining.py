@@ -49,7 +49,7 @@ def test_every_reason_has_words_and_a_next_command(reason: Reason) -> None:
         assert program in ("strategyrun", "kubectl")
         if program == "strategyrun":
             assert verb in COMMANDS
-            assert rest in (["FILE"], ["my-run", *rest[1:]], ["-n", "research"], ["--all-namespaces"])
+            assert rest in (["FILE"], ["my-run", *rest[1:]], ["-n", "research"])  # a tenant's rights suffice
         assert not re.search(r"[{}]", command) or "--patch" in command
 
 
@@ -60,6 +60,22 @@ def test_what_stands_in_the_way_is_said_while_the_run_still_waits(reason: Reason
     assert words.headline.startswith("It waits, and this stands in its way: ")
     assert "It was asked for 60s ago." in words.facts
     assert f"What to do: {FAILURES[reason].hint}" in words.facts
+
+
+@pytest.mark.parametrize(("asked", "more"), [(None, False), (300, False), (60, True)])
+def test_more_time_is_suggested_where_there_is_more(asked: int | None, more: bool) -> None:
+    """A run that had all it may have needs a faster strategy; a change of the limit alone runs nothing again."""
+    spec = {"timeoutSeconds": asked} if asked else {}
+    words = explain(Result.of(body("my-run", failed("User", "Timeout"), **spec)), NOW)
+    assert words.next[:2] == ("strategyrun logs my-run -n research", "strategyrun run FILE")
+    assert words.next[2:] == (
+        (
+            """kubectl patch srun my-run -n research --type merge --patch '{"spec":{"timeoutSeconds":300}}'""",
+            "strategyrun rerun my-run -n research",
+        )
+        if more
+        else ()
+    )
 
 
 def test_a_run_that_nobody_has_seen() -> None:

@@ -3,8 +3,11 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from strategyrun.cli import application
@@ -44,11 +47,43 @@ def program(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
     ids=lambda arguments: arguments[0],
 )
 def test_without_a_cluster_a_command_is_one_clear_line(arguments: tuple[str, ...]) -> None:
-    """It names what was looked for, and the exit code is that of what makes no sense."""
+    """It names what was looked for, and the exit code is its own: who is told it may try again."""
     done = program(*arguments)
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.returncode, done.stdout) == (69, "")
     assert done.stderr.startswith("error: no service account, and no kubeconfig")
     assert done.stderr.count("\n") == 1
+
+
+_WITHOUT_USER = """\
+clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}]
+contexts: [{name: c, context: {cluster: c}}]
+current-context: c
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "written"),
+    [("list", 69, "a: ["), ("list", 69, "- words"), ("list", 69, _WITHOUT_USER), ("doctor", 20, "a: [")],
+    ids=["no YAML", "a list", "no user", "doctor"],
+)
+def test_a_kubeconfig_that_cannot_be_read_is_one_clear_line(
+    tmp_path: Path, command: str, code: int, written: str
+) -> None:
+    """Whatever is wrong with it."""
+    path = tmp_path / "kubeconfig"
+    path.write_text(written)
+    done = program(command, KUBECONFIG=str(path))
+    assert done.returncode == code, done.stderr
+    said = done.stdout + done.stderr
+    assert said.startswith(("error: the kubeconfig cannot be read", "fail cluster     the kubeconfig cannot be read"))
+    assert said.count("\n") == 1
+
+
+def test_a_metric_that_there_is_not_needs_no_cluster() -> None:
+    """It is refused first, with those that there are."""
+    done = program("top", "--metric", "sharp")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: metric 'sharp': must be one of totalReturn")
 
 
 def test_without_a_cluster_the_doctor_says_what_to_do() -> None:
@@ -64,6 +99,42 @@ def test_a_shell_can_complete_every_command() -> None:
     """What the shell asks of the program when somebody presses tab."""
     done = program(_STRATEGYRUN_COMPLETE="complete_bash", COMP_WORDS="strategyrun ", COMP_CWORD="1")
     assert set(COMMANDS) <= set(done.stdout.split()), done.stderr
+
+
+def test_kubectl_asks_how_its_words_may_go_on() -> None:
+    """A choice a line, and last what to do where none fits: offer files. No cluster that answers is no error."""
+
+    def asked(*words: str) -> list[str]:
+        plugin = Path(sys.executable).with_name("kubectl_complete-strategyrun")
+        done = subprocess.run(
+            [plugin, *words],
+            env=os.environ | {"KUBECONFIG": "/nonexistent"},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        )
+        assert done.stderr == ""
+        return done.stdout.splitlines()
+
+    assert asked("li") == ["lint", "list", ":0"]
+    assert asked("top", "--metric", "so") == ["sortino", ":0"]
+    assert asked("list", "--output", "") == ["json", "yaml", "wide", "name", ":0"]
+    assert asked("submit", "a file") == [":0"]
+    assert asked("wait", "") == [":0"]
+
+
+def test_the_plugin_teaches_no_shell_of_its_own() -> None:
+    """It would take the place of kubectl's completion."""
+    whole, plugin = (get_command(application(plugin=each)).params for each in (False, True))
+    assert {each.name for each in whole} - {each.name for each in plugin} == {"install_completion", "show_completion"}
+
+
+def test_it_says_its_version() -> None:
+    """That of the distribution; and without a word it says what there is."""
+    done = CliRunner().invoke(application(), ["--version"])
+    assert (done.exit_code, done.stdout) == (0, f"strategyrun {version('finlab-sandbox-operator')}\n")
+    assert "Usage" in CliRunner().invoke(application(), []).output
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "operator", "install-seccomp", "generate"])

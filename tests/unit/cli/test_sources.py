@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from strategyrun.cli.sources import files, manifests, pairs
+from strategyrun.cli.sources import Manifest, manifests, pairs, sources
 from strategyrun.client import NotAskedError
+from strategyrun.local.request import read
 
 
 def test_values_are_json_where_they_are_and_else_text() -> None:
@@ -31,11 +32,41 @@ def test_what_is_no_pair_is_refused(given: str) -> None:
         pairs("--param", [given])
 
 
+@pytest.mark.parametrize(
+    "given", [["lookAhead=1", "lookAhead.action=Fail"], ["lookAhead.action=Fail", "lookAhead=1"]], ids=["first", "last"]
+)
+def test_a_field_has_a_value_or_fields(given: list[str]) -> None:
+    """Not both."""
+    with pytest.raises(NotAskedError, match=r"--evaluation .*: lookAhead has"):
+        pairs("--evaluation", given)
+
+
+RUN = "kind: StrategyRun\nmetadata: {name: mine}\nspec: {}\n"
+
+
 def test_a_folder_names_its_strategies_and_manifests(tmp_path: Path) -> None:
-    """In the order of their names, without what is private, hidden or of another kind."""
-    for name in ("b.py", "a.yaml", "_private.py", ".hidden.py", "notes.md"):
+    """In the order of their names, without what is private, hidden or of another kind, which is told."""
+    for name in ("c.py", "_private.py", ".hidden.py", "notes.md"):
         (tmp_path / name).write_text("")
-    assert [path.name for path in files([tmp_path])] == ["a.yaml", "b.py"]
+    (tmp_path / "b.yaml").write_text(f"kind: ConfigMap\n---\n{RUN}")
+    (tmp_path / "a.json").write_text("[1]")
+    skipped: list[str] = []
+    first, second = sources([tmp_path], skipped.append)
+    assert isinstance(first, Manifest)
+    assert first.meta == {"name": "mine"}
+    assert second == tmp_path / "c.py"
+    assert [each.removeprefix(f"{tmp_path}/").partition(";")[0] for each in skipped] == [
+        "a.json: skipped a list",
+        "b.yaml: skipped a ConfigMap",
+    ]
+
+
+def test_a_file_that_is_named_may_hold_nothing_else(tmp_path: Path) -> None:
+    """Whoever names it means all of it."""
+    path = tmp_path / "b.yaml"
+    path.write_text(f"kind: ConfigMap\n---\n{RUN}")
+    with pytest.raises(NotAskedError, match="every document must be a StrategyRun, found ConfigMap"):
+        sources([path], pytest.fail)
 
 
 def test_a_manifest_may_be_a_list_and_keeps_what_a_user_may_choose(tmp_path: Path) -> None:
@@ -50,3 +81,22 @@ def test_a_manifest_may_be_a_list_and_keeps_what_a_user_may_choose(tmp_path: Pat
     assert first.meta == {"name": "a", "labels": {"x": "y"}}
     assert first.spec == {"params": {}}
     assert second.meta == {"name": "runs"}
+
+
+def test_parameters_of_a_manifest_may_be_others() -> None:
+    """What is not said stays, as `run` has it."""
+    made = Manifest("run.yaml", {}, {"params": {"fast": 1, "slow": 2}, "profile": "strict"}).with_params({"fast": 3})
+    assert made.spec == {"params": {"fast": 3, "slow": 2}, "profile": "strict"}
+    assert Manifest("run.yaml", {}, {}).with_params({}).spec == {}
+
+
+def test_a_manifest_has_the_same_parameters_at_every_door(tmp_path: Path) -> None:
+    """Submitted, run on this machine, or applied: 1e-3 is a number, a date is a text."""
+    path = tmp_path / "run.yaml"
+    path.write_text(
+        "apiVersion: finlab-sandbox.dev/v1alpha1\nkind: StrategyRun\nmetadata: {name: mine}\n"
+        'spec: {source: {inline: "x = 1"}, params: {alpha: 1e-3, big: 1E3, day: 2020-01-02, half: .5}}\n'
+    )
+    (submitted,) = manifests(path)
+    assert submitted.spec["params"] == {"alpha": 0.001, "big": 1000, "day": "2020-01-02", "half": 0.5}
+    assert submitted.spec["params"] == read(path, [], None).body["spec"]["params"]

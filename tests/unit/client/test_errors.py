@@ -9,7 +9,8 @@ from strategyrun.client import errors
 
 def classes() -> dict[str, type[BaseException]]:
     """All errors of the module."""
-    return {name: each for name, each in vars(errors).items() if isinstance(each, type)}
+    found = {name: each for name, each in vars(errors).items() if isinstance(each, type)}
+    return {name: each for name, each in found.items() if issubclass(each, BaseException)}
 
 
 def test_the_drawn_tree_is_the_real_one() -> None:

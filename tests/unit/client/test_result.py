@@ -6,6 +6,7 @@ import pytest
 
 from strategyrun import Result
 from strategyrun.client import (
+    ClusterError,
     NotAskedError,
     PlatformError,
     RunCancelledError,
@@ -106,7 +107,7 @@ def test_texts_of_a_status_are_harmless() -> None:
 
 def test_what_is_no_run_is_refused() -> None:
     """In one line that names what does not fit."""
-    with pytest.raises(NotAskedError, match=r"StrategyRun run cannot be read: failure"):
+    with pytest.raises(ClusterError, match=r"StrategyRun run cannot be read: failure"):
         result(status("Failed", "X", failure="text"))
 
 

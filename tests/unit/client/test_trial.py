@@ -59,6 +59,13 @@ def test_a_dataset_that_there_is_not_is_refused(text: str) -> None:
         dataset_of(text)
 
 
+@pytest.mark.parametrize("value", [object(), {1, 2}, float("nan")], ids=["object", "set", "nan"])
+def test_what_is_no_json_is_refused(value: object) -> None:
+    """By the field's name, before anything is sent."""
+    with pytest.raises(NotAskedError, match="params: must be JSON: "):
+        Trial("x = 1", params={"a": value}).spec()
+
+
 def test_a_file_gives_its_source_and_its_name(tmp_path: Path) -> None:
     """Names are made for Kubernetes."""
     path = tmp_path / "My Strategy_2.py"

@@ -239,7 +239,7 @@ def test_nobody_answers(server: Server, process: Report) -> None:
     server.shutdown()
     server.server_close()
     done = process("x")
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.returncode, done.stdout) == (69, "")
     assert done.stderr.startswith("error: the API server does not answer: ")
     assert done.stderr.count("\n") == 1
 
@@ -247,7 +247,7 @@ def test_nobody_answers(server: Server, process: Report) -> None:
 def test_no_cluster(process: Report) -> None:
     """Neither a service account nor a kubeconfig."""
     done = process("x", KUBECONFIG="/nonexistent")
-    assert done.returncode == 2
+    assert done.returncode == 69
     assert done.stderr.splitlines()[-1].startswith("error: no service account, and no kubeconfig")
 
 

@@ -1,0 +1,28 @@
+"""YAML as kubectl reads it, so that a manifest means the same at every door."""
+
+import re
+from typing import Any
+
+import yaml
+
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+
+
+class _Loader(yaml.SafeLoader):
+    """A date is a text, 1e3 a number."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":float"))]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(rf"(?:{_FLOAT.pattern}|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"),
+    list("-+0123456789."),
+)
+
+
+def documents(text: str) -> list[Any]:
+    """Return the documents of a YAML text, without the empty ones. Raises yaml.YAMLError."""
+    return [each for each in yaml.load_all(text, _Loader) if each is not None]

@@ -1,0 +1,78 @@
+"""What a terminal is shown, and what a pipe: a real one of each."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from contextlib import suppress
+
+from support.cluster import CHECKOUT
+
+PROGRAM = """\
+from strategyrun import Result
+from strategyrun.cli.cells import now, runs_table
+from strategyrun.cli.output import coloured, console
+from strategyrun.cli.watching import watching
+from support.answers import body, scored, status
+
+running, ended = (Result.of(body("my-run", each)) for each in (status("Running", "StrategyRunning"), scored(1.5)))
+with watching() as tell:
+    tell(running)
+    tell(running)
+    tell(ended)
+console().print(runs_table([ended], now()))
+print("colours:", coloured(console()))
+"""
+ENVIRONMENT = {"PYTHONPATH": str(CHECKOUT / "tests"), "TERM": "xterm-256color", "COLUMNS": "120"}
+COLOUR = re.compile(r"\x1b\[(?:\d+;)*3\dm")
+RENEWED = "\x1b[2K"
+"""A line of a terminal that is wiped, to be written again."""
+
+
+def on_a_terminal(**environment: str) -> str:
+    """Run the program with both its outputs on a terminal of its own, and return what came there."""
+    ours, its = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], env=ENVIRONMENT | environment, stdin=its, stdout=its, stderr=its
+    )
+    os.close(its)
+    shown = b""
+    with os.fdopen(ours, "rb", buffering=0) as screen, suppress(OSError):  # how Linux says that nobody writes there
+        while chunk := screen.read(65536):
+            shown += chunk
+    assert process.wait(60) == 0, shown
+    return shown.decode()
+
+
+def test_a_terminal_has_colours_and_a_table_that_renews_itself() -> None:
+    """And goes in the end, when the answer takes its place."""
+    shown = on_a_terminal()
+    assert COLOUR.search(shown)
+    live, _, answer = shown.rpartition(RENEWED)
+    assert "Succeeded" in live
+    assert "my-run" in answer
+    assert "colours: True" in answer
+
+
+def test_no_color_takes_the_colours_away_and_nothing_else() -> None:
+    """Not the table that renews itself; a report is told too."""
+    shown = on_a_terminal(NO_COLOR="1")
+    assert "colours: False" in shown
+    assert not COLOUR.search(shown)
+    assert RENEWED in shown
+    assert "Succeeded" in shown
+
+
+def test_a_pipe_has_a_line_for_each_change_and_no_control() -> None:
+    """What goes on is told on standard error, the answer stands on standard output."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], env=ENVIRONMENT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stderr.splitlines() == [
+        "my-run: Running (StrategyRunning)",
+        "my-run: Succeeded (Evaluated) sharpe 1.50 after 4.5s",
+    ]
+    assert "my-run" in done.stdout
+    assert "colours: False" in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr
