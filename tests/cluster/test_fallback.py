@@ -1,5 +1,6 @@
 """The fallback, caused for real: what leads there and what never does, and that its numbers are the sandbox's."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -138,7 +139,8 @@ def test_a_seccomp_profile_that_is_not_there_leads_to_the_fallback(cluster: Clus
         bench.apply(source="def strategy(data, params):\n    return data.close > data.close.rolling(50).mean()\n")
         run = ended(bench, "run")
     status = run["status"]
-    assert (status["phase"], status["executor"], condition(run, "FallbackUsed")) == ("Succeeded", "Fallback", "True")
+    found = (status["phase"], status["executor"], condition(run, "FallbackUsed"))
+    assert found == ("Succeeded", "Fallback", "True"), json.dumps(status, indent=2)
     assert status["fallback"]["trigger"] == "SeccompProfileMissing"
     assert missing.localhost_profile in status["fallback"]["message"]
 
