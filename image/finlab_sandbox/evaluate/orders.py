@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from finlab_sandbox.evaluate.blocks import blocks
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -21,11 +23,21 @@ class Orders(NamedTuple):
     weights: NDArray[np.float64]
 
 
-def fill_forward(prices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Prices with gaps filled by the last known one: a delisted symbol keeps its last price. NaN before the first."""
-    day = np.arange(len(prices))[:, None]
-    last = np.maximum.accumulate(np.where(np.isnan(prices), 0, day), axis=0)
-    return np.take_along_axis(prices, last, axis=0)
+def fill_forward(prices: NDArray[np.float64], symbols: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+    """Prices of these columns, or of all, with gaps filled by the last known one: who is delisted keeps the last price.
+
+    NaN before the first.
+    """
+    symbols = np.arange(prices.shape[1]) if symbols is None else symbols
+    filled = np.empty((len(prices), len(symbols)))
+    before = np.full(len(symbols), np.nan)
+    for block in blocks(len(prices), len(symbols)):
+        known = prices[block][:, symbols]
+        last = np.maximum.accumulate(np.where(np.isnan(known), 0, np.arange(len(known))[:, None]), axis=0)
+        found = np.take_along_axis(known, last, axis=0)
+        filled[block] = np.where(np.isnan(found), before, found)
+        before = filled[block][-1]
+    return filled
 
 
 def orders_from(
