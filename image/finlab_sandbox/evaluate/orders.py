@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from finlab_sandbox.evaluate.positions import Positions
 
 SCALE_TOLERANCE = 1e-9
+DUST = 1e-9  # of the equity: what is nearer to 0 is left of rounding, and nobody's position
 
 
 class Orders(NamedTuple):
@@ -46,8 +47,8 @@ def orders_from(
     """Orders and warnings, from positions on the forward-filled prices (calendar x symbols) of the same symbols.
 
     A row of NaN holds and is no order. NaN in any other row is weight 0. A row whose sum of |w| is above 1 is scaled
-    to 1 unless leverage is allowed. What is asked of a symbol before its first price stays in cash. With `on_change`
-    a row that equals the order before it is no order.
+    to 1 unless leverage is allowed. A weight below DUST is 0. What is asked of a symbol before its first price stays in
+    cash. With `on_change` a row that equals the order before it is no order.
     """
     warnings: list[str] = []
     ordered = ~np.isnan(positions.weights).all(axis=1)
@@ -60,6 +61,7 @@ def orders_from(
         weights[above] /= gross[above, None]
         warnings.append(f"weights: {above.sum()} of {len(rows)} orders summed to more than 1 and were scaled to 1")
 
+    weights[np.abs(weights) < DUST] = 0.0
     unpriced = np.isnan(prices[rows]) & (weights != 0)
     if unpriced.any():
         weights[unpriced] = 0.0
