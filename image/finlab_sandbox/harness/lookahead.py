@@ -57,7 +57,7 @@ def check(
     `deadline` is a time.monotonic(), `seconds` what the first call took: no call begins that might not end in time.
     A call that raises is not checked. After the first change the market itself is evaluated once more: positions that
     differ then are of a strategy that is not deterministic, and say nothing. So until then a cut is tried only where
-    there is time for that call, too.
+    there is time for that call, too. A strategy that read no value of another future was not tried on any.
     """
     runs = _Runs(evaluate, market, truth, deadline, seconds)
     futures = Futures(market)
@@ -92,6 +92,8 @@ def check(
             repeated = True
         changed += 1
         earliest = difference if earliest is None else min(earliest, difference)
+    if checked and not futures.read:
+        return _unknown(samples, "run again, the strategy read no field of `data`, so it saw no other future")
     date, symbol = (str(market.dates[earliest[0]].date()), market.symbols[earliest[1]]) if earliest else (None, None)
     return LookAhead(samples, checked, changed, date, symbol, "; ".join(notes))
 

@@ -68,6 +68,21 @@ def test_a_look_into_the_future_is_found(steps: Steps, source: str) -> None:
     assert said["symbol"] in ("AAPL", "FB", "GOOG", "IBM", "MSFT")
 
 
+def test_a_look_into_the_datasets_own_files_is_not_clean(steps: Steps) -> None:
+    """They have no other future, so nothing was tried."""
+    source = f"""\
+        import numpy as np
+        import pandas as pd
+
+        prices = np.load("{steps.dataset}/close.npy")
+        position = pd.DataFrame(prices, data.dates, data.symbols)
+        position = position.shift(-1) > position
+        """
+    said = found(checked(steps, source))
+    assert (said["checked"], said["changed"]) == (0, 0)
+    assert said["note"] == "run again, the strategy read no field of `data`, so it saw no other future"
+
+
 def test_nothing_is_kept_from_one_run_to_the_next(steps: Steps) -> None:
     """Neither seeds, nor params, nor what was put on the data, nor a module's own names."""
     source = """\

@@ -175,6 +175,14 @@ def test_a_leak_with_noise_is_not_clean(market: Market) -> None:
     assert (found.checked, found.changed, found.deterministic) == (0, 0, False)
 
 
+def test_who_reads_no_other_future_was_not_tried(market: Market) -> None:
+    """Prices from elsewhere, such as the dataset's own files, stay as they were: equal positions say nothing."""
+    elsewhere = market.close
+    found = checked(lambda _: elsewhere.shift(-1) > elsewhere, market)
+    assert (found.checked, found.changed, found.deterministic) == (0, 0, True)
+    assert "read no field of `data`" in found.note
+
+
 def test_a_call_that_raises_is_not_checked(market: Market) -> None:
     """The note names what was raised, once."""
     calls = count()
