@@ -3,8 +3,8 @@
 The inputs are 20 symbols on 5785 days with other weights every day, the largest usual run, and 1000 symbols as well
 with --large. The whole is the time from the start of the process to its last line, imports and all; of one symbol on
 one day that is the start, as there is nothing to compute. The parts are measured once more in the same process. Rounds
-are interleaved. With --image they are measured inside that image on as many CPUs as --cpus says, and with --mount the
-checkout's package lies over the one in the image.
+are interleaved. They are measured inside the sandbox's image on as many CPUs as --cpus says, and with --mount the
+checkout's package lies over the one in the image; with --native they are measured in this interpreter.
 """
 
 import argparse
@@ -18,8 +18,11 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 import finlab_sandbox
+from strategyrun.adapters.settings import load_settings
 from support.sandbox import EVALUATION
 
+SANDBOX = load_settings(Path(__file__).parents[1] / "config" / "sandbox.yaml").profile.sandbox
+CPUS = 0.5  # what the goals are for
 PACKAGE = Path(finlab_sandbox.__file__).parent
 GOALS = {("1 x 1", "whole"): 0.35, ("20 x 5785", "score"): 0.05, ("20 x 5785", "report document"): 0.1}
 PROBE = """
@@ -108,12 +111,14 @@ def main() -> None:
     """Measure and print."""
     arguments = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     arguments.add_argument("--rounds", type=int, default=9, help="how many rounds to measure (default: 9)")
-    arguments.add_argument("--image", help="measure inside this image instead of this interpreter")
-    arguments.add_argument("--cpus", type=float, default=0.5, help="CPUs of the container (default: 0.5)")
+    arguments.add_argument("--image", default=SANDBOX.image, help="the sandbox's image (default: %(default)s)")
+    arguments.add_argument("--native", action="store_true", help="measure in this interpreter instead of the image")
+    arguments.add_argument("--cpus", type=float, default=CPUS, help="CPUs of the container (default: %(default)s)")
     arguments.add_argument("--mount", action="store_true", help="mount the checkout's package over the image's")
     arguments.add_argument("--large", action="store_true", help="1000 symbols as well")
     options = arguments.parse_args()
-    machine = Machine(options.image, options.cpus, mount=options.mount)
+    machine = Machine(None if options.native else options.image, options.cpus, mount=options.mount)
+    goals = {} if options.native or options.cpus != CPUS else GOALS
     cases = {"1 x 1": (1, 1), "20 x 5785": (5785, 20)} | ({"1000 x 5785": (5785, 1000)} if options.large else {})
     seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
     loads = [os.getloadavg()[0]]
@@ -126,9 +131,10 @@ def main() -> None:
                     for name, value in measured.items():
                         seconds[case, name].append(value)
             loads.append(os.getloadavg()[0])
-    print(f"{'in ' + options.image if options.image else 'native'}, {options.rounds} rounds; seconds, min and median")
+    where = "native" if options.native else f"in {options.image} on {options.cpus:g} CPUs"
+    print(f"{where}, {options.rounds} rounds; seconds, min and median")
     for (case, name), values in seconds.items():
-        aim = f"  (goal: at most {GOALS[case, name]})" if (case, name) in GOALS else ""
+        aim = f"  (goal: at most {goals[case, name]})" if (case, name) in goals else ""
         print(f"  {case:12} {name:24} {min(values):10.4f} {median(values):10.4f}{aim}")
     print(f"load average: {min(loads):.1f} to {max(loads):.1f} on {os.cpu_count()} CPUs")
 

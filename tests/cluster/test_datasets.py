@@ -5,6 +5,7 @@ import gzip
 import io
 import os
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 
 from support.cluster import STRATEGY_RUN, Cluster, Kind, Manifest
 from support.real_prices import us_stocks
-from support.runs import strategy_run, wait_finished
+from support.runs import HOLD_EVERYTHING, strategy_run, wait_finished
 from support.waiting import wait_until
 
 CLUSTER_NAME = os.environ.get("CLUSTER", "finlab-sandbox")
@@ -42,6 +43,17 @@ def as_parquet(prices: pd.DataFrame) -> bytes:
     """Write a long table as Parquet."""
     buffer = io.BytesIO()
     prices.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def tar(files: dict[str, bytes]) -> bytes:
+    """Write files, and the folders that they are in, as one archive that anybody may read."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), 0o644
+            archive.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()
 
 
@@ -167,7 +179,10 @@ def volume(cluster: Cluster) -> Iterator[str]:
 
 
 def test_a_volume_is_read_by_a_path_in_it(cluster: Cluster, namespace: str, volume: str) -> None:
-    """A claim of the namespace, mounted read-only; here it is still empty, and the answer says so."""
+    """A claim of the namespace, mounted read-only; here it is still empty, and the answer says so.
+
+    A path is a file, or a folder with a file for each symbol, here of Parquet.
+    """
     cluster.create(
         {
             "apiVersion": "v1",
@@ -183,15 +198,26 @@ def test_a_volume_is_read_by_a_path_in_it(cluster: Cluster, namespace: str, volu
     claim = {"name": "own", "persistentVolumeClaim": {"claimName": "prices", "path": "daily/prices.csv"}}
     empty = evaluated(cluster, namespace, "empty", datasets=[claim])
     assert empty["reason"] == "DataMissing"
-    table = "date,symbol,close\\n2020-01-02,A,10\\n2020-01-03,A,11\\n2020-01-06,A,12\\n"
+    dates = pd.to_datetime(["2020-01-02", "2020-01-03", "2020-01-06"])
+    closes = pd.DataFrame({"A": [10.0, 11.0, 12.0], "B": [5.0, 4.0, 4.5]}, dates.rename("date"))
+    files = {"daily/prices.csv": as_csv(closes.reset_index().melt("date", var_name="symbol", value_name="close"))}
+    files |= {f"folder/{name}.parquet": as_parquet(closes[name].rename("close").reset_index()) for name in closes}
     node = f"{CLUSTER_NAME}-control-plane"
-    script = f"mkdir -p /var/lib/{volume}/daily && printf '{table}' > /var/lib/{volume}/daily/prices.csv"
-    subprocess.run(["docker", "exec", node, "sh", "-c", script], check=True, capture_output=True)
+    folder = f"/var/lib/{volume}"
+    put = f"mkdir -p {folder} && tar --extract --no-same-owner --directory {folder}"
+    subprocess.run(
+        ["docker", "exec", "--interactive", node, "sh", "-c", put], input=tar(files), check=True, capture_output=True
+    )
+    by_symbol = {"name": "own", "persistentVolumeClaim": {"claimName": "prices", "path": "folder"}}
     try:
-        status = evaluated(cluster, namespace, "there", datasets=[claim])
+        statuses = [
+            evaluated(cluster, namespace, name, source=HOLD_EVERYTHING, datasets=[dataset])
+            for name, dataset in (("file", claim), ("folder", by_symbol))
+        ]
     finally:
-        subprocess.run(["docker", "exec", node, "rm", "-r", f"/var/lib/{volume}"], check=True, capture_output=True)
-    assert (status["reason"], status["metrics"]["days"]) == ("Evaluated", 3)
+        subprocess.run(["docker", "exec", node, "rm", "-r", folder], check=True, capture_output=True)
+    assert [(status["reason"], status["metrics"]["days"]) for status in statuses] == [("Evaluated", 3)] * 2
+    assert statuses[0]["metrics"] == statuses[1]["metrics"]
 
 
 @pytest.mark.parametrize(

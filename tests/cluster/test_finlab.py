@@ -124,6 +124,70 @@ PAIRS = {
             return position
         """,
     ),
+    "from a fall until it is over": Pair(
+        """\
+        from finlab import data
+
+        close = data.get('price:收盤價')
+        position = close.fall(10).exit_when(close > close.average(20))
+        """,
+        """\
+        import numpy as np
+        import pandas as pd
+
+        def strategy(data, params):
+            falls = data.close < data.close.shift(10)
+            before = falls.shift(fill_value=False)
+            recovered = data.close > data.close.rolling(20, min_periods=10).mean()
+            held = pd.DataFrame(np.nan, data.dates, data.symbols)
+            held[falls & ~before] = 1.0
+            held[(before & ~falls) | recovered] = 0.0
+            return held.ffill() == 1.0
+        """,
+    ),
+    "a week from each breakdown": Pair(
+        """\
+        from finlab import data
+
+        close = data.get('price:收盤價')
+        position = (close > close.average(20)).is_exit().rolling(5).max() > 0
+        """,
+        """\
+        def strategy(data, params):
+            above = data.close > data.close.rolling(20, min_periods=10).mean()
+            return (~above & above.shift(fill_value=False)).rolling(5).max() > 0
+        """,
+    ),
+    "an indicator of three frames": Pair(
+        """\
+        from finlab import data
+
+        macd, signal, histogram = data.indicator('MACD', fastperiod=12, slowperiod=26, signalperiod=9)
+        position = (macd > signal) & histogram.rise()
+        """,
+        """\
+        import pandas as pd
+        import talib
+
+        def strategy(data, params):
+            closes = data.close.ffill()
+            lines = {name: talib.MACD(closes[name], 12, 26, 9) for name in closes}
+            macd, signal, histogram = (pd.DataFrame({name: lines[name][at] for name in closes}) for at in range(3))
+            return (macd > signal) & (histogram > histogram.shift(1))
+        """,
+    ),
+    "tables by the day that they were published": Pair(
+        """\
+        from finlab import data
+
+        close = data.get('price:收盤價')
+        position = close.index_str_to_date() > close.deadline().average(50)
+        """,
+        """\
+        def strategy(data, params):
+            return data.close > data.close.rolling(50, min_periods=25).mean()
+        """,
+    ),
 }
 
 
@@ -140,6 +204,73 @@ def test_a_strategy_in_finlabs_words_scores_as_the_same_in_others(cluster: Clust
     assert finlab["lookAhead"]["checked"] > 0
     assert finlab["metrics"]["trades"] > 10
     assert finlab["metrics"] == pytest.approx(plain["metrics"], rel=1e-12)
+
+
+LEAKS = {
+    "a table": "close = data.get('price:收盤價')\nposition = close.shift(-1) > close\n",
+    "an adjusted table": "close = data.get('etl:adj_close')\nposition = close.shift(-1) > close\n",
+    "an indicator": "rsi = data.indicator('RSI', timeperiod=14)\nposition = rsi.shift(-5) > rsi\n",
+    "a weekly indicator": "rsi = data.indicator('RSI', resample='W', timeperiod=9)\nposition = rsi.shift(-1) > rsi\n",
+}
+
+
+@pytest.mark.parametrize("source", LEAKS.values(), ids=LEAKS)
+def test_a_look_into_the_future_of_finlabs_tables_is_found(cluster: Cluster, namespace: str, source: str) -> None:
+    """They are of the other future as much as `data` is."""
+    cluster.create(strategy_run(namespace=namespace, source=f"from finlab import data\n{source}"))
+    run = wait_finished(cluster, namespace)
+    assert run["status"]["lookAhead"]["changed"] > 0, run["status"]
+    assert condition(run, "LookAheadClean") == "False"
+
+
+def test_the_largest_and_smallest_are_those_that_finlab_chooses(cluster: Cluster, namespace: str) -> None:
+    """Ours is faster than the method that it stands in for, and equal on ties, gaps, infinities and rows of nothing."""
+    source = """\
+        import numpy as np
+        from finlab import data
+
+        close = data.get('price:收盤價')
+        generator = np.random.default_rng(7)
+        values = generator.integers(-2, 3, close.shape).astype(float)
+        values[generator.random(close.shape) < 0.3] = np.nan
+        values[generator.random(close.shape) < 0.1] = np.inf
+        values[generator.random(close.shape) < 0.1] = -np.inf
+        values[:20] = np.nan
+        values[20:40] = 1.0
+        odd = (close * 0 + 1).fillna(1.0).iloc[:200] * values[:200]
+        for name in ('is_largest', 'is_smallest'):
+            ours = getattr(type(odd), name)
+            (finlabs,) = (cell.cell_contents for cell in ours.__closure__ if callable(cell.cell_contents))
+            for n in (1, 2, 5, 9):
+                assert ours(odd, n).equals(finlabs(odd, n)), (name, n)
+        position = close.is_largest(2)
+        """
+    cluster.create(strategy_run(namespace=namespace, source=source))
+    status = wait_finished(cluster, namespace)["status"]
+    assert (status["phase"], status["reason"]) == ("Succeeded", "Evaluated"), status
+
+
+NEEDS_A_TABLE = {
+    "set_universe": ("data.set_universe('TSE')\nposition = close > 0\n", "security_categories"),
+    "groupby_category": ("position = close.groupby_category().mean() > 0\n", "security_categories"),
+    "industry_rank": ("position = close.industry_rank() > 0.5\n", "security_industry_themes"),
+    "deadline": (
+        "close.index = close.index.to_period('Q').strftime('%Y-Q%q')\nposition = close.deadline() > 0\n",
+        "etl:financial_statements_deadline",
+    ),
+}
+
+
+@pytest.mark.parametrize(("source", "table"), NEEDS_A_TABLE.values(), ids=NEEDS_A_TABLE)
+def test_what_needs_a_table_of_the_vendors_is_data_missing(
+    cluster: Cluster, namespace: str, source: str, table: str
+) -> None:
+    """Which companies are of which industry, and when a quarter was published, no prices tell."""
+    whole = f"from finlab import data\nclose = data.get('price:收盤價')\n{source}"
+    cluster.create(strategy_run(namespace=namespace, source=whole))
+    failure = wait_finished(cluster, namespace)["status"]["failure"]
+    assert (failure["class"], failure["reason"]) == ("User", "DataMissing"), failure
+    assert f"there is no table '{table}'" in failure["message"]
 
 
 def test_stops_and_ranks_of_hold_until_work(cluster: Cluster, namespace: str) -> None:

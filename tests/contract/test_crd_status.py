@@ -72,6 +72,7 @@ FULL_STATUS: dict[str, Any] = {
         "firstDate": "2004-05-03",
         "symbol": "AAPL",
         "note": "the time limit left room for 4 of 5",
+        "deterministic": True,
     },
     "equity": {"from": "2000-03-01", "to": "2013-03-01", "values": [1, 1.5, 1.25]},
     "report": {"configMap": "run-0123456789ab-report", "sha256": "8" * 64},

@@ -34,6 +34,12 @@ def entries() -> dict[str, Entry]:
     return {name: _entry(text) for name, text in zip(sections[::2], sections[1::2], strict=True)}
 
 
+def others() -> dict[str, str]:
+    """Read the table of those that have no section: what each comes to, by its first cell."""
+    table = PAGE.read_text().partition("\n## Others, in a line\n")[2]
+    return dict(re.findall(r"^\| (.+?) \| (.+) \|$", table, flags=re.MULTILINE)[1:])
+
+
 def _entry(text: str) -> Entry:
     code, status, instead = re.findall(r"^```(?:python|yaml)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)[:3]
     return Entry(code, yaml.safe_load(status), instead)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from finlab_sandbox.evaluate.blocks import blocks
 from finlab_sandbox.evaluate.errors import ResultError
 from finlab_sandbox.evaluate.orders import fill_forward
 
@@ -37,11 +38,12 @@ def benchmark_returns(market: Market, benchmark: str) -> NDArray[np.float64]:
         )
     prices = _while_listed(prices)
     returns: NDArray[np.float64] = np.full(len(prices), np.nan)
-    moves = prices[1:] / prices[:-1] - 1.0
-    counted = ~np.isnan(moves)
-    symbols = counted.sum(axis=1)
-    total = np.where(counted, moves, 0.0).sum(axis=1)
-    returns[1:][symbols > 0] = total[symbols > 0] / symbols[symbols > 0]
+    for block in blocks(len(prices) - 1, prices.shape[1]):
+        moves = prices[1:][block] / prices[:-1][block] - 1.0
+        counted = ~np.isnan(moves)
+        symbols = counted.sum(axis=1)
+        total = np.where(counted, moves, 0.0).sum(axis=1)
+        returns[1:][block][symbols > 0] = total[symbols > 0] / symbols[symbols > 0]
     return returns
 
 
@@ -58,4 +60,6 @@ def _while_listed(prices: NDArray[np.float64]) -> NDArray[np.float64]:
     if not missing.any():
         return prices
     has_later = np.logical_or.accumulate(~missing[::-1], axis=0)[::-1]
-    return np.where(has_later, fill_forward(prices), np.nan)
+    listed = fill_forward(prices)
+    listed[~has_later] = np.nan
+    return listed

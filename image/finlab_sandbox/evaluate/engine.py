@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from finlab_sandbox.evaluate.blocks import blocks
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -54,9 +56,8 @@ def simulate(prices: NDArray[np.float64], orders: Orders, costs: Costs) -> Accou
     if len(rows) == 0:
         nothing = Fills(rows, weights, weights, np.empty(0), np.empty(0))
         return Account(np.ones(n_days), np.zeros(n_days, dtype=bool), nothing, None)
-    prices = np.where(np.isnan(prices), 1.0, prices)
-
-    moved = prices[rows[1:]] / prices[rows[:-1]]
+    at_order = _known(prices[rows])
+    moved = at_order[1:] / at_order[:-1]
     reached = 1.0 + _dot(weights[:-1], moved - 1.0)  # equity found by the next order / equity left by this one
     found = np.zeros_like(weights)
     found[1:] = weights[:-1] * moved / np.where(reached > 0.0, reached, 1.0)[:, None]
@@ -67,9 +68,9 @@ def simulate(prices: NDArray[np.float64], orders: Orders, costs: Costs) -> Accou
     equity = np.ones(n_days)
     equity[rows[0] :] = left[in_force]
     between = np.flatnonzero(rows[in_force] != np.arange(rows[0], n_days))  # days without an order, from the first one
-    asked = in_force[between]
-    between += rows[0]
-    equity[between] *= 1.0 + _dot(weights[asked], prices[between] / prices[rows[asked]] - 1.0)
+    for block in blocks(len(between), prices.shape[1]):
+        asked, days = in_force[between[block]], between[block] + rows[0]
+        equity[days] *= 1.0 + _dot(weights[asked], _known(prices[days]) / at_order[asked] - 1.0)
 
     ruined = np.flatnonzero(equity <= 0.0)
     if len(ruined):
@@ -90,12 +91,14 @@ def gross_carried(prices: NDArray[np.float64], account: Account) -> NDArray[np.f
     rows, weights = account.fills.rows, account.fills.weights
     if len(rows) == 0:
         return gross
-    prices = np.where(np.isnan(prices), 1.0, prices)
+    at_order = _known(prices[rows])
     end = n_days - 1 if account.ruined_row is None else account.ruined_row
     in_force = np.searchsorted(rows, np.arange(rows[0], end), side="right") - 1
-    grown = weights[in_force] * (prices[rows[0] : end] / prices[rows][in_force])
-    cash = 1.0 - weights.sum(axis=1)[in_force]
-    gross[rows[0] + 1 : end + 1] = np.abs(grown).sum(axis=1) / (cash + grown.sum(axis=1))
+    cash = 1.0 - weights.sum(axis=1)
+    for block in blocks(len(in_force), prices.shape[1]):
+        asked = in_force[block]
+        grown = weights[asked] * (_known(prices[rows[0] : end][block]) / at_order[asked])
+        gross[rows[0] + 1 : end + 1][block] = np.abs(grown).sum(axis=1) / (cash[asked] + grown.sum(axis=1))
     return gross
 
 
@@ -135,6 +138,11 @@ def _ruined_at(row: int, prices: NDArray[np.float64], orders: Orders, costs: Cos
     return Account(
         np.concatenate((before.equity, np.zeros(rest))), np.concatenate((before.held, held)), before.fills, row
     )
+
+
+def _known(prices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Prices with 1 for those before the first, of which nothing is held."""
+    return np.where(np.isnan(prices), 1.0, prices)
 
 
 def _dot(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from finlab_sandbox.evaluate.blocks import blocks
 from finlab_sandbox.evaluate.errors import ResultError
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ class Manifest(NamedTuple):
 
 
 class Market(NamedTuple):
-    """One price per calendar day (int32 days since 1970-01-01) and symbol; NaN where there was none above 0."""
+    """One price per calendar day (int32 days since 1970-01-01) and symbol; NaN where there was none above 0.
+
+    Prices are mapped, not read: only pages with a price that is none take memory of their own.
+    """
 
     symbols: list[str]
     calendar: NDArray[np.int32]
@@ -48,6 +52,8 @@ def read_market(directory: str, manifest: Manifest, price: str) -> Market:
         there = " ".join(manifest.fields)
         raise ResultError("DataMissing", f"evaluation.price {price} needs {field}; the dataset has {there}")
     dates = np.load(os.path.join(directory, "dates.npy"), allow_pickle=False)
-    prices = np.load(os.path.join(directory, f"{field}.npy"), allow_pickle=False)
-    prices[~((prices > 0.0) & (prices < np.inf))] = np.nan
+    prices = np.asarray(np.load(os.path.join(directory, f"{field}.npy"), mmap_mode="c", allow_pickle=False))
+    for block in blocks(*prices.shape):
+        known = prices[block]
+        known[(known <= 0.0) | (known == np.inf)] = np.nan
     return Market(manifest.symbols, dates.astype("datetime64[D]").astype(np.int32), prices)

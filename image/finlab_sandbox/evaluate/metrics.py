@@ -59,6 +59,7 @@ def sharpe(returns: NDArray[np.float64], periods: int, risk_free: float) -> floa
     deviation = float(excess.std(ddof=1))
     if deviation < ZERO_DEVIATION:
         raise UndefinedError("zero variance")
+    _need_finite(deviation)
     return float(excess.mean()) / deviation * math.sqrt(periods)
 
 
@@ -69,6 +70,7 @@ def sortino(returns: NDArray[np.float64], periods: int, risk_free: float) -> flo
     downside = float(np.sqrt(np.mean(np.minimum(excess, 0.0) ** 2)))
     if downside < ZERO_DEVIATION:
         raise UndefinedError("no day below the risk-free rate")
+    _need_finite(downside)
     return float(excess.mean()) * periods / (downside * math.sqrt(periods))
 
 
@@ -101,6 +103,7 @@ def beta(returns: NDArray[np.float64], benchmark: NDArray[np.float64]) -> float:
     variance = float(np.mean(deviations**2))
     if variance < ZERO_DEVIATION**2:
         raise UndefinedError("the benchmark has zero variance")
+    _need_finite(variance)
     return float(np.mean(deviations * returns)) / variance
 
 
@@ -143,6 +146,12 @@ def _paired(
     if paired.sum() < 2:
         raise UndefinedError("fewer than 2 days with a return of the benchmark")
     return returns[paired], benchmark[paired]
+
+
+def _need_finite(deviation: float) -> None:
+    """What is divided by infinity is not 0: nothing is known of it."""
+    if not math.isfinite(deviation):
+        raise UndefinedError("the deviation is not finite")
 
 
 def _need_two(values: NDArray[np.float64]) -> None:

@@ -63,11 +63,11 @@ def score(positions: Positions, market: Market, rules: Rules) -> Score:
     Raises ResultError with reason DataMissing where the market does not have the benchmark.
     """
     benchmark = benchmark_returns(market, rules.benchmark)
-    prices = fill_forward(market.prices[:, positions.symbols])
+    prices = fill_forward(market.prices, positions.symbols)
     orders, warnings = orders_from(positions, prices, on_change=rules.on_change, allow_leverage=rules.allow_leverage)
     account = simulate(prices, orders, rules.costs)
-    later = simulate(prices, delayed(orders, 1, len(prices)), rules.costs)
-    free = simulate(prices, orders, NO_COSTS)
+    later = simulate(prices, delayed(orders, 1, len(prices)), rules.costs).equity
+    free = simulate(prices, orders, NO_COSTS).equity
     if account.ruined_row is not None:
         day = np.datetime64(int(market.calendar[account.ruined_row]), "D")
         warnings.append(f"equity: nothing was left on {day}; it stays 0 from there on")
@@ -93,8 +93,8 @@ def score(positions: Positions, market: Market, rules: Rules) -> Score:
         "winRateTrades": partial(metrics.win_rate_trades, trips.profits),
         "days": lambda: days,
         "finalEquity": lambda: rules.initial_capital * growth,
-        "sharpeLag2": partial(metrics.sharpe, metrics.daily_returns(later.equity), n, rf),
-        "totalReturnBeforeCosts": lambda: float(free.equity[-1]) - 1.0,
+        "sharpeLag2": partial(metrics.sharpe, metrics.daily_returns(later), n, rf),
+        "totalReturnBeforeCosts": lambda: float(free[-1]) - 1.0,
     }
     values: dict[str, float | int] = {}
     for name, formula in formulas.items():

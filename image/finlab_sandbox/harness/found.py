@@ -38,6 +38,7 @@ class Found:
             "firstDate": self.first_date,
             "symbol": self.symbol,
             "note": self.note,
+            "deterministic": self.deterministic,
         }
 
 
@@ -59,11 +60,13 @@ def parse(said: bytes, samples: int) -> Found | None:
         return None
     if not isinstance(note, str) or not isinstance(deterministic, bool):
         return None
+    if not deterministic:
+        return Found(note=_short(note, MAX_NOTE_CHARS), deterministic=False)
     if changed == 0:
-        return Found(checked, 0, None, None, _short(note, MAX_NOTE_CHARS), deterministic)
+        return Found(checked, note=_short(note, MAX_NOTE_CHARS))
     if not isinstance(first, str) or not isinstance(symbol, str) or not _is_day(first):
         return None
-    return Found(checked, changed, first, _short(symbol, MAX_SYMBOL_CHARS), _short(note, MAX_NOTE_CHARS), deterministic)
+    return Found(checked, changed, first, _short(symbol, MAX_SYMBOL_CHARS), _short(note, MAX_NOTE_CHARS))
 
 
 def _is_day(text: str) -> bool:

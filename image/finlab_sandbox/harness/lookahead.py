@@ -30,7 +30,8 @@ SHOWN = 60  # characters of the name of an exception
 class LookAhead:
     """What a check found: of `samples` asked for, `checked` were compared and `changed` of them differed.
 
-    `first_date` and `symbol` are of the earliest change over all cuts. `note` says why fewer were checked.
+    `first_date` and `symbol` are of the earliest change over all cuts. `note` says why fewer were checked. Where it is
+    not `deterministic`, nothing was compared: its positions change without another future.
     """
 
     samples: int
@@ -55,42 +56,24 @@ def check(
 
     `deadline` is a time.monotonic(), `seconds` what the first call took: no call begins that might not end in time.
     A call that raises is not checked. After the first change the market itself is evaluated once more: positions that
-    differ then are of a strategy that is not deterministic, and say nothing.
+    differ then are of a strategy that is not deterministic, and say nothing. So until then a cut is tried only where
+    there is time for that call, too. A strategy that read no value of another future was not tried on any.
     """
-    calendar = market.dates.to_numpy().astype("datetime64[D]").astype(np.int64)
-    symbols = market.symbols
-    known = _orders(truth, calendar, len(symbols))
+    runs = _Runs(evaluate, market, truth, deadline, seconds)
     futures = Futures(market)
-    cuts = cut_rows(known, samples)
-    longest = seconds
+    cuts = cut_rows(runs.known, samples)
     checked = changed = 0
     earliest: tuple[int, int] | None = None
     repeated = False
     notes: list[str] = []
     if len(cuts) < samples:
         notes.append(f"the data has room for {len(cuts)} of {samples}")
-
-    def differing(on: Market, last: int) -> tuple[int, int] | None:
-        """Row and column of the first order up to the row `last` that is another on that market."""
-        nonlocal longest
-        began = time.monotonic()
-        try:
-            positions = evaluate(on)
-        finally:
-            longest = max(longest, time.monotonic() - began)
-        if _same_until(int(calendar[last]), truth, positions):
-            return None
-        return _first_difference(known[: last + 1], _orders(positions, calendar, len(symbols))[: last + 1])
-
-    def has_room() -> bool:
-        return deadline - time.monotonic() >= ROOM * longest
-
     for cut in cuts:
-        if not has_room():
+        if not runs.have_room_for(1 if repeated else 2):
             notes.append(f"the time limit left room for {checked} of {samples}")
             break
         try:
-            difference = differing(futures.after(cut), cut)
+            difference = runs.first_change(futures.after(cut), cut)
         except BaseException as error:
             note = f"{type(error).__name__[:SHOWN]} on another future"
             if note not in notes:
@@ -101,22 +84,62 @@ def check(
         checked += 1
         if difference is None:
             continue
-        if not repeated and has_room():
+        if not repeated:
+            if not runs.have_room_for(1):
+                return _unknown(samples, "positions changed, and the time limit left no room to see whether by chance")
+            if chance := runs.by_chance():
+                return _unknown(samples, chance, deterministic=False)
             repeated = True
-            try:
-                again = differing(market, len(known) - 1)
-            except BaseException as error:
-                return _random(
-                    samples, checked, f"{type(error).__name__[:SHOWN]} when it was run again on the same data"
-                )
-            if again is not None:
-                return _random(samples, checked, "two runs on the same data differ, so nothing can be said")
         changed += 1
         earliest = difference if earliest is None else min(earliest, difference)
-    if changed and not repeated:
-        notes.append("the time limit left no room to see whether two runs on the same data agree")
-    date, symbol = (str(market.dates[earliest[0]].date()), str(symbols[earliest[1]])) if earliest else (None, None)
+    if checked and not futures.read:
+        return _unknown(samples, "run again, the strategy read no field of `data`, so it saw no other future")
+    date, symbol = (str(market.dates[earliest[0]].date()), market.symbols[earliest[1]]) if earliest else (None, None)
     return LookAhead(samples, checked, changed, date, symbol, "; ".join(notes))
+
+
+class _Runs:
+    """The runs of a strategy beside the one that counts, and how long they take."""
+
+    def __init__(
+        self,
+        evaluate: Callable[[Market], Positions],
+        market: Market,
+        truth: Positions,
+        deadline: float,
+        seconds: float,
+    ) -> None:
+        self._evaluate = evaluate
+        self._market = market
+        self._truth = truth
+        self._deadline = deadline
+        self._longest = seconds
+        self._calendar = market.dates.to_numpy().astype("datetime64[D]").astype(np.int64)
+        self.known = _orders(truth, self._calendar, len(market.symbols))
+
+    def have_room_for(self, calls: int) -> bool:
+        """Whether that many more might end in time."""
+        return self._deadline - time.monotonic() >= calls * ROOM * self._longest
+
+    def first_change(self, on: Market, last: int) -> tuple[int, int] | None:
+        """Row and column of the first order up to the row `last` that is another on that market."""
+        began = time.monotonic()
+        try:
+            positions = self._evaluate(on)
+        finally:
+            self._longest = max(self._longest, time.monotonic() - began)
+        if _same_until(int(self._calendar[last]), self._truth, positions):
+            return None
+        orders = _orders(positions, self._calendar, self.known.shape[1])
+        return _first_difference(self.known[: last + 1], orders[: last + 1])
+
+    def by_chance(self) -> str:
+        """How a run differs without another future; nothing where it does not."""
+        try:
+            difference = self.first_change(self._market, len(self.known) - 1)
+        except BaseException as error:
+            return f"{type(error).__name__[:SHOWN]} when it was run again on the same data"
+        return "two runs on the same data differ, so nothing can be said" if difference else ""
 
 
 def cut_rows(orders: Floats, samples: int) -> list[int]:
@@ -173,6 +196,6 @@ def _first_difference(known: Floats, other: Floats) -> tuple[int, int] | None:
     return int(row), int(column)
 
 
-def _random(samples: int, checked: int, note: str) -> LookAhead:
-    """What is said of a strategy whose runs differ without another future."""
-    return LookAhead(samples, checked, 0, note=note, deterministic=False)
+def _unknown(samples: int, note: str, *, deterministic: bool = True) -> LookAhead:
+    """What is said where no comparison counts."""
+    return LookAhead(samples, 0, 0, note=note, deterministic=deterministic)

@@ -34,6 +34,7 @@ class Futures:
     def __init__(self, market: Market) -> None:
         self._market = market
         self._reference = next((name for name in CLOSES if name in market), None)
+        self.read = False  # whether a value of any of them was asked for
         self._known: dict[str, Floats] = {}
         self._logs: dict[str, Floats] = {}
 
@@ -46,6 +47,7 @@ class Futures:
         """
 
         def another(field: str) -> Floats:
+            self.read = True
             known = self._values(field)
             future = known[cut_row + 1 :]
             changed = self._changed(field, cut_row)

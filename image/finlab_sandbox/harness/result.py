@@ -86,15 +86,16 @@ def _symbol_indices(frame: pd.DataFrame, symbols: list[str]) -> NDArray[np.int64
     """Where each column stands among the dataset's symbols."""
     columns = frame.columns
     labels = list(columns)
-    if unknown := [label for label in labels if label not in symbols]:
-        turned = any(label in symbols for label in frame.index[:SHOWN_SYMBOLS])
+    places = {symbol: at for at, symbol in enumerate(symbols)}
+    if unknown := [label for label in labels if label not in places]:
+        turned = any(label in places for label in frame.index[:SHOWN_SYMBOLS])
         hint = "; its rows are: turn it with .T" if turned else ""
         raise _invalid(
             f"columns {_listed(unknown)} are no symbols of the dataset; it has {_listed(symbols, SHOWN_SYMBOLS)}{hint}"
         )
     if not columns.is_unique:
         raise _invalid(f"column {columns[columns.duplicated()][0]!r} is there more than once")
-    return np.array([symbols.index(label) for label in labels])
+    return np.array([places[label] for label in labels])
 
 
 def _checked_dates(index: pd.Index, dates: pd.DatetimeIndex) -> pd.DatetimeIndex:

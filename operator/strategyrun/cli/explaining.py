@@ -100,6 +100,8 @@ def _facts(result: Result, now: datetime) -> list[str]:
         )
     if result.look_ahead and result.look_ahead.changed:
         facts.append("Its positions change with later prices: the numbers cannot be earned.")
+    if result.look_ahead and not result.look_ahead.deterministic:
+        facts.append("Its positions change from run to run: the numbers cannot be repeated.")
     hint = result.hint or (_hint(result.reason) if not result.succeeded else "")
     return [*facts, f"What to do: {hint}"] if hint else facts
 

@@ -173,11 +173,13 @@ class Result:
             marks.append("Fallback")
         if self.look_ahead and self.look_ahead.changed:
             marks.append("LookAhead")
+        if self.look_ahead and not self.look_ahead.deterministic:
+            marks.append("NonDeterministic")
         return tuple(marks)
 
     @property
     def ranks(self) -> bool:
-        """Whether its numbers are the evaluator's, of a run in the sandbox, and found without look-ahead."""
+        """Whether its numbers are the evaluator's, of a run in the sandbox, repeatable, and without look-ahead."""
         return self.succeeded and self.kind in (None, "Positions") and not self.marks
 
     def value(self, metric: str) -> float | None:

@@ -92,6 +92,7 @@ class LookAheadWords(Model):
     first_date: Day | None = None
     symbol: str | None = None
     note: str = ""
+    deterministic: bool = True
 
 
 class LastWords(Model):

@@ -245,6 +245,7 @@ def _look_ahead(run: StrategyRun, words: LastWords | None) -> LookAheadFound | N
         first_date=said.first_date,
         symbol=clean(said.symbol, _WORD_LIMIT) if said.symbol else None,
         note=clean(said.note, LINE_LIMIT) or None,
+        deterministic=said.deterministic,
     )
 
 
@@ -311,6 +312,8 @@ def _facts(status: StrategyRunStatus) -> list[tuple[ConditionType, Truth, str, s
 def _cleanliness(found: LookAheadFound) -> tuple[Truth, str, str]:
     if found.changed:
         return "False", "PositionsChanged", _accusation(found)
+    if not found.deterministic:
+        return "Unknown", "NonDeterministic", found.note or ""
     if not found.checked:
         return "Unknown", "NotChecked", found.note or ""
     return "True", "PositionsHeld", found.note or f"no position changed in {found.checked} tries"

@@ -418,6 +418,9 @@ class LookAheadFound(Model):
     first_date: str | None = Field(default=None, description="First date whose position changed.")
     symbol: str | None = Field(default=None, description="Symbol of that position.")
     note: str | None = Field(default=None, description="Why fewer dates were tried than asked for.")
+    deterministic: bool = Field(
+        default=True, description="False where two runs on the same data differed: then nothing can be said."
+    )
 
 
 class Equity(Model):

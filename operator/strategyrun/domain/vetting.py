@@ -73,7 +73,7 @@ def vet(source: bytes) -> Reading:
         with warnings.catch_warnings(action="ignore"):
             tree = ast.parse(source)
         kind = _kind(tree)
-        flaws = [*_silence(tree, kind), *_signature(tree), *_impossible_calls(tree)]
+        flaws = [*_silence(tree, kind), *_signature(tree, kind), *_impossible_calls(tree)]
     except SyntaxError as error:
         return _flawed(error.lineno or 1, "syntax", f"Python cannot read this line: {error.msg}")
     except ValueError as error:
@@ -93,36 +93,78 @@ def _flawed(line: int, rule: str, hint: str) -> Reading:
 
 
 def _kind(tree: ast.Module) -> Kind:
-    """Tell by the names that the module binds at its top level, else by the words for a result in its texts.
+    """Tell by what the top level gives a score's names to, and by the words for a result in its texts.
 
-    A name that is bound to a constant counts for nothing: scripts keep `position = 0` as a state.
+    Constants and displays speak for nothing: scripts keep `position = 0` as a state. Beside the words for a result
+    other objects have these names too (`strategy = MovingAverage()`): there only what can be no such object counts.
     """
     nodes = list(_in_scope(tree))
-    constants = {name for node in nodes for name in _bound_to_constant(node)}
-    functions = {name for node in nodes if not isinstance(node, ast.Name) for name in _bound_by(node)}
-    frames = {name for node in nodes if isinstance(node, ast.Assign | ast.AnnAssign) for name in _targets(node)}
-    if {"strategy"} & (functions | frames - constants) or {"positions", "position"} & (frames - constants):
-        return Kind.POSITIONS
     texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
-    if any(text == "RESULT_DIR" or (text.lstrip() + " ").startswith("RESULT ") for text in texts):
-        return Kind.RESULT
-    return Kind.SCRIPT
+    reports = any(text == "RESULT_DIR" or (text.lstrip() + " ").startswith("RESULT ") for text in texts)
+    functions = [node for node in nodes if not isinstance(node, ast.Name) and "strategy" in _bound_by(node)]
+    assigned: dict[str, list[ast.expr]] = {"strategy": [], "positions": [], "position": []}
+    for name, value in (pair for node in nodes for pair in _assigned(node)):
+        assigned.get(name, []).append(value)
+    computed = {name: values for name, values in assigned.items() if not all(map(_is_plain, values))}
+    if not reports:
+        return Kind.POSITIONS if functions or computed else Kind.SCRIPT
+    frames = [name for name, values in computed.items() if name != "strategy" and all(map(_is_arithmetic, values))]
+    return Kind.POSITIONS if frames or any(map(_is_entrypoint, functions)) else Kind.RESULT
 
 
-def _bound_to_constant(node: ast.AST) -> list[str]:
+def _assigned(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """Yield the names that an assignment binds, each with its value, or with all of what is taken apart for it."""
     match node:
-        case ast.Assign(value=value) | ast.AnnAssign(value=value):
-            inner = value.operand if isinstance(value, ast.UnaryOp) else value
-            return _targets(node) if inner is None or isinstance(inner, ast.Constant) else []
+        case ast.Assign(targets=targets, value=value):
+            for target in targets:
+                yield from _pairs(target, value)
+        case ast.AnnAssign(target=target, value=ast.expr() as value):
+            yield from _pairs(target, value)
+
+
+def _pairs(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr]]:
+    match target, value:
+        case ast.Tuple(elts=targets), ast.Tuple(elts=values) if len(targets) == len(values):
+            for each, its in zip(targets, values, strict=True):
+                yield from _pairs(each, its)
         case _:
-            return []
+            names = (name for name in ast.walk(target) if isinstance(name, ast.Name))
+            yield from ((name.id, value) for name in names if isinstance(name.ctx, ast.Store))
 
 
-def _targets(node: ast.Assign | ast.AnnAssign) -> list[str]:
-    """Return the names that an assignment binds."""
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-    names = (name for target in targets for name in ast.walk(target) if isinstance(name, ast.Name))
-    return [name.id for name in names if isinstance(name.ctx, ast.Store)]
+def _is_plain(value: ast.expr) -> bool:
+    """Whether a value is a constant, a display or a choice between such: never a frame, nor a function."""
+    match value:
+        case ast.Constant() | ast.JoinedStr() | ast.List() | ast.Dict() | ast.Set():
+            return True
+        case ast.ListComp() | ast.DictComp() | ast.SetComp() | ast.BinOp(left=ast.List()):
+            return True
+        case ast.Call(func=ast.Name(id="list" | "dict" | "set")):
+            return True
+        case ast.UnaryOp(operand=inner):
+            return _is_plain(inner)
+        case ast.Tuple(elts=parts):
+            return all(map(_is_plain, parts))
+        case ast.IfExp(body=one, orelse=other) | ast.BinOp(left=one, right=other):
+            return _is_plain(one) and _is_plain(other)
+        case _:
+            return False
+
+
+def _is_arithmetic(value: ast.expr) -> bool:
+    """Whether a value is compared or computed, as in `(fast > slow).astype(float)`: how frames of weights are made."""
+    match value:
+        case ast.Compare() | ast.BinOp():
+            return True
+        case ast.UnaryOp(operand=inner) | ast.Call(func=ast.Attribute(value=inner)):
+            return _is_arithmetic(inner)
+        case _:
+            return False
+
+
+def _is_entrypoint(node: ast.AST) -> bool:
+    """Whether a definition of `strategy` can be what the sandbox calls."""
+    return isinstance(node, ast.FunctionDef) and (bool(node.decorator_list) or _takes_two(node.args))
 
 
 def _silence(tree: ast.Module, kind: Kind) -> Iterator[Flaw]:
@@ -131,9 +173,9 @@ def _silence(tree: ast.Module, kind: Kind) -> Iterator[Flaw]:
         yield Flaw(1, "entrypoint", "define strategy(data, params) at the top level, or leave a frame named positions")
 
 
-def _signature(tree: ast.Module) -> Iterator[Flaw]:
-    """Check that a plain function named strategy takes two arguments."""
-    named = [node for node in _in_scope(tree) if "strategy" in _bound_by(node)]
+def _signature(tree: ast.Module, kind: Kind) -> Iterator[Flaw]:
+    """Check that a plain function named strategy takes two arguments, where the sandbox is to call it."""
+    named = [node for node in _in_scope(tree) if "strategy" in _bound_by(node)] if kind is Kind.POSITIONS else []
     match named:
         case [ast.AsyncFunctionDef(lineno=line)]:
             yield Flaw(line, "signature", "strategy must be a plain function, not async")

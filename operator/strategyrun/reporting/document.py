@@ -30,11 +30,17 @@ def _weights(value: Any) -> Any:
     return {_name(symbol): weight for symbol, weight in value.items()} if isinstance(value, dict) else value
 
 
+def _drawable(value: Any) -> Any:
+    if isinstance(value, list) and None in value:
+        raise ValueError(f"value {value.index(None)} is not finite, so there is nothing to draw")
+    return value
+
+
 Name = Annotated[str, BeforeValidator(_name)]
 Finite = Annotated[float, Field(allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
 Multiple = Annotated[float, Field(allow_inf_nan=False, ge=0, le=LARGEST)]
 Fall = Annotated[float, Field(ge=-1, le=0)]
-Multiples = Annotated[tuple[Multiple, ...], Field(max_length=DAYS_LIMIT)]
+Multiples = Annotated[tuple[Multiple, ...], BeforeValidator(_drawable), Field(max_length=DAYS_LIMIT)]
 
 
 class InvalidDocumentError(Exception):

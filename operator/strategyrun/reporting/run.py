@@ -89,6 +89,7 @@ class LookAhead(Model):
     first_date: Line | None = None
     symbol: Line | None = None
     note: Line | None = None
+    deterministic: bool = True
 
 
 class EquityPoints(Model):

@@ -158,6 +158,8 @@ def look_ahead(status: Status) -> Verdict | None:
         return Verdict(Tone.UNSURE, "Look-ahead was not checked.") if status.metrics else None
     if (found and found.changed) or (condition and condition.status == "False"):
         return Verdict(Tone.BAD, _looks_ahead(found))
+    if found and not found.deterministic:
+        return Verdict(Tone.UNSURE, "Not deterministic: two runs on the same data differ, so look-ahead is unknown.")
     if found and found.checked and found.checked >= found.samples:
         cuts = "cut" if found.checked == 1 else "cuts"
         return Verdict(

@@ -104,6 +104,17 @@ def test_earlier_attempts_and_the_fallback_are_told() -> None:
     assert "The fallback was used; what led to it: ImagePullFailed, not found." in words.facts
 
 
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [({"changed": 2}, "the numbers cannot be earned"), ({"deterministic": False}, "the numbers cannot be repeated")],
+    ids=["look-ahead", "chance"],
+)
+def test_numbers_that_mean_nothing_are_told_so(found: dict[str, object], said: str) -> None:
+    """Whatever else the run says of itself."""
+    words = explained(status("Succeeded", "Evaluated", lookAhead={"samples": 5, "checked": 5} | found))
+    assert [said in fact for fact in words.facts].count(True) == 1
+
+
 def test_a_name_cannot_become_a_command() -> None:
     """What is printed to be typed is quoted."""
     odd = Result.of(body("a; rm -rf x", failed("User")))

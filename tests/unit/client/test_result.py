@@ -67,9 +67,10 @@ def test_how_it_ended_decides_the_error(written: dict[str, Any], outcome: str, e
         (scored(1.0), ()),
         (scored(1.0, executor="Fallback"), ("Fallback",)),
         (scored(1.0, lookAhead=PEEKS), ("LookAhead",)),
+        (scored(1.0, lookAhead={"samples": 5, "deterministic": False}), ("NonDeterministic",)),
         (status("Succeeded", "SelfReported", kind="Result", selfReported=OWN), ("SelfReported",)),
     ],
-    ids=["sandbox", "fallback", "look-ahead", "self-reported"],
+    ids=["sandbox", "fallback", "look-ahead", "chance", "self-reported"],
 )
 def test_numbers_that_do_not_compare_are_marked(written: dict[str, Any], marks: tuple[str, ...]) -> None:
     """And only those without a mark rank."""

@@ -865,6 +865,15 @@ def test_a_look_into_the_future_fails_a_run_that_asks_for_it() -> None:
     assert lenient.phase is Phase.SUCCEEDED
 
 
+def test_what_is_unknown_fails_no_run() -> None:
+    """Not even where a finding would: the condition says that nothing is known."""
+    strict = make_run(evaluation={"lookAhead": {"action": "Fail"}})
+    unknown = {"samples": 5, "checked": 0, "changed": 0, "note": "two runs differ", "deterministic": False}
+    status = answer(concluded(strict, kept=Kept(JOB_UID), lookAhead=unknown))
+    assert status.phase is Phase.SUCCEEDED
+    assert {str(c.type): c.status for c in status.conditions}["LookAheadClean"] == "Unknown"
+
+
 def test_code_that_only_needs_the_vendor_is_told_so() -> None:
     """A reason of its own where nothing else is wrong; with other flaws beside it the code is rejected."""
     vendor, network = Flaw(3, VENDOR_RULE, "it needs the vendor"), Flaw(9, "network", "no network")

@@ -502,6 +502,8 @@ def guarded(found: Document | None, **evaluation: Any) -> StrategyRunStatus:
 
 LEAK = {"samples": 5, "checked": 5, "changed": 2, "firstDate": "2004-05-03", "symbol": "AAPL", "note": ""}
 
+RANDOM = {"samples": 5, "checked": 0, "changed": 0, "note": "two runs differ", "deterministic": False}
+
 
 @pytest.mark.parametrize(
     ("found", "truth", "reason"),
@@ -510,11 +512,12 @@ LEAK = {"samples": 5, "checked": 5, "changed": 2, "firstDate": "2004-05-03", "sy
         pytest.param(LEAK, "False", "PositionsChanged", id="leak"),
         pytest.param(LEAK | {"checked": 1, "changed": 1}, "False", "PositionsChanged", id="leak-in-the-only-try"),
         pytest.param(LEAK | {"checked": 0, "changed": 0, "note": "no time"}, "Unknown", "NotChecked", id="no-time"),
+        pytest.param(RANDOM, "Unknown", "NonDeterministic", id="chance"),
         pytest.param(None, "Unknown", "NotChecked", id="the-harness-says-nothing"),
     ],
 )
 def test_a_look_into_the_future_is_a_condition(found: Document | None, truth: str, reason: str) -> None:
-    """True only after a look: silence is Unknown."""
+    """True only after a look: silence is Unknown, and so is chance."""
     condition = by_type(guarded(found))["LookAheadClean"]
     assert (condition.status, condition.reason) == (truth, reason)
 

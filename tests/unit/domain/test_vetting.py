@@ -359,7 +359,47 @@ KINDS = {
     "import os\nopen(os.environ['RESULT_DIR'] + '/result.json', 'w')": Kind.RESULT,
     "print('RESULTS are good')": Kind.SCRIPT,
     "": Kind.SCRIPT,
+    "position = None\nposition = data.close > 1": Kind.POSITIONS,
+    "position = 0\nif data.symbols:\n    position = data.close > 1": Kind.POSITIONS,
+    "position = 1 if rising else 0\nprint(position)": Kind.SCRIPT,
+    "cash, position = 100000.0, 0\nprint(cash)": Kind.SCRIPT,
+    "book, (cash, position) = make(), (1.0, close > 0)": Kind.POSITIONS,
+    "positions = [0] * len(prices)\nprint(positions)": Kind.SCRIPT,
+    "positions = dict()\nprint(positions)": Kind.SCRIPT,
+    "strategy = {'name': title, 'fast': 20}\nprint(strategy)": Kind.SCRIPT,
+    "positions = np.zeros(9)\npositions = pd.DataFrame(positions)": Kind.POSITIONS,
+    "position = (fast > slow).astype(float).shift(1)\nprint('RESULT {}')": Kind.POSITIONS,
+    "position = -(fast > slow)\nprint('RESULT {}')": Kind.POSITIONS,
+    "def strategy(data, params):\n    return data.close > 0\nprint('RESULT {}')": Kind.POSITIONS,
+    "@cached\ndef strategy(data):\n    return data.close > 0\nprint('RESULT {}')": Kind.POSITIONS,
 }
+
+BESIDE_A_RESULT = [
+    "strategy = MovingAverage()",
+    "strategy = {'name': title, 'fast': 20}",
+    "from mine import momentum as strategy",
+    "class strategy:\n    pass",
+    "def strategy(prices, fast, slow):\n    return prices.mean()",
+    "cash, position = 100000.0, 0",
+    "position = 0\nfor price in prices:\n    position = cash / price",
+    "position = 1 if rising else 0",
+    "position = None\nposition = data.close > 1",
+    "position = size",
+    "positions = []",
+    "positions = {}",
+    "positions = list()",
+    "positions = [0] * len(prices)",
+    "positions = [price > 1 for price in prices]",
+    "positions = np.zeros(len(prices))",
+    "positions = strategy.signals(prices)",
+]
+
+
+@pytest.mark.parametrize("source", BESIDE_A_RESULT)
+def test_a_script_that_prints_a_result_keeps_its_own_names(source: str) -> None:
+    """Its numbers are what it is for, and nothing of it is refused for a name that it uses otherwise."""
+    reading = vet(f"{source}\nprint('RESULT ' + json.dumps(run()))".encode())
+    assert (reading.kind, reading.flaws) == (Kind.RESULT, ())
 
 
 @pytest.mark.parametrize(("source", "kind"), KINDS.items(), ids=range(len(KINDS)))

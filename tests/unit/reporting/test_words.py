@@ -71,6 +71,7 @@ CLEAN = {"samples": 5, "checked": 5, "changed": 0}
             "2 of 5 cuts; .* No time for more",
         ),
         ({"lookAhead": CLEAN | {"checked": 0, "note": "no time"}}, Tone.UNSURE, "was not checked. No time"),
+        ({"lookAhead": CLEAN | {"deterministic": False}}, Tone.UNSURE, "Not deterministic: two runs"),
         (
             {"lookAhead": CLEAN | {"changed": 1, "firstDate": "2004-05-03", "symbol": "AAPL"}},
             Tone.BAD,
@@ -79,7 +80,7 @@ CLEAN = {"samples": 5, "checked": 5, "changed": 0}
         ({"conditions": [{"type": "LookAheadClean", "status": "False"}]}, Tone.BAD, "LOOK-AHEAD"),
         ({}, Tone.UNSURE, "was not checked"),
     ],
-    ids=["clean", "some", "none", "changed", "condition", "absent"],
+    ids=["clean", "some", "none", "chance", "changed", "condition", "absent"],
 )
 def test_the_look_ahead_verdict(fields: dict[str, Any], tone: Tone, said: str) -> None:
     """Good only where every cut was made and changed nothing."""

@@ -113,6 +113,7 @@ def test_what_a_check_found_is_in_the_document() -> None:
         "firstDate": "2004-05-03",
         "symbol": "AAPL",
         "note": "",
+        "deterministic": True,
     }
     assert document["warnings"] == []
 
@@ -127,13 +128,23 @@ def test_a_check_that_found_nothing_names_no_date() -> None:
         "firstDate": None,
         "symbol": None,
         "note": "the time limit left room for 2 of 5",
+        "deterministic": True,
     }
 
 
 def test_two_equal_runs_that_differ_are_a_warning() -> None:
-    """The first one."""
-    document = document_of(checking(exit_code=0, said=found(deterministic=False)))
+    """The first one, and no comparison counts, whatever the child says of them."""
+    document = document_of(checking(exit_code=0, said=found(deterministic=False, note="two runs differ")))
     assert document["warnings"] == [NON_DETERMINISTIC]
+    assert document["lookAhead"] == {
+        "samples": 5,
+        "checked": 0,
+        "changed": 0,
+        "firstDate": None,
+        "symbol": None,
+        "note": "two runs differ",
+        "deterministic": False,
+    }
 
 
 @pytest.mark.parametrize(
@@ -206,6 +217,7 @@ def test_words_of_another_shape_are_no_check(lie: dict[str, Any]) -> None:
         "firstDate": None,
         "symbol": None,
         "note": "the strategy ended the check with exit code 0",
+        "deterministic": True,
     }
 
 

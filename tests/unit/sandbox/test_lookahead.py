@@ -164,8 +164,23 @@ def test_runs_that_differ_say_nothing(market: Market) -> None:
     """A strategy that is not deterministic has no finding."""
     calls = count()
     found = checked(lambda d: d.close.notna() * 0.01 * next(calls), market)
-    assert (found.changed, found.first_date, found.deterministic) == (0, None, False)
+    assert (found.checked, found.changed, found.first_date, found.deterministic) == (0, 0, None, False)
     assert "differ" in found.note
+
+
+def test_a_leak_with_noise_is_not_clean(market: Market) -> None:
+    """What cannot be told from chance is not compared: noise is no cover that makes a leak look honest."""
+    random = np.random.default_rng(1)
+    found = checked(lambda d: (d.close.shift(-1) > d.close) * 0.19 + random.random() * 1e-3, market)
+    assert (found.checked, found.changed, found.deterministic) == (0, 0, False)
+
+
+def test_who_reads_no_other_future_was_not_tried(market: Market) -> None:
+    """Prices from elsewhere, such as the dataset's own files, stay as they were: equal positions say nothing."""
+    elsewhere = market.close
+    found = checked(lambda _: elsewhere.shift(-1) > elsewhere, market)
+    assert (found.checked, found.changed, found.deterministic) == (0, 0, True)
+    assert "read no field of `data`" in found.note
 
 
 def test_a_call_that_raises_is_not_checked(market: Market) -> None:
@@ -198,7 +213,7 @@ def test_cuts_are_rows_where_orders_change() -> None:
 
 
 def test_the_deadline_is_looked_at_before_each_call(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of five tries two fit in, as each takes ten seconds; what was tried counts."""
+    """Of five tries two fit in, as each takes ten seconds and may need another; what was tried counts."""
     now = [0.0]
     monkeypatch.setattr("finlab_sandbox.harness.lookahead.time.monotonic", lambda: now[0])
 
@@ -206,9 +221,24 @@ def test_the_deadline_is_looked_at_before_each_call(market: Market, monkeypatch:
         now[0] += 10.0
         return positions(rows_of_change(data), market)
 
-    found = check(slow, market, positions(rows_of_change(market), market), samples=5, deadline=30.0, seconds=10.0)
+    found = check(slow, market, positions(rows_of_change(market), market), samples=5, deadline=40.0, seconds=10.0)
     assert (found.checked, found.changed) == (2, 0)
     assert found.note == "the time limit left room for 2 of 5"
+
+
+def test_a_change_that_cannot_be_told_from_chance_is_none(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a call took longer than any before it, there is no time to run the strategy again on its own data."""
+    now = [0.0]
+    monkeypatch.setattr("finlab_sandbox.harness.lookahead.time.monotonic", lambda: now[0])
+    truth = positions(rows_of_change(market), market)
+
+    def slower(_: Market) -> Positions:
+        now[0] += 25.0
+        return truth._replace(weights=truth.weights / 2)
+
+    found = check(slower, market, truth, samples=5, deadline=30.0, seconds=10.0)
+    assert (found.checked, found.changed, found.deterministic) == (0, 0, True)
+    assert found.note == "positions changed, and the time limit left no room to see whether by chance"
 
 
 def test_memory_that_runs_out_ends_the_check(market: Market) -> None:

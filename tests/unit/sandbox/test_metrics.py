@@ -1,6 +1,7 @@
 """Metrics against published values, and where they have no value."""
 
 import warnings
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -51,6 +52,22 @@ def test_after_ruin_returns_are_zero() -> None:
     np.testing.assert_array_equal(metrics.daily_returns(equity), [0.0, -1.0, 0.0])
     assert metrics.cagr(equity, 252) == -1.0
     assert metrics.max_drawdown(equity) == -1.0
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        lambda huge: metrics.sharpe(huge, 252, 0.0),
+        lambda huge: metrics.sortino(-huge, 252, 0.0),
+        lambda huge: metrics.beta(MIXED, huge),
+        lambda huge: metrics.alpha(MIXED, huge, 252, 0.0),
+    ],
+    ids=["sharpe", "sortino", "beta", "alpha"],
+)
+def test_an_infinite_deviation_makes_no_zero(formula: Callable[[NDArray[np.float64]], float]) -> None:
+    """A ratio to what overflows is no number, although 1 / inf is 0."""
+    with np.errstate(over="ignore"), pytest.raises(UndefinedError, match="the deviation is not finite"):
+        formula(np.array([1e200, 1.0] * 4))
 
 
 def test_equal_returns_have_no_sharpe() -> None:

@@ -51,6 +51,15 @@ def test_rounding_is_not_leverage() -> None:
     np.testing.assert_allclose(found.weights.sum(axis=1), 1.0)
 
 
+def test_what_rounding_leaves_is_no_position() -> None:
+    """A sum of floats that should be 0 is 0, of either sign, and next to weights that scaling makes small."""
+    found, warnings = orders([[7e-15, 0.5], [-9.9e-10, 0.0], [1e-9, -2e-9]])
+    np.testing.assert_array_equal(found.weights, [[0.0, 0.5], [0.0, 0.0], [1e-9, -2e-9]])
+    assert warnings == []
+    scaled, _ = orders([[1e9, 0.5]])
+    np.testing.assert_array_equal(scaled.weights != 0, [[True, False]])
+
+
 def test_leverage_may_be_allowed() -> None:
     """Then weights stay as they are."""
     found, warnings = orders([[3.0, -1.0]], allow_leverage=True)

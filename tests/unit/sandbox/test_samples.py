@@ -1,6 +1,10 @@
-"""The sample strategies that need no more than pandas, through both steps. All of them run in the cluster tests."""
+"""The sample strategies that need no more than pandas, through both steps. All of them run in the cluster tests.
+
+The pages tell of all of them, in the numbers on record.
+"""
 
 import json
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -39,6 +43,33 @@ def test_each_sample_has_golden_values_and_a_page() -> None:
     assert sorted(path.stem for path in SAMPLES.iterdir()) == NAMES
     assert sorted(GOLDEN) == NAMES
     assert sorted(path.stem for path in PAGES.glob("*.md") if path.stem != "README") == NAMES
+
+
+def shown(metric: str, value: float) -> str:
+    """A metric as the pages write it."""
+    if metric in PERCENT:
+        return f"{value:.1%}"
+    if metric == "finalEquity":
+        return f"{value:,.0f}"
+    return str(value) if isinstance(value, int) else f"{value:.2f}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_has_every_metric_on_record(name: str) -> None:
+    """To the digits shown, and no other."""
+    results = (PAGES / f"{name}.md").read_text().partition("\n## Results\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (\S+) \|$", results, flags=re.MULTILINE)
+    assert dict(rows) == {metric: shown(metric, value) for metric, value in GOLDEN[name].items()}
+
+
+def test_the_table_of_all_strategies_has_the_metrics_on_record() -> None:
+    """A row for each, in the columns that its head names."""
+    lines = [line for line in (PAGES / "README.md").read_text().splitlines() if line.startswith("| ")]
+    head, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines[: 1 + len(NAMES) + 1])
+    metrics = head[1:]
+    assert [row for row in rows if row[0].startswith("[")] == [
+        [f"[{name}]({name}.md)", *(shown(metric, GOLDEN[name][metric]) for metric in metrics)] for name in NAMES
+    ]
 
 
 @pytest.mark.parametrize("name", PANDAS_ALONE)

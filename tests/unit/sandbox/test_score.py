@@ -202,6 +202,15 @@ def test_what_starts_late_stays_in_cash_until_then() -> None:
     assert warnings[0] == "weights: 2 were asked before the symbol's first price and stayed in cash"
 
 
+def test_dust_opens_no_trade_and_is_no_exposure() -> None:
+    """Whoever never quite closes a losing trade has lost it all the same."""
+    prices = daily([1.0, 2.0, 2.0, 1.0, 1.0])
+    clean = score_frame(daily([1.0, 0.0, 1.0, 0.0, 0.0]), prices)
+    dusty = score_frame(daily([1.0, 7e-15, 1.0, 7e-15, 7e-15]), prices)
+    assert (clean.metrics["trades"], clean.metrics["winRateTrades"], clean.metrics["exposure"]) == (2, 0.5, 0.4)
+    assert dusty.metrics == clean.metrics
+
+
 def test_leverage_doubles_where_it_is_allowed() -> None:
     """Otherwise the sum of weights is 1, and that is said."""
     prices = daily([1.0, 1.5, 1.5])
