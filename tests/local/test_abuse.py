@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from abuse.cases import CASES, Case
-from support.local import LocalRun, manifest, run_local
+from support.local import LocalRun, in_boxes, manifest, run_local
 from support.waiting import wait_until
 
 AT_ONCE = 2
@@ -94,8 +94,8 @@ class Suite:
         return run_local(manifest(folder, source, **spec), "--logs", TMPDIR=str(self._folder))
 
     def processes(self) -> list[Path]:
-        """Return the processes of this machine that are in a box of this suite, by what they mount."""
-        return [found for found in Path("/proc").glob("[0-9]*/mountinfo") if str(self._folder) in _text(found)]
+        """Return the processes of this suite's boxes."""
+        return in_boxes(self._folder)
 
 
 @pytest.fixture(scope="module")
@@ -159,10 +159,3 @@ def _own_mounts() -> str:
     """Return this machine's mounts but those of container engines, which come and go."""
     mounts = (line.split()[1:3] for line in Path("/proc/self/mounts").read_text().splitlines())
     return "\n".join(sorted(f"{path} {kind}" for path, kind in mounts if not path.startswith(_OF_ENGINES)))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""

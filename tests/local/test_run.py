@@ -16,6 +16,7 @@ import yaml
 from strategyrun.local.bubblewrap import Bubblewrap
 from strategyrun.local.installation import configured, installed
 from strategyrun.local.plan import Host, Mount, Plan, Scratch, Step
+from strategyrun.local.stop import Stop
 from support.cluster import CHECKOUT
 from support.local import call, manifest, run_local, sandbox_python
 
@@ -207,7 +208,7 @@ def boxes(*steps: Step, seconds: int = 60, memory: int = 1 << 31, **volumes: Any
     """Run steps in boxes."""
     os.environ["FINLAB_SANDBOX_PYTHON"] = str(sandbox_python())
     config = configured()
-    return Bubblewrap(installed(), config.seccomp).run(Plan("plan", steps, volumes, memory, seconds))
+    return Bubblewrap(installed(), config.seccomp).run(Plan("plan", steps, volumes, memory, seconds), Stop())
 
 
 def test_a_box_has_its_own_of_everything(monkeypatch: pytest.MonkeyPatch) -> None:

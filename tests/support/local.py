@@ -46,21 +46,35 @@ def run_local(file: Path, *arguments: str, **environment: str) -> LocalRun:
     return LocalRun(done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr)
 
 
+def variables(**more: str) -> dict[str, str]:
+    """Return the environment of a program that runs strategies on this machine."""
+    known = {"FINLAB_SANDBOX_PYTHON": str(python)} if (python := sandbox_python()) else {}
+    return {**os.environ, "PYTHONPATH": f"{CHECKOUT}/operator:{CHECKOUT}/image", "COLUMNS": "100", **known, **more}
+
+
 def call(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command to its end, without the others of the command line."""
-    known = {"FINLAB_SANDBOX_PYTHON": str(python)} if (python := sandbox_python()) else {}
     return subprocess.run(
         [sys.executable, "-m", "strategyrun.local", *arguments],
         cwd=CHECKOUT,
-        env=os.environ
-        | {"PYTHONPATH": f"{CHECKOUT}/operator:{CHECKOUT}/image", "COLUMNS": "100"}
-        | known
-        | environment,
+        env=variables(**environment),
         capture_output=True,
         text=True,
         check=False,
         timeout=PATIENCE_SECONDS,
     )
+
+
+def in_boxes(folder: Path) -> list[Path]:
+    """Return the processes of this machine that run boxes out of a folder, or in them, by what they mount."""
+    return [found for found in Path("/proc").glob("[0-9]*/mountinfo") if str(folder) in _text(found)]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
 
 
 def manifest(folder: Path, source: str, **spec: Any) -> Path:

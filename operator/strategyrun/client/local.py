@@ -1,6 +1,10 @@
 """The engine that is this machine: the operator's own decisions, in boxes in place of pods."""
 
 import asyncio
+import atexit
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Any
@@ -18,17 +22,27 @@ from strategyrun.local.installation import NotInstalledError, configured
 from strategyrun.local.limits import complaints
 from strategyrun.local.plan import NotRunnableError, uid_of
 from strategyrun.local.request import NAMESPACE, UsageError, stored
+from strategyrun.local.stop import Stop
+
+_under_way: dict[threading.Thread, Stop] = {}
 
 
 class LocalEngine:
     """Evaluates trials on this machine, each in a thread that waits for its boxes."""
 
     async def evaluate(self, trial: Trial, progress: Progress | None = None) -> Result:
-        """Return the answer of a trial. Whoever stops waiting leaves the boxes to their time limit.
+        """Return the answer of a trial. Whoever stops waiting stops the boxes, and waits until they are gone.
 
         Raises NotAskedError where the trial cannot be run here, and ClusterError where this machine has no engine.
         """
-        outcome = await asyncio.to_thread(_conduct, trial)
+        stop = Stop()
+        work = _in_thread(lambda: _conduct(trial, stop), stop)
+        try:
+            outcome = await asyncio.wrap_future(work)
+        except asyncio.CancelledError:
+            stop.ask()
+            await asyncio.gather(asyncio.wrap_future(work), return_exceptions=True)
+            raise
         result = Result.of(outcome.body, trial)
         if progress:
             progress(result)
@@ -38,10 +52,39 @@ class LocalEngine:
         """Nothing is held."""
 
 
-def _conduct(trial: Trial) -> Outcome:
+def _in_thread(work: Callable[[], Outcome], stop: Stop) -> Future[Outcome]:
+    """Begin work in a thread of its own, which holds no exit of the interpreter."""
+    future: Future[Outcome] = Future()
+    future.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except Exception as error:  # noqa: BLE001 - whoever waits has to hear of it
+            future.set_exception(error)
+        finally:
+            del _under_way[threading.current_thread()]
+
+    thread = threading.Thread(target=run, name="strategyrun-local", daemon=True)
+    _under_way[thread] = stop
+    thread.start()
+    return future
+
+
+@atexit.register
+def _leave() -> None:
+    """Let no box outlive the interpreter."""
+    left = [*_under_way.items()]
+    for _, stop in left:
+        stop.ask()
+    for thread, _ in left:
+        thread.join()
+
+
+def _conduct(trial: Trial, stop: Stop) -> Outcome:
     try:
         config = configured()
-        return conduct(Request(_document(trial)), lambda: choose(EngineName.AUTO, config), config.profile)
+        return conduct(Request(_document(trial)), lambda: choose(EngineName.AUTO, config), config.profile, stop)
     except (UsageError, NotRunnableError) as error:
         raise NotAskedError(str(error)) from error
     except (EngineError, NotInstalledError, InvalidSettingsError, OSError) as error:

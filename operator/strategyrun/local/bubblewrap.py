@@ -15,6 +15,7 @@ from strategyrun.local.engine import About, EngineError, laid_out, program
 from strategyrun.local.installation import Installation
 from strategyrun.local.plan import End, Files, Host, Plan, Scratch, Step
 from strategyrun.local.seccomp import CannotCompileError, compile_profile
+from strategyrun.local.stop import Stop
 
 SHARED_MEMORY_BYTES = 64 * 1024 * 1024
 PROCESSES = 256
@@ -61,24 +62,13 @@ class Bubblewrap:
             weaker=self._weaker(),
         )
 
-    def run(self, plan: Plan) -> list[End]:
+    def run(self, plan: Plan, stop: Stop) -> list[End]:
         """Run every step in a box of its own, under one process that outlives them all."""
         with laid_out(plan) as folder:
             for name, content in _USERS.items():
                 (folder / name).write_text(content)
                 (folder / name).chmod(0o444)
-            order = self._order(plan, folder)
-            done = subprocess.run(  # noqa: S603 - our own program
-                [sys.executable, "-I", "-S", str(_POD_PROCESS)],
-                input=json.dumps(order).encode(),
-                capture_output=True,
-                env={},
-                check=False,
-            )
-        if done.returncode:
-            last = done.stderr.decode(errors="replace").strip().splitlines()
-            raise EngineError(f"the boxes' supervisor failed: {last[-1] if last else done.returncode}")
-        answer = json.loads(done.stdout)
+            answer = _supervised(self._order(plan, folder), stop)
         if refused := answer.get("refused"):
             raise EngineError(f"this kernel gives no user namespace: {refused}")
         ends = [_end(each) for each in answer["ends"]]
@@ -184,6 +174,25 @@ class Bubblewrap:
         if os.geteuid() != 0:
             told.append("strategy and evaluator are the same user of this machine, told apart by their boxes alone")
         return tuple(told)
+
+
+def _supervised(order: dict[str, Any], stop: Stop) -> dict[str, Any]:
+    """Return the answer of the process that runs the boxes; they are gone when it is."""
+    supervisor = subprocess.Popen(  # noqa: S603 - our own program
+        [sys.executable, "-I", "-S", str(_POD_PROCESS)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={},
+        start_new_session=True,  # a terminal's interrupt is ours to act on
+    )
+    with stop.ends(supervisor):
+        told, complaint = supervisor.communicate(json.dumps(order).encode())
+    if supervisor.returncode:
+        last = complaint.decode(errors="replace").strip().splitlines()
+        raise EngineError(f"the boxes' supervisor failed: {last[-1] if last else supervisor.returncode}")
+    answer: dict[str, Any] = json.loads(told)
+    return answer
 
 
 def _identity(user: int) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from strategyrun.local.engine import About, EngineError, laid_out, program
 from strategyrun.local.plan import End, Files, Host, Plan, Scratch, Step
+from strategyrun.local.stop import Stop
 
 PROCESSES = 256
 LOG_LIMIT_BYTES = 2 * 1024 * 1024
@@ -40,7 +41,7 @@ class Docker:
             weaker=("containers share this machine's kernel; no cluster's policies stand around them",),
         )
 
-    def run(self, plan: Plan) -> list[End]:
+    def run(self, plan: Plan, stop: Stop) -> list[End]:
         """Run every step in a container of its own, while one that does nothing holds their scratch space."""
         deadline = time.monotonic() + plan.seconds
         ends: list[End] = []
@@ -48,7 +49,7 @@ class Docker:
             (folder / "seccomp.json").write_bytes(self._seccomp)
             (folder / "words").mkdir()
             for step in plan.steps:
-                ends.append(self._step(step, plan, folder, deadline))
+                ends.append(self._step(step, plan, folder, deadline, stop))
                 if ends[-1].exit_code or ends[-1].late:
                     break
         return ends
@@ -63,7 +64,7 @@ class Docker:
                 kind = ("--opt=type=tmpfs", "--opt=device=tmpfs", f"--opt=o={options}")
                 self._ask("volume", "create", "--driver=local", *kind, volume)
             mounts = [f"--volume={volume}:/{volume}:nocopy" for volume in volumes]
-            wait = ("python3", "-c", "import signal; signal.pause()")
+            wait = ("python3", "-c", f"import time; time.sleep({plan.seconds + PATIENCE_SECONDS})")
             self._ask("run", "--detach", f"--name={name}-hold", "--network=none", *mounts, self._image, *wait)
             yield
         finally:
@@ -71,7 +72,7 @@ class Docker:
             if volumes:
                 self._try("volume", "rm", "--force", *volumes)
 
-    def _step(self, step: Step, plan: Plan, folder: Path, deadline: float) -> End:
+    def _step(self, step: Step, plan: Plan, folder: Path, deadline: float, stop: Stop) -> End:
         words = folder / "words" / step.name
         words.touch()
         words.chmod(0o666)
@@ -88,7 +89,7 @@ class Docker:
                 *(f"--volume={words}:/dev/termination-log", self._image, *step.command),
             )
             self._ask("start", name)
-            late = not self._ended_in_time(name, deadline)
+            late = not self._ended_in_time(name, deadline, stop)
             state = json.loads(self._ask("inspect", "--format", "{{json .State}}", name))
             log = subprocess.run(  # noqa: S603 - our own command
                 [self._program, "logs", name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
@@ -106,10 +107,13 @@ class Docker:
             late=late,
         )
 
-    def _ended_in_time(self, name: str, deadline: float) -> bool:
-        command = [self._program, "wait", name]
+    def _ended_in_time(self, name: str, deadline: float, stop: Stop) -> bool:
+        waiter = subprocess.Popen(  # noqa: S603 - our own command
+            [self._program, "wait", name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         try:
-            subprocess.run(command, capture_output=True, check=False, timeout=max(0.1, deadline - time.monotonic()))  # noqa: S603
+            with stop.ends(waiter):
+                waiter.wait(max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             self._try("kill", name)
             self._ask("wait", name)

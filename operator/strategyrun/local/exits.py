@@ -9,6 +9,9 @@ NOT_RUN = 1
 UNFINISHED = 3
 """The run waits for somebody, as one that is suspended."""
 
+INTERRUPTED = 130
+"""As shells have it."""
+
 _BY_CLASS = {"User": 10, "Sandbox": 20, "Platform": 30}
 
 
