@@ -25,5 +25,12 @@ def test_what_an_api_server_would_refuse_is_refused_here() -> None:
     with Client(engine="local") as client:
         with pytest.raises(NotAskedError, match="timeoutSeconds"):
             client.evaluate(CODE, timeout_seconds=100_000)
+        for dataset, field in [
+            ("configmap:x/y", "configMapRef"),
+            ("pvc:x", "persistentVolumeClaim"),
+            ("image:x", "image"),
+        ]:
+            with pytest.raises(NotAskedError, match=rf"spec\.datasets\.0\.{field}: "):
+                client.evaluate(CODE, dataset=dataset)
         with pytest.raises(NotAskedError, match="keeps no runs"):
             client.results()

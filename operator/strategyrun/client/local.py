@@ -21,7 +21,7 @@ from strategyrun.local.engine import EngineError, EngineName
 from strategyrun.local.installation import NotInstalledError, configured
 from strategyrun.local.limits import complaints
 from strategyrun.local.plan import NotRunnableError, uid_of
-from strategyrun.local.request import NAMESPACE, UsageError, stored
+from strategyrun.local.request import NAMESPACE, UsageError, missing, stored
 from strategyrun.local.stop import Stop
 
 _under_way: dict[threading.Thread, Stop] = {}
@@ -95,7 +95,7 @@ def _document(trial: Trial) -> dict[str, Any]:
     """Return the run as an API server would hold it. Raises NotAskedError where one would refuse it."""
     name = f"{trial.prefix}-{token_hex(4)}"
     spec = stored(trial.spec(), "spec")
-    if found := complaints(spec):
+    if found := complaints(spec) or missing(spec, {}):
         raise NotAskedError("; ".join(found))
     meta = {
         "name": name,

@@ -22,14 +22,15 @@ PATIENCE_SECONDS = 60
 class Docker:
     """A container a step, with the flags that say what the pod's fields say."""
 
-    def __init__(self, image: str, seccomp: bytes) -> None:
-        """Raises EngineError where there is no engine or it does not have the image."""
+    def __init__(self, image: str, seccomp: bytes, *, patience: float = PATIENCE_SECONDS) -> None:
+        """Raises EngineError where there is no engine, it does not answer, or it does not have the image."""
         found = program("docker")
         if found is None:
             raise EngineError("docker is not installed")
         self._program = found
         self._image = image
         self._seccomp = seccomp
+        self._patience = patience
         try:
             version = self._ask("version", "--format", "{{.Server.Version}}").strip()
             image_id = self._ask("image", "inspect", "--format", "{{.Id}}", image).strip()
@@ -91,9 +92,7 @@ class Docker:
             self._ask("start", name)
             late = not self._ended_in_time(name, deadline, stop)
             state = json.loads(self._ask("inspect", "--format", "{{json .State}}", name))
-            log = subprocess.run(  # noqa: S603 - our own command
-                [self._program, "logs", name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-            ).stdout
+            log = self._try("logs", name, errors=subprocess.STDOUT).stdout
         finally:
             self._try("rm", "--force", name)
         return End(
@@ -123,13 +122,20 @@ class Docker:
     def _ask(self, *arguments: str) -> str:
         done = self._try(*arguments)
         if done.returncode:
-            last = done.stderr.strip().splitlines()
+            last = done.stderr.decode(errors="replace").strip().splitlines()
             raise EngineError(f"docker {arguments[0]}: {last[-1] if last else done.returncode}")
-        return done.stdout
+        return done.stdout.decode(errors="replace")
 
-    def _try(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command: list[str] = [self._program, *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS)  # noqa: S603
+    def _try(self, *arguments: str, errors: int = subprocess.PIPE) -> subprocess.CompletedProcess[bytes]:
+        command = [self._program, *arguments]
+        try:
+            return subprocess.run(  # noqa: S603 - our own command
+                command, stdout=subprocess.PIPE, stderr=errors, check=False, timeout=self._patience
+            )
+        except subprocess.TimeoutExpired as error:
+            raise EngineError(
+                f"docker {arguments[0]}: no answer in {self._patience:g} s; is its daemon well?"
+            ) from error
 
 
 def _mount(plan: Plan, folder: Path, volume: str, path: str, read_only: bool) -> str:

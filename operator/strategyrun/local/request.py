@@ -58,8 +58,8 @@ def read(path: Path, params: list[str], dataset: Path | None) -> Request:
         raise UsageError(f"{path}: {error}") from error
     if found := complaints(body["spec"]):
         raise UsageError("\n".join(f"{path}: {clean(each)}" for each in found))
-    if dataset is None:
-        _check_references(path, body["spec"], config_maps)
+    if dataset is None and (found := missing(body["spec"], config_maps)):
+        raise UsageError("\n".join(f"{path}: {clean(each)}" for each in found))
     return Request(_held(body, path), config_maps, dataset)
 
 
@@ -130,14 +130,21 @@ def _dataset(spec: dict[str, Any], path: Path) -> dict[str, Any]:
     }
 
 
-def _check_references(path: Path, spec: dict[str, Any], config_maps: dict[str, dict[str, bytes]]) -> None:
-    for dataset in spec.get("datasets", []):
+def missing(spec: dict[str, Any], config_maps: dict[str, dict[str, bytes]]) -> list[str]:
+    """Return what the datasets of a spec name and nobody has here: the field, and what there is instead."""
+    found = []
+    for number, dataset in enumerate(spec.get("datasets", [])):
+        where = f"spec.datasets.{number}"
         for kind in ("persistentVolumeClaim", "image"):
             if kind in dataset:
-                raise UsageError(f"{path}: spec.datasets.0.{kind}: only a cluster has it; give its files by --dataset")
-        name = dataset.get("configMapRef", {}).get("name")
-        if name is not None and name not in config_maps:
-            raise UsageError(f"{path}: spec.datasets.0.configMapRef: this file has no ConfigMap {name}")
+                found.append(f"{where}.{kind}: only a cluster has it; give its files as the dataset")
+        if (reference := dataset.get("configMapRef")) is not None:
+            content = config_maps.get(reference["name"])
+            if content is None:
+                found.append(f"{where}.configMapRef: there is no ConfigMap {reference['name']} beside the run")
+            elif (key := reference.get("key")) is not None and key not in content:
+                found.append(f"{where}.configMapRef: ConfigMap {reference['name']} has no key {key}")
+    return found
 
 
 def stored(value: Any, where: str) -> Any:
