@@ -25,6 +25,9 @@ from strategyrun.local import memory, namespaces
 PR_SET_PDEATHSIG = 1
 STOPPING = (signal.SIGTERM,)
 LOOK_SECONDS = 0.05
+ADDRESSES_BYTES = 2 * 1024 * 1024 * 1024
+"""What a process may map beyond its memory: libraries and stacks of threads that it never touches take that much."""
+
 LOG_LIMIT_BYTES = 2 * 1024 * 1024
 WORDS_LIMIT_BYTES = 4096
 WORDS_SPACE_BYTES = 1024 * 1024
@@ -80,7 +83,7 @@ def run(step: dict[str, Any], order: dict[str, Any], deadline: float) -> dict[st
     shown = [word for source, target in limit.mounts() for word in ("--ro-bind", source, target)]
     settings = dict(step["settings"], limits=dict(step["settings"]["limits"]))
     if not limit.own:
-        settings["limits"]["RLIMIT_DATA"] = order["memory"]
+        settings["limits"] |= {"RLIMIT_DATA": order["memory"], "RLIMIT_AS": order["memory"] + ADDRESSES_BYTES}
     started_at = _now()
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # nobody could end a box that is not known yet
     box = subprocess.Popen(  # noqa: S603 - our own words
