@@ -29,8 +29,8 @@ unit: venv ## tests that need no cluster
 	@$(pytest) tests/unit --numprocesses auto
 faults: venv ## break what is round the operator, without Docker; FAULTS_RUNS=1000 FAULTS_KILLS=200 for the long form
 	@$(pytest) tests/faults
-e2e: up ## tests against the API server and in the cluster
-	@$(pytest) tests/contract tests/cluster --ignore tests/cluster/test_installer.py --numprocesses 4 --dist loadfile
+e2e: up ## tests against the API server, in the cluster, and of local runs in its image
+	@$(pytest) tests/contract tests/cluster tests/docker --ignore tests/cluster/test_installer.py --numprocesses 4 --dist loadfile
 	@$(pytest) tests/cluster/test_installer.py # takes the node's label and file away, which everybody would see
 solo: venv local ## tests of runs without a cluster, the attacks included
 	@$(pytest) tests/local --numprocesses 2 --dist loadfile

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from abuse.cases import CASES
-from support.attacks import assert_ends_right
+from support.attacks import assert_ends_right, attack
 from support.cluster import CHECKOUT
+from support.endings import QUICK
 from support.local import LocalRun, in_boxes, manifest, run_local, sandbox_python
 from support.ordinary import USER, as_ordinary_user
 
 Run = Callable[..., LocalRun]
 SAMPLE = CHECKOUT / "manifests" / "samples" / "turtle.yaml"
 GOLDEN = json.loads((CHECKOUT / "tests/cluster/golden/samples.json").read_text())
-QUICK = {"lookAhead": {"action": "Off"}}
 ATTACKS = (
     *("K01 user namespace by unshare", "K07 become root", "I03 other processes and networks", "I07 secret of the node"),
     *("N01 TCP to a listener and to the API server", "R02 thread bomb", "R05 shared memory filled"),
@@ -103,10 +103,4 @@ def test_shared_memory_is_bounded_between_two_looks(run: Run, folder: Path) -> N
 @pytest.mark.parametrize("name", ATTACKS)
 def test_attacks_end_as_in_the_cluster(run: Run, folder: Path, name: str) -> None:
     """A few of each kind; tests/local/test_abuse.py has all of them."""
-    case = CASES[name]
-    secret = folder / "secret"
-    secret.write_text("nobody's business")
-    secret.chmod(0o600)
-    common = {"timeoutSeconds": 60, "retry": {"limit": 0}, "report": "Discard", "evaluation": QUICK}
-    params = {"params": {"targets": [["127.0.0.1", 9]], "secret": str(secret)}}
-    assert_ends_right(case, run(manifest(folder, case.source, **(common | params | case.spec))))
+    assert_ends_right(CASES[name], run(attack(folder, CASES[name])))

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import re
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -18,12 +17,11 @@ from strategyrun.local.installation import configured, installed
 from strategyrun.local.plan import Host, Mount, Plan, Scratch, Step
 from strategyrun.local.stop import Stop
 from support.cluster import CHECKOUT
+from support.endings import ENDS, HALF, QUICK
 from support.local import call, manifest, run_local, sandbox_python
 
 SAMPLES = sorted((CHECKOUT / "manifests" / "samples").glob("*.yaml"))
 GOLDEN: dict[str, dict[str, float]] = json.loads((CHECKOUT / "tests/cluster/golden/samples.json").read_text())
-QUICK = {"lookAhead": {"action": "Off"}}
-HALF = "def strategy(data, params):\n    return data.close * 0 + 0.1\n"
 PRICES = "date,symbol,close\n" + "".join(
     f"2020-01-{day:02},{symbol},{10 + day % 5 + number}\n" for day in range(1, 29) for number, symbol in enumerate("AB")
 )
@@ -97,22 +95,6 @@ def test_config_maps_of_the_same_file_are_mounted(tmp_path: Path) -> None:
     assert run_local(path).status["metrics"]["days"] == 28
 
 
-ENDS: dict[str, tuple[int, str, dict[str, Any]]] = {
-    "raise ValueError(1)": (10, "StrategyError", {}),
-    "input()": (10, "CodeRejected", {}),
-    "import time\nwhile True: time.sleep(1)": (10, "Timeout", {"timeoutSeconds": 3}),
-    "import numpy\nkept = [numpy.ones(1 << 25) for _ in range(64)]": (10, "OutOfMemory", {}),
-    "import os\nos.kill(os.getpid(), 11)": (10, "Crashed", {}),
-    "positions = (data.close.shift(-1) > data.close) * 0.1": (
-        10,
-        "LookAheadDetected",
-        {"evaluation": {"lookAhead": {"action": "Fail"}}},
-    ),
-    "print('RESULT {\"a\": 1}')": (0, "SelfReported", {}),
-    "print('done')": (0, "ScriptCompleted", {}),
-}
-
-
 @pytest.mark.parametrize("source", ENDS)
 def test_every_end_has_the_clusters_reason(tmp_path: Path, source: str) -> None:
     """From the same table, with an exit code by who has to act."""
@@ -183,20 +165,6 @@ def test_text_yaml_and_page_tell_the_same(tmp_path: Path) -> None:
     total = printed["status"]["metrics"]["totalReturn"]
     assert f"{total * 100:.2f}".lstrip("-") in shown.stdout
     assert not {"uid", "resourceVersion"} & set(printed["metadata"])
-
-
-def test_docker_gives_the_same_numbers(tmp_path: Path) -> None:
-    """The image in place of the libraries of this machine."""
-    image = configured().profile.sandbox.image
-    try:
-        subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=True, timeout=30)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip(f"docker has no image {image}: make up")
-    path = manifest(tmp_path, HALF, evaluation=QUICK)
-    found = [run_local(path, "--engine", engine) for engine in ("docker", "bubblewrap")]
-    assert [run.exit_code for run in found] == [0, 0], found[0].told
-    assert found[0].status["metrics"] == found[1].status["metrics"]
-    assert found[0].status["provenance"]["positionsSHA256"] == found[1].status["provenance"]["positionsSHA256"]
 
 
 def step(name: str, code: str, *mounts: Mount, user: int = 1000) -> Step:

@@ -1,9 +1,11 @@
 """How attacks must end, whatever machine and engine they run on."""
 
 import re
+from pathlib import Path
 
 from abuse.cases import Case
-from support.local import LocalRun
+from support.endings import QUICK
+from support.local import LocalRun, manifest
 
 
 def assert_ends_right(case: Case, found: LocalRun) -> None:
@@ -15,3 +17,13 @@ def assert_ends_right(case: Case, found: LocalRun) -> None:
     assert re.search(case.says, told), told
     assert all(line.isprintable() for line in told.splitlines())
     assert len(repr(status)) <= 16 * 1024
+
+
+def attack(folder: Path, case: Case) -> Path:
+    """Write the run of a case that has a file to read, and an address where nobody listens."""
+    secret = folder / "secret"
+    secret.write_text("nobody's business")
+    secret.chmod(0o600)
+    common = {"timeoutSeconds": 60, "retry": {"limit": 0}, "report": "Discard", "evaluation": QUICK}
+    params = {"params": {"targets": [["127.0.0.1", 9]], "secret": str(secret)}}
+    return manifest(folder, case.source, **(common | params | case.spec))
