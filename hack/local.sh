@@ -37,8 +37,14 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
 	wait $! || die "the sandbox's libraries could not be installed, see $CACHE/local.log"
 	echo "$wanted" >"$stamp"
 fi
-if ! has bwrap && { is_root && has apt-get || ! docker info >/dev/null 2>&1; }; then
-	apt_install bubblewrap
+if ! has bwrap; then
+	if is_root && has apt-get; then
+		apt_install bubblewrap
+	elif docker info >/dev/null 2>&1; then
+		hack/image.sh "$(sandbox_image)" image .
+	else
+		die "please install bubblewrap, or docker: a strategy runs in a box of the one or the other"
+	fi
 fi
 ln -sfn "$home/bin/strategyrun" "$CACHE/bin/strategyrun"
 say "ready: $CACHE/bin/strategyrun run STRATEGY.py"

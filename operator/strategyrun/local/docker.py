@@ -33,9 +33,13 @@ class Docker:
         self._patience = patience
         try:
             version = self._ask("version", "--format", "{{.Server.Version}}").strip()
+        except EngineError as error:
+            raise EngineError(f"docker is installed, but its daemon does not answer: {error}") from error
+        try:
             image_id = self._ask("image", "inspect", "--format", "{{.Id}}", image).strip()
         except EngineError as error:
-            raise EngineError(f"docker has no image {image}, or does not answer: {error}") from error
+            build = f"build it in a checkout: docker build --tag {image} image"
+            raise EngineError(f"docker has no image {image} ({error}); {build}") from error
         self.about = About(
             name=f"docker {version}",
             image_id=image_id,
