@@ -13,13 +13,12 @@ from abuse.cases import CASES
 from strategyrun.local.installation import configured
 from support.attacks import assert_ends_right, attack
 from support.cluster import CHECKOUT
-from support.endings import ENDS, HALF, QUICK
+from support.endings import ENDS, HALF, PRICES, QUICK
 from support.local import LocalRun, manifest, run_local, variables
 from support.waiting import wait_until
 
 SAMPLE = CHECKOUT / "manifests" / "samples" / "turtle.yaml"
 GOLDEN = json.loads((CHECKOUT / "tests/cluster/golden/samples.json").read_text())
-PRICES = "date,symbol,close\n" + "".join(f"2020-01-{day:02},A,{10 + day % 5}\n" for day in range(1, 29))
 ATTACKS = (
     *(
         "K01 user namespace by unshare",

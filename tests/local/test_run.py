@@ -17,14 +17,11 @@ from strategyrun.local.installation import configured, installed
 from strategyrun.local.plan import Host, Mount, Plan, Scratch, Step
 from strategyrun.local.stop import Stop
 from support.cluster import CHECKOUT
-from support.endings import ENDS, HALF, QUICK
+from support.endings import ENDS, HALF, PRICES, QUICK
 from support.local import call, manifest, run_local, sandbox_python
 
 SAMPLES = sorted((CHECKOUT / "manifests" / "samples").glob("*.yaml"))
 GOLDEN: dict[str, dict[str, float]] = json.loads((CHECKOUT / "tests/cluster/golden/samples.json").read_text())
-PRICES = "date,symbol,close\n" + "".join(
-    f"2020-01-{day:02},{symbol},{10 + day % 5 + number}\n" for day in range(1, 29) for number, symbol in enumerate("AB")
-)
 PARAMS = """\
 def strategy(data, params):
     assert (params["whole"], type(params["whole"])) == (10, int), params

@@ -4,6 +4,9 @@ from typing import Any
 
 QUICK = {"lookAhead": {"action": "Off"}}
 HALF = "def strategy(data, params):\n    return data.close * 0 + 0.1\n"
+PRICES = "date,symbol,close\n" + "".join(
+    f"2020-01-{day:02},{symbol},{10 + day % 5 + number}\n" for day in range(1, 29) for number, symbol in enumerate("AB")
+)
 ENDS: dict[str, tuple[int, str, dict[str, Any]]] = {
     "raise ValueError(1)": (10, "StrategyError", {}),
     "input()": (10, "CodeRejected", {}),

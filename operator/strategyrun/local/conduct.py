@@ -21,7 +21,7 @@ from strategyrun.domain.slots import Place
 from strategyrun.domain.strategyrun import StrategyRun, StrategyRunStatus
 from strategyrun.domain.verdict import Fault
 from strategyrun.local.engine import Engine
-from strategyrun.local.plan import End, files_of, plan_of, pod_of, uid_of
+from strategyrun.local.plan import End, begun_pod_of, files_of, plan_of, pod_of, uid_of
 from strategyrun.local.stop import Stop
 
 NETWORK = "NetworkNamespace"
@@ -46,22 +46,37 @@ class Outcome:
     logs: dict[str, bytes] = field(default_factory=dict)
 
 
-def conduct(request: Request, engine: Callable[[], Engine], profile: Profile, stop: Stop | None = None) -> Outcome:
+def conduct(
+    request: Request,
+    engine: Callable[[], Engine],
+    profile: Profile,
+    *,
+    stop: Stop | None = None,
+    told: Callable[[dict[str, Any]], None] = lambda _: None,
+) -> Outcome:
     """Decide and act until the run has its answer, or waits for somebody.
 
-    The engine is made only where a run gets as far. Raises EngineError, NotRunnableError, and StoppedError where
-    somebody has asked `stop` for it.
+    The engine is made only where a run gets as far. `told` gets the document with each status before the last one.
+    Raises EngineError, NotRunnableError, and StoppedError where somebody has asked `stop` for it.
     """
-    return _Conductor(request, engine, profile, stop or Stop()).conduct()
+    return _Conductor(request, engine, profile, stop or Stop(), told).conduct()
 
 
 class _Conductor:
     """What a cluster would hold of the run."""
 
-    def __init__(self, request: Request, engine: Callable[[], Engine], profile: Profile, stop: Stop) -> None:
+    def __init__(
+        self,
+        request: Request,
+        engine: Callable[[], Engine],
+        profile: Profile,
+        stop: Stop,
+        told: Callable[[dict[str, Any]], None],
+    ) -> None:
         self._request = request
         self._make_engine = engine
         self._stop = stop
+        self._told = told
         self._engine: Engine | None = None
         self._maps = dict(request.config_maps)
         self._ends: list[End] = []
@@ -75,9 +90,9 @@ class _Conductor:
         while True:
             decision = decide(self._seen, _now())
             if decision.status is not None:
-                self._seen = replace(self._seen, run=_run(self._request.body, decision.status))
                 if decision.status.final:
                     return self._outcome(decision.status)
+                self._hold(decision.status)
             for act in decision.acts:
                 self._stop.check()
                 self._do(act)
@@ -116,9 +131,13 @@ class _Conductor:
         if self._engine is None:
             self._engine = self._make_engine()
         plan = plan_of(job, self._maps, self._request.dataset)
+        told = {"node": platform.node(), "image_id": self._engine.about.image_id}
+        begun = replace(
+            self._seen, jobs=(observe_job(job),), pods=(observe_pod(begun_pod_of(job, plan, _now(), **told)),)
+        )
+        self._hold(decide(begun, _now()).status)
         self._ends = self._engine.run(plan, self._stop)
-        pod = pod_of(job, plan, self._ends, node=platform.node(), image_id=self._engine.about.image_id)
-        return observe_job(job), observe_pod(pod)
+        return observe_job(job), observe_pod(pod_of(job, plan, self._ends, **told))
 
     def _keep(self, job_uid: str, wanted: str) -> Kept:
         """Hold the full report for whoever asked for it; a cluster's ConfigMap there is none."""
@@ -135,6 +154,12 @@ class _Conductor:
             return False
         self._stop.wait(max(0.0, (decision.wake_at - _now()).total_seconds()))
         return True
+
+    def _hold(self, status: StrategyRunStatus | None) -> None:
+        """Hold a status that is not the last one, as an API server does, and tell it."""
+        if status is not None:
+            self._seen = replace(self._seen, run=_run(self._request.body, status))
+            self._told({**self._request.body, "status": status.document()})
 
     def _outcome(self, status: StrategyRunStatus | None) -> Outcome:
         body = deepcopy(self._request.body)

@@ -50,7 +50,7 @@ def read(path: Path, params: list[str], dataset: Path | None) -> Request:
     if params:
         spec["params"] = {**(spec.get("params") or {}), **dict(map(_param, params))}
     if dataset is not None:
-        spec["datasets"] = [_dataset(spec, dataset)]
+        spec["datasets"] = [of_path(spec, dataset)]
         dataset = dataset.resolve()
     try:
         body["spec"] = stored(spec, "spec")
@@ -117,10 +117,10 @@ def _param(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def _dataset(spec: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return a dataset whose volume stands for a path of this machine."""
+def of_path(spec: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return a dataset whose volume stands for a path of this machine. Raises UsageError where there is none."""
     if not path.exists():
-        raise UsageError(f"--dataset: there is no {path}")
+        raise UsageError(f"dataset: there is no {path}")
     named = spec.get("datasets")
     first = named[0] if isinstance(named, list) and named and isinstance(named[0], dict) else {}
     claim: dict[str, Any] = {"claimName": NAMESPACE}
