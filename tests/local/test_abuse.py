@@ -129,7 +129,7 @@ def test_abuse_ends_as_in_the_cluster(suite: Suite, name: str) -> None:
         pytest.skip(f"only {case.machine} has it")
     found, twin = suite.ends(name)
     if case.expected == (REFUSED,):
-        assert (found.exit_code, found.body) == (1, None)
+        assert (found.exit_code, found.body) == (2, None)
         assert re.search(case.says, found.told), found.told
         return
     assert_ends_right(case, found)

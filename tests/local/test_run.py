@@ -132,6 +132,7 @@ def test_a_sandbox_that_is_broken_is_no_fault_of_the_strategy(tmp_path: Path) ->
     ("arguments", "environment", "says"),
     [
         (("nothing.py",), {}, "nothing.py: cannot be read: No such file or directory"),
+        (("notebook.ipynb",), {}, "notebook.ipynb: must be a .py file, or a manifest (.yaml, .yml, .json)"),
         (("--engine", "bubblewrap"), {"FINLAB_SANDBOX_PYTHON": "/nonexistent"}, "/nonexistent, which is no program"),
         (("--engine", "bubblewrap"), {"PATH": "/nonexistent"}, "bubblewrap is not installed"),
         (("--report", "a.pdf"), {}, "the name must end in"),
@@ -140,10 +141,10 @@ def test_a_sandbox_that_is_broken_is_no_fault_of_the_strategy(tmp_path: Path) ->
 def test_what_cannot_be_run_is_one_line(
     tmp_path: Path, arguments: tuple[str, ...], environment: dict[str, str], says: str
 ) -> None:
-    """Exit code 1, and no status that anybody could take for an answer of the strategy."""
-    file = () if arguments[0].endswith(".py") else (str(manifest(tmp_path, HALF, evaluation=QUICK)),)
+    """Exit code 2, and no status that anybody could take for an answer of the strategy."""
+    file = () if arguments[0][0] != "-" else (str(manifest(tmp_path, HALF, evaluation=QUICK)),)
     done = call(*file, *arguments, **environment)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert says in done.stderr
     assert "Traceback" not in done.stderr

@@ -57,7 +57,7 @@ def run(
 ) -> None:
     """Run a strategy in the sandbox of this machine, and show its metrics or why it failed.
 
-    Exit code: 0 succeeded, 10 a failure of the strategy, 20 of the sandbox, 30 of the platform, 1 if it was not run.
+    Exit code: 0 succeeded, 10 a failure of the strategy, 20 of the sandbox, 30 of the platform, 2 if it was not run.
     """
     try:
         request = read(file, param or [], dataset)

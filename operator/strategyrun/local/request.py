@@ -45,7 +45,9 @@ _Loader.add_implicit_resolver(
 
 def read(path: Path, params: list[str], dataset: Path | None) -> Request:
     """Read a strategy or a manifest with what is to be changed of it. Raises UsageError."""
-    body, config_maps = _manifest(path) if path.suffix.lower() in MANIFESTS else (_of_source(path), {})
+    if path.suffix not in (".py", *MANIFESTS):
+        raise UsageError(f"{path}: must be a .py file, or a manifest ({', '.join(MANIFESTS)})")
+    body, config_maps = _manifest(path) if path.suffix in MANIFESTS else (_of_source(path), {})
     spec = body["spec"]
     if params:
         spec["params"] = {**(spec.get("params") or {}), **dict(map(_param, params))}
