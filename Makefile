@@ -41,8 +41,8 @@ helm: up ## install, upgrade and remove the chart in a second cluster, made for 
 fuzz: venv ## try a million hostile positions files on the evaluator's reader, and 100,000 on the whole step
 	@PYTHONPATH=image:tests .venv/bin/python tests/fuzz/positions.py --runs 1000000
 	@PYTHONPATH=image:tests .venv/bin/python tests/fuzz/positions.py --runs 100000 --whole
-bench: up local ## measure: latency of a run, workloads in the sandbox, imports, evaluator, look-ahead guard, a thousand runs, local runs
-	@for each in latency workloads imports evaluator look_ahead scale local; do \
+bench: up local ## measure: latency of a run, workloads in the sandbox, imports, evaluator, look-ahead guard, a thousand runs, local runs, the first one of all
+	@for each in latency workloads imports evaluator look_ahead scale local first_metrics; do \
 		echo "== benchmarks/$$each.py"; PYTHONPATH=image:tests hack/with.sh .venv/bin/python benchmarks/$$each.py || exit; done
 
 ##@ Files that are made
