@@ -6,10 +6,11 @@ home=$CACHE/local
 stamp=$home/inputs
 wanted=$(cat requirements-local.lock image/requirements.lock pyproject.toml hack/local.sh | digest)-$PWD
 
-# The image has Python 3.13; the same libraries are there for the two before it.
+# The image has Python 3.13; the same libraries are there for the two before it. Before 3.12, `sum` of floats rounds
+# otherwise, and with it the last digits of a strategy that uses it.
 find_python() {
 	local python
-	for python in ${PYTHON:-} python3.13 python3 python3.12 python3.11; do
+	for python in ${PYTHON:-} python3.13 python3.12 python3 python3.11; do
 		"$python" -c 'import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null &&
 			echo "$python" && return
 	done

@@ -1,12 +1,14 @@
 """Which engine is taken: the first that really makes a box."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from strategyrun.local.bubblewrap import Bubblewrap
 from strategyrun.local.command import choose
 from strategyrun.local.engine import EngineError, EngineName
-from strategyrun.local.installation import configured
+from strategyrun.local.installation import configured, installed
 from support.local import sandbox_python
 
 
@@ -46,3 +48,12 @@ def test_where_no_engine_works_each_says_why(programs: Path) -> None:
     written(programs / "docker", "echo 'Cannot connect to the Docker daemon' >&2; exit 1")
     with pytest.raises(EngineError, match=r"bubblewrap 0\.6\.1 is too old .* need 0\.8.* Cannot connect"):
         choose(EngineName.AUTO, configured())
+
+
+def test_a_python_that_adds_otherwise_is_told() -> None:
+    """What is not equal to the last bit is no secret: 3.12 corrects what rounding loses, and 3.11 does not."""
+    here, seccomp = installed(), configured().seccomp
+    old, new = (Bubblewrap(replace(here, version=version), seccomp).about.weaker for version in ((3, 11), (3, 12)))
+    assert [each for each in old if each not in new] == [
+        "this Python adds floats otherwise than the image's: the last digits may differ from a cluster's"
+    ]

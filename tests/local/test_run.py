@@ -22,6 +22,9 @@ from support.local import call, manifest, run_local, sandbox_python
 
 SAMPLES = sorted((CHECKOUT / "manifests" / "samples").glob("*.yaml"))
 GOLDEN: dict[str, dict[str, float]] = json.loads((CHECKOUT / "tests/cluster/golden/samples.json").read_text())
+ADDS_FLOATS = ("factor-graph",)
+"""Samples that add floats by Python's own `sum`, in a library: before 3.12 it rounds otherwise."""
+
 PARAMS = """\
 def strategy(data, params):
     assert (params["whole"], type(params["whole"])) == (10, int), params
@@ -34,6 +37,8 @@ def test_a_sample_scores_as_in_the_cluster(sample: Path) -> None:
     """Every metric is the cluster's own, to the last bit, and no look-ahead is found."""
     run = run_local(sample)
     assert run.exit_code == 0, run.told
+    if sample.stem in ADDS_FLOATS and "adds floats otherwise" in run.told:
+        pytest.skip("this Python is older than 3.12; the run says so")
     status = run.status
     assert (status["phase"], status["reason"], status["executor"]) == ("Succeeded", "Evaluated", "Sandbox")
     assert status["metrics"] == GOLDEN[sample.stem]

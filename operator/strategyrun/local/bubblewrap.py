@@ -24,6 +24,9 @@ TRIAL_USER, TRIAL_MEMORY, TRIAL_SECONDS = 1000, 1 << 26, 30
 COUNTED_BY_NAMESPACE = (5, 14)
 """The first Linux that counts a user's processes in each user namespace, and not all that the user has."""
 
+SUMS_AS_THE_IMAGE = (3, 12)
+"""The first Python whose `sum` of floats corrects what rounding loses."""
+
 _ENTRY = ("python3", "-I", "-S", "-c", Path(__file__).with_name("box_entry.py").read_text(encoding="utf-8"))
 _NOTHING = ("true",)
 _POD_PROCESS = Path(__file__).with_name("pod_process.py")
@@ -185,6 +188,10 @@ class Bubblewrap:
 
     def _weaker(self) -> tuple[str, ...]:
         told = ["the boxes share this machine's kernel and processors; no cluster's policies stand around them"]
+        if self._installation.version < SUMS_AS_THE_IMAGE:
+            told.append(
+                "this Python adds floats otherwise than the image's: the last digits may differ from a cluster's"
+            )
         if os.geteuid() != 0:
             told.append("strategy and evaluator are the same user of this machine, told apart by their boxes alone")
         return tuple(told)
