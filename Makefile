@@ -29,8 +29,8 @@ unit: venv ## tests that need no cluster
 	@$(pytest) tests/unit --numprocesses auto
 faults: venv ## break what is round the operator, without Docker; FAULTS_RUNS=1000 FAULTS_KILLS=200 for the long form
 	@$(pytest) tests/faults
-e2e: up ## tests against the API server and in the cluster
-	@$(pytest) tests/contract tests/cluster --ignore tests/cluster/test_installer.py --numprocesses 4 --dist loadfile
+e2e: up ## tests against the API server, in the cluster, and of local runs in its image
+	@$(pytest) tests/contract tests/cluster tests/docker --ignore tests/cluster/test_installer.py --numprocesses 4 --dist loadfile
 	@$(pytest) tests/cluster/test_installer.py # takes the node's label and file away, which everybody would see
 solo: venv local ## tests of runs without a cluster, the attacks included
 	@$(pytest) tests/local --numprocesses 2 --dist loadfile
@@ -41,8 +41,8 @@ installation: up ## install, upgrade and remove, by Helm and by kustomize, in a 
 fuzz: venv ## try a million hostile positions files on the evaluator's reader, and 100,000 on the whole step
 	@PYTHONPATH=image:tests .venv/bin/python tests/fuzz/positions.py --runs 1000000
 	@PYTHONPATH=image:tests .venv/bin/python tests/fuzz/positions.py --runs 100000 --whole
-bench: up local ## measure: latency of a run, workloads in the sandbox, imports, evaluator, look-ahead guard, a thousand runs, local runs
-	@for each in latency workloads imports evaluator look_ahead scale local; do \
+bench: up local ## measure: latency of a run, workloads in the sandbox, imports, evaluator, look-ahead guard, a thousand runs, local runs, the first one of all
+	@for each in latency workloads imports evaluator look_ahead scale local first_metrics; do \
 		echo "== benchmarks/$$each.py"; PYTHONPATH=image:tests hack/with.sh .venv/bin/python benchmarks/$$each.py || exit; done
 
 ##@ Files that are made

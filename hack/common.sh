@@ -52,6 +52,9 @@ apt_install() {
 		>"$CACHE/apt.log" 2>&1 || die "apt-get failed, see $CACHE/apt.log"
 }
 
+# The image that the default profile names: spec.image; the fallback's comes after.
+sandbox_image() { awk '$1 == "image:" {print $2; exit}' config/sandbox.yaml; }
+
 has_image() { docker image inspect "$1" >/dev/null 2>&1; }
 
 # True if docker could pull the image.

@@ -6,10 +6,11 @@ home=$CACHE/local
 stamp=$home/inputs
 wanted=$(cat requirements-local.lock image/requirements.lock pyproject.toml hack/local.sh | digest)-$PWD
 
-# The image has Python 3.13; the same libraries are there for the two before it. pyenv hides the versions that it has.
+# The image has Python 3.13; the same libraries are there for the two before it. Before 3.12, `sum` of floats rounds
+# otherwise, and with it the last digits of a strategy that uses it. pyenv hides the versions that it has.
 find_python() {
 	local python
-	for python in ${PYTHON:-} python3.13 "$(pyenv prefix 3.13 2>/dev/null)/bin/python3.13" python3 python3.12 python3.11; do
+	for python in ${PYTHON:-} python3.13 "$(pyenv prefix 3.13 2>/dev/null)/bin/python3.13" python3.12 python3 python3.11; do
 		"$python" -c 'import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null &&
 			echo "$python" && return
 	done
@@ -37,8 +38,14 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
 	wait $! || die "the sandbox's libraries could not be installed, see $CACHE/local.log"
 	echo "$wanted" >"$stamp"
 fi
-if ! has bwrap && { is_root && has apt-get || ! docker info >/dev/null 2>&1; }; then
-	apt_install bubblewrap
+if ! has bwrap; then
+	if is_root && has apt-get; then
+		apt_install bubblewrap
+	elif docker info >/dev/null 2>&1; then
+		hack/image.sh "$(sandbox_image)" image .
+	else
+		die "please install bubblewrap, or docker: a strategy runs in a box of the one or the other"
+	fi
 fi
 ln -sfn "$home/bin/strategyrun" "$CACHE/bin/strategyrun"
 say "ready: $CACHE/bin/strategyrun run STRATEGY.py"

@@ -9,7 +9,7 @@ export NODE_IMAGE
 hack/tools.sh "$NODE_IMAGE"
 hack/cluster.sh up
 
-sandbox=$(awk '$1 == "image:" {print $2; exit}' config/sandbox.yaml) # spec.image; the fallback's comes after
+sandbox=$(sandbox_image)
 operator=finlab-sandbox-operator:dev
 hack/image.sh "$sandbox" image .
 hack/image.sh "$operator" . operator image/finlab_sandbox image/trim.sh

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import re
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,16 +15,16 @@ import yaml
 from strategyrun.local.bubblewrap import Bubblewrap
 from strategyrun.local.installation import configured, installed
 from strategyrun.local.plan import Host, Mount, Plan, Scratch, Step
+from strategyrun.local.stop import Stop
 from support.cluster import CHECKOUT
+from support.endings import ENDS, HALF, PRICES, QUICK
 from support.local import call, manifest, run_local, sandbox_python
 
 SAMPLES = sorted((CHECKOUT / "manifests" / "samples").glob("*.yaml"))
 GOLDEN: dict[str, dict[str, float]] = json.loads((CHECKOUT / "tests/cluster/golden/samples.json").read_text())
-QUICK = {"lookAhead": {"action": "Off"}}
-HALF = "def strategy(data, params):\n    return data.close * 0 + 0.1\n"
-PRICES = "date,symbol,close\n" + "".join(
-    f"2020-01-{day:02},{symbol},{10 + day % 5 + number}\n" for day in range(1, 29) for number, symbol in enumerate("AB")
-)
+ADDS_FLOATS = ("factor-graph",)
+"""Samples that add floats by Python's own `sum`, in a library: before 3.12 it rounds otherwise."""
+
 PARAMS = """\
 def strategy(data, params):
     assert (params["whole"], type(params["whole"])) == (10, int), params
@@ -38,6 +37,8 @@ def test_a_sample_scores_as_in_the_cluster(sample: Path) -> None:
     """Every metric is the cluster's own, to the last bit, and no look-ahead is found."""
     run = run_local(sample)
     assert run.exit_code == 0, run.told
+    if sample.stem in ADDS_FLOATS and "adds floats otherwise" in run.told:
+        pytest.skip("this Python is older than 3.12; the run says so")
     status = run.status
     assert (status["phase"], status["reason"], status["executor"]) == ("Succeeded", "Evaluated", "Sandbox")
     assert status["metrics"] == GOLDEN[sample.stem]
@@ -96,22 +97,6 @@ def test_config_maps_of_the_same_file_are_mounted(tmp_path: Path) -> None:
     assert run_local(path).status["metrics"]["days"] == 28
 
 
-ENDS: dict[str, tuple[int, str, dict[str, Any]]] = {
-    "raise ValueError(1)": (10, "StrategyError", {}),
-    "input()": (10, "CodeRejected", {}),
-    "import time\nwhile True: time.sleep(1)": (10, "Timeout", {"timeoutSeconds": 3}),
-    "import numpy\nkept = [numpy.ones(1 << 25) for _ in range(64)]": (10, "OutOfMemory", {}),
-    "import os\nos.kill(os.getpid(), 11)": (10, "Crashed", {}),
-    "positions = (data.close.shift(-1) > data.close) * 0.1": (
-        10,
-        "LookAheadDetected",
-        {"evaluation": {"lookAhead": {"action": "Fail"}}},
-    ),
-    "print('RESULT {\"a\": 1}')": (0, "SelfReported", {}),
-    "print('done')": (0, "ScriptCompleted", {}),
-}
-
-
 @pytest.mark.parametrize("source", ENDS)
 def test_every_end_has_the_clusters_reason(tmp_path: Path, source: str) -> None:
     """From the same table, with an exit code by who has to act."""
@@ -152,6 +137,7 @@ def test_a_sandbox_that_is_broken_is_no_fault_of_the_strategy(tmp_path: Path) ->
     ("arguments", "environment", "says"),
     [
         (("nothing.py",), {}, "nothing.py: cannot be read: No such file or directory"),
+        (("notebook.ipynb",), {}, "notebook.ipynb: must be a .py file, or a manifest (.yaml, .yml, .json)"),
         (("--engine", "bubblewrap"), {"FINLAB_SANDBOX_PYTHON": "/nonexistent"}, "/nonexistent, which is no program"),
         (("--engine", "bubblewrap"), {"PATH": "/nonexistent"}, "bubblewrap is not installed"),
         (("--report", "a.pdf"), {}, "the name must end in"),
@@ -160,10 +146,10 @@ def test_a_sandbox_that_is_broken_is_no_fault_of_the_strategy(tmp_path: Path) ->
 def test_what_cannot_be_run_is_one_line(
     tmp_path: Path, arguments: tuple[str, ...], environment: dict[str, str], says: str
 ) -> None:
-    """Exit code 1, and no status that anybody could take for an answer of the strategy."""
-    file = () if arguments[0].endswith(".py") else (str(manifest(tmp_path, HALF, evaluation=QUICK)),)
+    """Exit code 2, and no status that anybody could take for an answer of the strategy."""
+    file = () if arguments[0][0] != "-" else (str(manifest(tmp_path, HALF, evaluation=QUICK)),)
     done = call(*file, *arguments, **environment)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert says in done.stderr
     assert "Traceback" not in done.stderr
@@ -184,20 +170,6 @@ def test_text_yaml_and_page_tell_the_same(tmp_path: Path) -> None:
     assert not {"uid", "resourceVersion"} & set(printed["metadata"])
 
 
-def test_docker_gives_the_same_numbers(tmp_path: Path) -> None:
-    """The image in place of the libraries of this machine."""
-    image = configured().profile.sandbox.image
-    try:
-        subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=True, timeout=30)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip(f"docker has no image {image}: make up")
-    path = manifest(tmp_path, HALF, evaluation=QUICK)
-    found = [run_local(path, "--engine", engine) for engine in ("docker", "bubblewrap")]
-    assert [run.exit_code for run in found] == [0, 0], found[0].told
-    assert found[0].status["metrics"] == found[1].status["metrics"]
-    assert found[0].status["provenance"]["positionsSHA256"] == found[1].status["provenance"]["positionsSHA256"]
-
-
 def step(name: str, code: str, *mounts: Mount, user: int = 1000) -> Step:
     """Build a step that is a few lines of Python."""
     return Step(name, "none", ("python3", "-c", code), {"FROM_THE_STEP": "1"}, user, mounts, tells_by_log=True)
@@ -207,7 +179,7 @@ def boxes(*steps: Step, seconds: int = 60, memory: int = 1 << 31, **volumes: Any
     """Run steps in boxes."""
     os.environ["FINLAB_SANDBOX_PYTHON"] = str(sandbox_python())
     config = configured()
-    return Bubblewrap(installed(), config.seccomp).run(Plan("plan", steps, volumes, memory, seconds))
+    return Bubblewrap(installed(), config.seccomp).run(Plan("plan", steps, volumes, memory, seconds), Stop())
 
 
 def test_a_box_has_its_own_of_everything(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,27 +41,41 @@ def sandbox_python() -> Path | None:
     return found if found.exists() else None
 
 
-def run_local(file: Path, *arguments: str, **environment: str) -> LocalRun:
+def run_local(file: Path, *arguments: str, before: Sequence[str] = (), **environment: str) -> LocalRun:
     """Run the command with the output as JSON."""
-    done = call(str(file), "--output", "json", *arguments, **environment)
+    done = call(str(file), "--output", "json", *arguments, before=before, **environment)
     return LocalRun(done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr)
 
 
-def call(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end, without the others of the command line."""
+def variables(**more: str) -> dict[str, str]:
+    """Return the environment of a program that runs strategies on this machine."""
     known = {"FINLAB_SANDBOX_PYTHON": str(python)} if (python := sandbox_python()) else {}
+    return {**os.environ, "PYTHONPATH": f"{CHECKOUT}/operator:{CHECKOUT}/image", "COLUMNS": "100", **known, **more}
+
+
+def call(*arguments: str, before: Sequence[str] = (), **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end, without the others of the command line; `before` it stands who is to be its user."""
     return subprocess.run(
-        [sys.executable, "-m", "strategyrun.local", *arguments],
+        [*before, sys.executable, "-m", "strategyrun.local", *arguments],
         cwd=CHECKOUT,
-        env=os.environ
-        | {"PYTHONPATH": f"{CHECKOUT}/operator:{CHECKOUT}/image", "COLUMNS": "100"}
-        | known
-        | environment,
+        env=variables(**environment),
         capture_output=True,
         text=True,
         check=False,
         timeout=PATIENCE_SECONDS,
     )
+
+
+def in_boxes(folder: Path) -> list[Path]:
+    """Return the processes of this machine that run boxes out of a folder, or in them, by what they mount."""
+    return [found for found in Path("/proc").glob("[0-9]*/mountinfo") if str(folder) in _text(found)]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
 
 
 def manifest(folder: Path, source: str, **spec: Any) -> Path:

@@ -1,7 +1,13 @@
 """The engine that is this machine: the operator's own decisions, in boxes in place of pods."""
 
 import asyncio
+import atexit
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
@@ -9,27 +15,48 @@ from strategyrun.adapters.settings import InvalidSettingsError
 from strategyrun.client.errors import ClusterError, NotAskedError
 from strategyrun.client.following import Progress
 from strategyrun.client.result import Result
-from strategyrun.client.trial import Trial
+from strategyrun.client.trial import Dataset, Trial
 from strategyrun.domain.strategyrun import GROUP, KIND, VERSION
 from strategyrun.local.command import choose
 from strategyrun.local.conduct import Outcome, Request, conduct
-from strategyrun.local.engine import EngineError, EngineName
-from strategyrun.local.installation import NotInstalledError, configured
+from strategyrun.local.engine import Engine, EngineError, EngineName
+from strategyrun.local.installation import Configuration, NotInstalledError, configured
 from strategyrun.local.limits import complaints
 from strategyrun.local.plan import NotRunnableError, uid_of
-from strategyrun.local.request import NAMESPACE, UsageError, stored
+from strategyrun.local.request import NAMESPACE, UsageError, missing, of_path, stored
+from strategyrun.local.stop import Stop
+
+_under_way: dict[threading.Thread, Stop] = {}
 
 
 class LocalEngine:
     """Evaluates trials on this machine, each in a thread that waits for its boxes."""
 
+    def __init__(self) -> None:
+        self._engine: Engine | None = None
+
     async def evaluate(self, trial: Trial, progress: Progress | None = None) -> Result:
-        """Return the answer of a trial. Whoever stops waiting leaves the boxes to their time limit.
+        """Return the answer of a trial. Whoever stops waiting stops the boxes, and waits until they are gone.
 
         Raises NotAskedError where the trial cannot be run here, and ClusterError where this machine has no engine.
         """
-        outcome = await asyncio.to_thread(_conduct, trial)
-        result = Result.of(outcome.body, trial)
+        loop, stop = asyncio.get_running_loop(), Stop()
+        states: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+
+        def told(body: dict[str, Any] | None) -> None:
+            loop.call_soon_threadsafe(states.put_nowait, body)
+
+        work = _in_thread(lambda: self._conduct(trial, stop, told), stop)
+        work.add_done_callback(lambda _: told(None))
+        try:
+            while (body := await states.get()) is not None:
+                if progress:
+                    progress(Result.of(body, trial))
+            result = Result.of((await asyncio.wrap_future(work)).body, trial)
+        except BaseException:
+            stop.ask()
+            await asyncio.gather(asyncio.wrap_future(work), return_exceptions=True)
+            raise
         if progress:
             progress(result)
         return result
@@ -37,23 +64,74 @@ class LocalEngine:
     async def close(self) -> None:
         """Nothing is held."""
 
+    def _conduct(self, trial: Trial, stop: Stop, told: Callable[[dict[str, Any]], None]) -> Outcome:
+        try:
+            config = configured()
+            return conduct(_request(trial), lambda: self._chosen(config), config.profile, stop=stop, told=told)
+        except (UsageError, NotRunnableError) as error:
+            raise NotAskedError(str(error)) from error
+        except (EngineError, NotInstalledError, InvalidSettingsError, OSError) as error:
+            raise ClusterError(f"nothing on this machine can run a strategy: {error}") from error
 
-def _conduct(trial: Trial) -> Outcome:
-    try:
-        config = configured()
-        return conduct(Request(_document(trial)), lambda: choose(EngineName.AUTO, config), config.profile)
-    except (UsageError, NotRunnableError) as error:
-        raise NotAskedError(str(error)) from error
-    except (EngineError, NotInstalledError, InvalidSettingsError, OSError) as error:
-        raise ClusterError(f"nothing on this machine can run a strategy: {error}") from error
+    def _chosen(self, config: Configuration) -> Engine:
+        """Return the engine that works here; it is looked for once."""
+        if self._engine is None:
+            self._engine = choose(EngineName.AUTO, config)
+        return self._engine
 
 
-def _document(trial: Trial) -> dict[str, Any]:
-    """Return the run as an API server would hold it. Raises NotAskedError where one would refuse it."""
-    name = f"{trial.prefix}-{token_hex(4)}"
-    spec = stored(trial.spec(), "spec")
-    if found := complaints(spec):
+def _in_thread(work: Callable[[], Outcome], stop: Stop) -> Future[Outcome]:
+    """Begin work in a thread of its own, which holds no exit of the interpreter."""
+    future: Future[Outcome] = Future()
+    future.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except Exception as error:  # noqa: BLE001 - whoever waits has to hear of it
+            future.set_exception(error)
+        finally:
+            del _under_way[threading.current_thread()]
+
+    thread = threading.Thread(target=run, name="strategyrun-local", daemon=True)
+    _under_way[thread] = stop
+    thread.start()
+    return future
+
+
+@atexit.register
+def _leave() -> None:
+    """Let no box outlive the interpreter."""
+    left = [*_under_way.items()]
+    for _, stop in left:
+        stop.ask()
+    for thread, _ in left:
+        thread.join()
+
+
+def _request(trial: Trial) -> Request:
+    """Return the run as an API server would hold it. Raises NotAskedError where one would refuse it, and UsageError."""
+    path = _path(trial.dataset)
+    spec = replace(trial, dataset=None if path else trial.dataset).spec()
+    if path:
+        spec["datasets"] = [of_path(spec, path)]
+    spec = stored(spec, "spec")
+    if found := complaints(spec) or ([] if path else missing(spec, {})):
         raise NotAskedError("; ".join(found))
+    return Request(_document(f"{trial.prefix}-{token_hex(4)}", spec), dataset=path)
+
+
+def _path(dataset: Dataset | Path | None) -> Path | None:
+    """Return the file or folder that a dataset names: a path, or a text with a slash or a suffix and no kind."""
+    match dataset:
+        case Path():
+            return dataset.resolve()
+        case str() if ":" not in dataset and ("/" in dataset or Path(dataset).suffix):
+            return Path(dataset).resolve()
+    return None
+
+
+def _document(name: str, spec: dict[str, Any]) -> dict[str, Any]:
     meta = {
         "name": name,
         "namespace": NAMESPACE,

@@ -19,7 +19,7 @@ from strategyrun.local.bubblewrap import Bubblewrap
 from strategyrun.local.conduct import Outcome, conduct
 from strategyrun.local.docker import Docker
 from strategyrun.local.engine import Engine, EngineError, EngineName
-from strategyrun.local.exits import NOT_RUN, exit_code
+from strategyrun.local.exits import INTERRUPTED, NOT_RUN, exit_code
 from strategyrun.local.installation import Configuration, NotInstalledError, configured, installed
 from strategyrun.local.plan import NotRunnableError
 from strategyrun.local.request import UsageError, read
@@ -57,7 +57,7 @@ def run(
 ) -> None:
     """Run a strategy in the sandbox of this machine, and show its metrics or why it failed.
 
-    Exit code: 0 succeeded, 10 a failure of the strategy, 20 of the sandbox, 30 of the platform, 1 if it was not run.
+    Exit code: 0 succeeded, 10 a failure of the strategy, 20 of the sandbox, 30 of the platform, 2 if it was not run.
     """
     try:
         request = read(file, param or [], dataset)
@@ -79,6 +79,8 @@ def run(
     except (UsageError, EngineError, NotInstalledError, NotRunnableError, InvalidSettingsError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(NOT_RUN) from error
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
     for each in chosen:
         typer.echo(f"ran with {each.about.name}; weaker than in a pod: {'; '.join(each.about.weaker)}", err=True)
     raise typer.Exit(exit_code(outcome.body["status"]))

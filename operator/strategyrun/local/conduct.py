@@ -3,7 +3,6 @@
 import asyncio
 import platform
 import secrets
-import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -22,7 +21,8 @@ from strategyrun.domain.slots import Place
 from strategyrun.domain.strategyrun import StrategyRun, StrategyRunStatus
 from strategyrun.domain.verdict import Fault
 from strategyrun.local.engine import Engine
-from strategyrun.local.plan import End, files_of, plan_of, pod_of, uid_of
+from strategyrun.local.plan import End, begun_pod_of, files_of, plan_of, pod_of, uid_of
+from strategyrun.local.stop import Stop
 
 NETWORK = "NetworkNamespace"
 """What keeps a strategy off the network here: it has none of its own, and no policy is needed."""
@@ -46,20 +46,37 @@ class Outcome:
     logs: dict[str, bytes] = field(default_factory=dict)
 
 
-def conduct(request: Request, engine: Callable[[], Engine], profile: Profile) -> Outcome:
+def conduct(
+    request: Request,
+    engine: Callable[[], Engine],
+    profile: Profile,
+    *,
+    stop: Stop | None = None,
+    told: Callable[[dict[str, Any]], None] = lambda _: None,
+) -> Outcome:
     """Decide and act until the run has its answer, or waits for somebody.
 
-    The engine is made only where a run gets as far. Raises EngineError and NotRunnableError.
+    The engine is made only where a run gets as far. `told` gets the document with each status before the last one.
+    Raises EngineError, NotRunnableError, and StoppedError where somebody has asked `stop` for it.
     """
-    return _Conductor(request, engine, profile).conduct()
+    return _Conductor(request, engine, profile, stop or Stop(), told).conduct()
 
 
 class _Conductor:
     """What a cluster would hold of the run."""
 
-    def __init__(self, request: Request, engine: Callable[[], Engine], profile: Profile) -> None:
+    def __init__(
+        self,
+        request: Request,
+        engine: Callable[[], Engine],
+        profile: Profile,
+        stop: Stop,
+        told: Callable[[dict[str, Any]], None],
+    ) -> None:
         self._request = request
         self._make_engine = engine
+        self._stop = stop
+        self._told = told
         self._engine: Engine | None = None
         self._maps = dict(request.config_maps)
         self._ends: list[End] = []
@@ -73,10 +90,11 @@ class _Conductor:
         while True:
             decision = decide(self._seen, _now())
             if decision.status is not None:
-                self._seen = replace(self._seen, run=_run(self._request.body, decision.status))
                 if decision.status.final:
                     return self._outcome(decision.status)
+                self._hold(decision.status)
             for act in decision.acts:
+                self._stop.check()
                 self._do(act)
             if not decision.acts and not self._wait(decision):
                 return self._outcome(decision.status)
@@ -113,9 +131,13 @@ class _Conductor:
         if self._engine is None:
             self._engine = self._make_engine()
         plan = plan_of(job, self._maps, self._request.dataset)
-        self._ends = self._engine.run(plan)
-        pod = pod_of(job, plan, self._ends, node=platform.node(), image_id=self._engine.about.image_id)
-        return observe_job(job), observe_pod(pod)
+        told = {"node": platform.node(), "image_id": self._engine.about.image_id}
+        begun = replace(
+            self._seen, jobs=(observe_job(job),), pods=(observe_pod(begun_pod_of(job, plan, _now(), **told)),)
+        )
+        self._hold(decide(begun, _now()).status)
+        self._ends = self._engine.run(plan, self._stop)
+        return observe_job(job), observe_pod(pod_of(job, plan, self._ends, **told))
 
     def _keep(self, job_uid: str, wanted: str) -> Kept:
         """Hold the full report for whoever asked for it; a cluster's ConfigMap there is none."""
@@ -130,8 +152,14 @@ class _Conductor:
         """Wait as the decision says; False where only somebody's act would change anything."""
         if decision.wake_at is None or (self._seen.vetted and self._seen.vetted.missing):
             return False
-        time.sleep(max(0.0, (decision.wake_at - _now()).total_seconds()))
+        self._stop.wait(max(0.0, (decision.wake_at - _now()).total_seconds()))
         return True
+
+    def _hold(self, status: StrategyRunStatus | None) -> None:
+        """Hold a status that is not the last one, as an API server does, and tell it."""
+        if status is not None:
+            self._seen = replace(self._seen, run=_run(self._request.body, status))
+            self._told({**self._request.body, "status": status.document()})
 
     def _outcome(self, status: StrategyRunStatus | None) -> Outcome:
         body = deepcopy(self._request.body)

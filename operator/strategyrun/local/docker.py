@@ -11,6 +11,7 @@ from typing import Any
 
 from strategyrun.local.engine import About, EngineError, laid_out, program
 from strategyrun.local.plan import End, Files, Host, Plan, Scratch, Step
+from strategyrun.local.stop import Stop
 
 PROCESSES = 256
 LOG_LIMIT_BYTES = 2 * 1024 * 1024
@@ -21,26 +22,31 @@ PATIENCE_SECONDS = 60
 class Docker:
     """A container a step, with the flags that say what the pod's fields say."""
 
-    def __init__(self, image: str, seccomp: bytes) -> None:
-        """Raises EngineError where there is no engine or it does not have the image."""
+    def __init__(self, image: str, seccomp: bytes, *, patience: float = PATIENCE_SECONDS) -> None:
+        """Raises EngineError where there is no engine, it does not answer, or it does not have the image."""
         found = program("docker")
         if found is None:
             raise EngineError("docker is not installed")
         self._program = found
         self._image = image
         self._seccomp = seccomp
+        self._patience = patience
         try:
             version = self._ask("version", "--format", "{{.Server.Version}}").strip()
+        except EngineError as error:
+            raise EngineError(f"docker is installed, but its daemon does not answer: {error}") from error
+        try:
             image_id = self._ask("image", "inspect", "--format", "{{.Id}}", image).strip()
         except EngineError as error:
-            raise EngineError(f"docker has no image {image}, or does not answer: {error}") from error
+            build = f"build it in a checkout: docker build --tag {image} image"
+            raise EngineError(f"docker has no image {image} ({error}); {build}") from error
         self.about = About(
             name=f"docker {version}",
             image_id=image_id,
             weaker=("containers share this machine's kernel; no cluster's policies stand around them",),
         )
 
-    def run(self, plan: Plan) -> list[End]:
+    def run(self, plan: Plan, stop: Stop) -> list[End]:
         """Run every step in a container of its own, while one that does nothing holds their scratch space."""
         deadline = time.monotonic() + plan.seconds
         ends: list[End] = []
@@ -48,7 +54,7 @@ class Docker:
             (folder / "seccomp.json").write_bytes(self._seccomp)
             (folder / "words").mkdir()
             for step in plan.steps:
-                ends.append(self._step(step, plan, folder, deadline))
+                ends.append(self._step(step, plan, folder, deadline, stop))
                 if ends[-1].exit_code or ends[-1].late:
                     break
         return ends
@@ -63,7 +69,7 @@ class Docker:
                 kind = ("--opt=type=tmpfs", "--opt=device=tmpfs", f"--opt=o={options}")
                 self._ask("volume", "create", "--driver=local", *kind, volume)
             mounts = [f"--volume={volume}:/{volume}:nocopy" for volume in volumes]
-            wait = ("python3", "-c", "import signal; signal.pause()")
+            wait = ("python3", "-c", f"import time; time.sleep({plan.seconds + PATIENCE_SECONDS})")
             self._ask("run", "--detach", f"--name={name}-hold", "--network=none", *mounts, self._image, *wait)
             yield
         finally:
@@ -71,7 +77,7 @@ class Docker:
             if volumes:
                 self._try("volume", "rm", "--force", *volumes)
 
-    def _step(self, step: Step, plan: Plan, folder: Path, deadline: float) -> End:
+    def _step(self, step: Step, plan: Plan, folder: Path, deadline: float, stop: Stop) -> End:
         words = folder / "words" / step.name
         words.touch()
         words.chmod(0o666)
@@ -88,11 +94,9 @@ class Docker:
                 *(f"--volume={words}:/dev/termination-log", self._image, *step.command),
             )
             self._ask("start", name)
-            late = not self._ended_in_time(name, deadline)
+            late = not self._ended_in_time(name, deadline, stop)
             state = json.loads(self._ask("inspect", "--format", "{{json .State}}", name))
-            log = subprocess.run(  # noqa: S603 - our own command
-                [self._program, "logs", name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-            ).stdout
+            log = self._try("logs", name, errors=subprocess.STDOUT).stdout
         finally:
             self._try("rm", "--force", name)
         return End(
@@ -106,10 +110,13 @@ class Docker:
             late=late,
         )
 
-    def _ended_in_time(self, name: str, deadline: float) -> bool:
-        command = [self._program, "wait", name]
+    def _ended_in_time(self, name: str, deadline: float, stop: Stop) -> bool:
+        waiter = subprocess.Popen(  # noqa: S603 - our own command
+            [self._program, "wait", name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         try:
-            subprocess.run(command, capture_output=True, check=False, timeout=max(0.1, deadline - time.monotonic()))  # noqa: S603
+            with stop.ends(waiter):
+                waiter.wait(max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             self._try("kill", name)
             self._ask("wait", name)
@@ -119,13 +126,20 @@ class Docker:
     def _ask(self, *arguments: str) -> str:
         done = self._try(*arguments)
         if done.returncode:
-            last = done.stderr.strip().splitlines()
+            last = done.stderr.decode(errors="replace").strip().splitlines()
             raise EngineError(f"docker {arguments[0]}: {last[-1] if last else done.returncode}")
-        return done.stdout
+        return done.stdout.decode(errors="replace")
 
-    def _try(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command: list[str] = [self._program, *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS)  # noqa: S603
+    def _try(self, *arguments: str, errors: int = subprocess.PIPE) -> subprocess.CompletedProcess[bytes]:
+        command = [self._program, *arguments]
+        try:
+            return subprocess.run(  # noqa: S603 - our own command
+                command, stdout=subprocess.PIPE, stderr=errors, check=False, timeout=self._patience
+            )
+        except subprocess.TimeoutExpired as error:
+            raise EngineError(
+                f"docker {arguments[0]}: no answer in {self._patience:g} s; is its daemon well?"
+            ) from error
 
 
 def _mount(plan: Plan, folder: Path, volume: str, path: str, read_only: bool) -> str:

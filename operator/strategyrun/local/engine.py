@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from strategyrun.local.plan import End, Files, Plan
+from strategyrun.local.stop import Stop
 
 
 class EngineName(StrEnum):
@@ -40,8 +41,11 @@ class Engine(Protocol):
 
     about: About
 
-    def run(self, plan: Plan) -> list[End]:
-        """Return the ends of the steps, up to the first that failed. Raises EngineError."""
+    def run(self, plan: Plan, stop: Stop) -> list[End]:
+        """Return the ends of the steps, up to the first that failed, and leave no process however it ends.
+
+        Raises EngineError, and StoppedError where `stop` was asked for.
+        """
 
 
 @contextmanager

@@ -3,11 +3,14 @@
 from typing import Any
 
 SUCCEEDED = 0
-NOT_RUN = 1
-"""Bad usage, or the tool itself does not work here. 2 is for words of the command line that it does not know."""
+NOT_RUN = 2
+"""Bad usage, or the tool itself does not work here; as the other commands have it, and for wrong words too."""
 
 UNFINISHED = 3
 """The run waits for somebody, as one that is suspended."""
+
+INTERRUPTED = 130
+"""As shells have it."""
 
 _BY_CLASS = {"User": 10, "Sandbox": 20, "Platform": 30}
 

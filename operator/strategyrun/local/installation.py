@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ class Installation:
     interpreter: Path
     """The program itself, behind all links."""
     environment: Path | None
+    version: tuple[int, ...]
     package: Path
     datasets: Path
 
@@ -71,6 +73,7 @@ def installed() -> Installation:
     return Installation(
         interpreter=python.resolve(),
         environment=environment,
+        version=tuple(map(int, re.findall("[0-9]+", libraries.parent.name))),
         package=package,
         datasets=_datasets(python, package, libraries),
     )

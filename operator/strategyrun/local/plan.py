@@ -106,33 +106,42 @@ def plan_of(job: dict[str, Any], config_maps: dict[str, dict[str, bytes]], datas
     )
 
 
+def begun_pod_of(job: dict[str, Any], plan: Plan, now: datetime, *, node: str, image_id: str) -> dict[str, Any]:
+    """Write the pod of a Job as its API server would hold it while the first step runs."""
+    running = {"name": plan.steps[0].name, "imageID": image_id, "state": {"running": {"startedAt": now.isoformat()}}}
+    return _pod(job, plan, {"phase": "Pending", "initContainerStatuses": [running]}, now, node)
+
+
 def pod_of(job: dict[str, Any], plan: Plan, ends: list[End], *, node: str, image_id: str) -> dict[str, Any]:
     """Write the pod of a Job as its API server would hold it after the last of these ends."""
-    last, meta = ends[-1], job["metadata"]
+    last = ends[-1]
     failed = len(ends) < len(plan.steps) or last.exit_code != 0
     statuses = [_status(step, end, image_id) for step, end in zip(plan.steps, ends, strict=False)]
     status: dict[str, Any] = {
         "phase": "Failed" if failed else "Succeeded",
-        "conditions": [
-            {"type": "PodScheduled", "status": "True", "lastTransitionTime": ends[0].started_at.isoformat()},
-        ],
         "initContainerStatuses": statuses[: len(plan.steps) - 1],
         "containerStatuses": statuses[len(plan.steps) - 1 :],
     }
     if last.late:
         status |= {"reason": "DeadlineExceeded", "message": f"the run was still active after {plan.seconds} s"}
+    return _pod(job, plan, status, ends[0].started_at, node)
+
+
+def _pod(job: dict[str, Any], plan: Plan, status: dict[str, Any], began: datetime, node: str) -> dict[str, Any]:
+    meta = job["metadata"]
+    scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": began.isoformat()}
     return {
         "metadata": {
             "name": plan.name,
             "namespace": meta["namespace"],
             "uid": f"{meta['uid']}-pod",
             "resourceVersion": "1",
-            "creationTimestamp": ends[0].started_at.isoformat(),
+            "creationTimestamp": began.isoformat(),
             "labels": meta["labels"],
             "ownerReferences": [{"kind": "Job", "uid": meta["uid"], "name": meta["name"], "controller": True}],
         },
         "spec": {"nodeName": node, "initContainers": job["spec"]["template"]["spec"]["initContainers"]},
-        "status": status,
+        "status": {**status, "conditions": [scheduled]},
     }
 
 

@@ -23,7 +23,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from strategyrun.local import memory, namespaces
 
 PR_SET_PDEATHSIG = 1
+STOPPING = (signal.SIGTERM,)
 LOOK_SECONDS = 0.05
+ADDRESSES_BYTES = 2 * 1024 * 1024 * 1024
+"""What a process may map beyond its memory: libraries and stacks of threads that it never touches take that much."""
+
 LOG_LIMIT_BYTES = 2 * 1024 * 1024
 WORDS_LIMIT_BYTES = 4096
 WORDS_SPACE_BYTES = 1024 * 1024
@@ -32,7 +36,7 @@ WORDS_SPACE_BYTES = 1024 * 1024
 def main() -> None:
     """Carry out the order of standard input."""
     # Who started this may die without a word; the boxes must not outlive it.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGTERM, stop)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     order = json.load(sys.stdin)
     try:
@@ -50,6 +54,12 @@ def main() -> None:
         if ends[-1]["exitCode"] or ends[-1]["late"]:
             break
     json.dump({"ends": ends}, sys.stdout)
+
+
+def stop(*_: object) -> None:
+    """End whatever runs, once: the boxes are taken away on the way out."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(1)
 
 
 def enter_namespaces(users: list[int]) -> None:
@@ -73,17 +83,19 @@ def run(step: dict[str, Any], order: dict[str, Any], deadline: float) -> dict[st
     shown = [word for source, target in limit.mounts() for word in ("--ro-bind", source, target)]
     settings = dict(step["settings"], limits=dict(step["settings"]["limits"]))
     if not limit.own:
-        settings["limits"]["RLIMIT_DATA"] = order["memory"]
+        settings["limits"] |= {"RLIMIT_DATA": order["memory"], "RLIMIT_AS": order["memory"] + ADDRESSES_BYTES}
     started_at = _now()
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # nobody could end a box that is not known yet
     box = subprocess.Popen(  # noqa: S603 - our own words
         [*step["box"], *shown, *step["seal"], "--", *step["entry"], json.dumps(settings), *step["command"]],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env={},
-        preexec_fn=limit.join,  # noqa: PLW1509 - this process has one thread
+        preexec_fn=lambda: _begin(limit),  # noqa: PLW1509 - this process has one thread
     )
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         log, late = _watch(box, limit, deadline)
         code = box.wait()
         return _end(step["name"], started_at, code, limit, late, _read_words(words), log)
@@ -92,6 +104,12 @@ def run(step: dict[str, Any], order: dict[str, Any], deadline: float) -> dict[st
             end(box)
             box.wait()
         limit.close()
+
+
+def _begin(limit: memory.Limit) -> None:
+    """Prepare the process that becomes the box."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+    limit.join()
 
 
 def _end(
@@ -112,6 +130,8 @@ def _end(
 
 def end(box: subprocess.Popen[bytes]) -> None:
     """Kill the box by its first process, with which all others die, and then what made it."""
+    with suppress(ProcessLookupError):
+        os.kill(box.pid, signal.SIGSTOP)  # it makes no process that the next line would miss
     for pid in [*memory.below(box.pid), box.pid]:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

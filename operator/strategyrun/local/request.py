@@ -30,12 +30,14 @@ class UsageError(Exception):
 
 def read(path: Path, params: list[str], dataset: Path | None) -> Request:
     """Read a strategy or a manifest with what is to be changed of it. Raises UsageError."""
-    body, config_maps = _manifest(path) if path.suffix.lower() in MANIFESTS else (_of_source(path), {})
+    if path.suffix not in (".py", *MANIFESTS):
+        raise UsageError(f"{path}: must be a .py file, or a manifest ({', '.join(MANIFESTS)})")
+    body, config_maps = _manifest(path) if path.suffix in MANIFESTS else (_of_source(path), {})
     spec = body["spec"]
     if params:
         spec["params"] = {**(spec.get("params") or {}), **dict(map(_param, params))}
     if dataset is not None:
-        spec["datasets"] = [_dataset(spec, dataset)]
+        spec["datasets"] = [of_path(spec, dataset)]
         dataset = dataset.resolve()
     try:
         body["spec"] = stored(spec, "spec")
@@ -43,8 +45,8 @@ def read(path: Path, params: list[str], dataset: Path | None) -> Request:
         raise UsageError(f"{path}: {error}") from error
     if found := complaints(body["spec"]):
         raise UsageError("\n".join(f"{path}: {clean(each)}" for each in found))
-    if dataset is None:
-        _check_references(path, body["spec"], config_maps)
+    if dataset is None and (found := missing(body["spec"], config_maps)):
+        raise UsageError("\n".join(f"{path}: {clean(each)}" for each in found))
     return Request(_held(body, path), config_maps, dataset)
 
 
@@ -102,10 +104,10 @@ def _param(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def _dataset(spec: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return a dataset whose volume stands for a path of this machine."""
+def of_path(spec: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return a dataset whose volume stands for a path of this machine. Raises UsageError where there is none."""
     if not path.exists():
-        raise UsageError(f"--dataset: there is no {path}")
+        raise UsageError(f"dataset: there is no {path}")
     named = spec.get("datasets")
     first = named[0] if isinstance(named, list) and named and isinstance(named[0], dict) else {}
     claim: dict[str, Any] = {"claimName": NAMESPACE}
@@ -115,14 +117,21 @@ def _dataset(spec: dict[str, Any], path: Path) -> dict[str, Any]:
     }
 
 
-def _check_references(path: Path, spec: dict[str, Any], config_maps: dict[str, dict[str, bytes]]) -> None:
-    for dataset in spec.get("datasets", []):
+def missing(spec: dict[str, Any], config_maps: dict[str, dict[str, bytes]]) -> list[str]:
+    """Return what the datasets of a spec name and nobody has here: the field, and what there is instead."""
+    found = []
+    for number, dataset in enumerate(spec.get("datasets", [])):
+        where = f"spec.datasets.{number}"
         for kind in ("persistentVolumeClaim", "image"):
             if kind in dataset:
-                raise UsageError(f"{path}: spec.datasets.0.{kind}: only a cluster has it; give its files by --dataset")
-        name = dataset.get("configMapRef", {}).get("name")
-        if name is not None and name not in config_maps:
-            raise UsageError(f"{path}: spec.datasets.0.configMapRef: this file has no ConfigMap {name}")
+                found.append(f"{where}.{kind}: only a cluster has it; give its files as the dataset")
+        if (reference := dataset.get("configMapRef")) is not None:
+            content = config_maps.get(reference["name"])
+            if content is None:
+                found.append(f"{where}.configMapRef: there is no ConfigMap {reference['name']} beside the run")
+            elif (key := reference.get("key")) is not None and key not in content:
+                found.append(f"{where}.configMapRef: ConfigMap {reference['name']} has no key {key}")
+    return found
 
 
 def stored(value: Any, where: str) -> Any:

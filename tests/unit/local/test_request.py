@@ -101,9 +101,17 @@ def test_a_dataset_of_this_machine_takes_the_place_of_any_other(strategy: Path, 
         ),
         (
             MANIFEST + "  datasets: [{name: a, image: {reference: b}}]\n",
-            "spec.datasets.0.image: only a cluster has it; give its files by --dataset",
+            "spec.datasets.0.image: only a cluster has it; give its files as the dataset",
         ),
-        (MANIFEST + "  datasets: [{name: a, configMapRef: {name: b}}]\n", "this file has no ConfigMap b"),
+        (
+            MANIFEST + "  datasets: [{name: a, configMapRef: {name: b, key: c}}]\n---\n"
+            "{kind: ConfigMap, metadata: {name: b}, data: {d: x}}\n",
+            "spec.datasets.0.configMapRef: ConfigMap b has no key c",
+        ),
+        (
+            MANIFEST + "  datasets: [{name: a, configMapRef: {name: b}}]\n",
+            "spec.datasets.0.configMapRef: there is no ConfigMap b beside the run",
+        ),
     ],
 )
 def test_a_bad_manifest_is_told_in_words(tmp_path: Path, text: str, says: str) -> None:

@@ -18,6 +18,8 @@ from finlab_sandbox.datasets import us_stocks
 from finlab_sandbox.load.problems import LoadError
 from finlab_sandbox.load.source import find
 from finlab_sandbox.load.step import lay_out
+from support.cluster import CHECKOUT
+from support.snippets import snippets
 
 Lay = Callable[..., Any]
 Encode = Callable[[pd.DataFrame], bytes]
@@ -105,6 +107,21 @@ def test_a_real_wide_table_melted(lay: Lay, suffix: str) -> None:
     laid = lay({f"prices{suffix}": FORMATS[suffix](long)})
     assert laid.manifest["symbols"] == sorted(wide.columns)
     np.testing.assert_array_equal(laid.field("adj_close"), wide[sorted(wide.columns)].to_numpy())
+
+
+@pytest.mark.parametrize("name", [None, "Date"])
+def test_a_wide_table_melted_as_the_page_says(
+    lay: Lay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str | None
+) -> None:
+    """Whatever its index is called, and with a day on which a symbol had no price."""
+    index = pd.DatetimeIndex(["2020-01-02", "2020-01-03"], name=name)
+    wide = pd.DataFrame({"A": [1.0, 2.0], "B": [3.0, np.nan]}, index=index)
+    (block,) = snippets(CHECKOUT / "docs" / "datasets.md", "python")
+    monkeypatch.chdir(tmp_path)
+    exec(block.text, {"wide": wide})
+    laid = lay({"prices.csv.gz": (tmp_path / "prices.csv.gz").read_bytes()})
+    assert laid.manifest["symbols"] == ["A", "B"]
+    np.testing.assert_array_equal(laid.field("close"), wide.to_numpy())
 
 
 def test_real_indices_one_file_a_symbol(lay: Lay) -> None:

@@ -1,0 +1,39 @@
+"""What is told of a docker that is no use; what containers do is tested where there are some."""
+
+from pathlib import Path
+
+import pytest
+
+from strategyrun.local.docker import Docker
+from strategyrun.local.engine import EngineError
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program that is found as docker, to be written."""
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    path = tmp_path / "docker"
+    path.touch(0o755)
+    return path
+
+
+def test_a_daemon_that_hangs_is_told_in_words(command: Path) -> None:
+    """After a while, and not with a traceback."""
+    command.write_text("#!/bin/sh\nexec sleep 600\n")
+    with pytest.raises(EngineError, match=r"its daemon does not answer: docker version: no answer in 0\.1 s"):
+        Docker("finlab-sandbox:dev", b"{}", patience=0.1)
+
+
+def test_a_daemon_that_is_not_there_is_not_told_as_a_missing_image(command: Path) -> None:
+    """With what docker said itself."""
+    command.write_text("#!/bin/sh\necho 'Cannot connect to the Docker daemon' >&2\nexit 1\n")
+    with pytest.raises(EngineError, match=r"its daemon does not answer: docker version: Cannot connect") as error:
+        Docker("finlab-sandbox:dev", b"{}")
+    assert "image" not in str(error.value)
+
+
+def test_a_missing_image_is_told_with_what_builds_it(command: Path) -> None:
+    """In words that can be typed."""
+    command.write_text("#!/bin/sh\n[ $1 = version ] && echo 27.0.1 && exit\necho 'No such image' >&2\nexit 1\n")
+    with pytest.raises(EngineError, match=r"docker has no image finlab-sandbox:dev .*docker build --tag \S+:dev image"):
+        Docker("finlab-sandbox:dev", b"{}")
