@@ -111,7 +111,7 @@ def _judge_before_start(end: Ending) -> Verdict:
     """No line of the strategy has run: what failed is the image, the mounts, or the limits around them."""
     if end.signal is not None:
         return Verdict(reasons.IMAGE_INVALID, f"killed by {_name(end.signal)} before the strategy was started")
-    return _parse(end.said) or Verdict(
+    return _parse(end.said, reasons.REPORTED_BEFORE_START) or Verdict(
         reasons.IMAGE_INVALID, _message(end.said) or "ended before the strategy was started"
     )
 
@@ -160,14 +160,14 @@ def _look_ahead(end: Ending) -> found.Found | None:
     return found.Found(note=f"the strategy ended the check with exit code {end.exit_code}")
 
 
-def _parse(said: bytes) -> Verdict | None:
+def _parse(said: bytes, may_say: frozenset[str] = reasons.REPORTED) -> Verdict | None:
     """What the child said, if it is one of the things it may say."""
     try:
         document = json.loads(said)
         reason, message = document["reason"], document["message"]
     except (ValueError, LookupError, TypeError, RecursionError):
         return None
-    if isinstance(reason, str) and isinstance(message, str) and reason in reasons.REPORTED:
+    if isinstance(reason, str) and isinstance(message, str) and reason in may_say:
         return Verdict(reason, message)
     return None
 

@@ -16,7 +16,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from finlab_sandbox.harness import executors, found, reasons, selfreport, text
+from finlab_sandbox.harness import executors, found, reasons, selfreport, task, text
 from finlab_sandbox.harness.ending import POSITIONS, RESULT, Ending, document_of
 
 if TYPE_CHECKING:
@@ -33,12 +33,13 @@ WALLS = b"W"
 STARTED = b"S"
 HANDED_OVER = b"H"
 PR_SET_DUMPABLE = 4
-EXIT_CODES = {reasons.COMPLETED: 0, reasons.IMAGE_INVALID: 2}
+EXIT_CODES = {reasons.COMPLETED: 0, reasons.IMAGE_INVALID: 2, reasons.TAMPERED: 2}
 
 
 class Order(NamedTuple):
     """What of input.json the supervisor goes by, and where it is. The child reads the rest, and may refuse it."""
 
+    document: bytes  # input.json as it was read, once
     limit: float  # seconds
     kind: str
     samples: int
@@ -56,7 +57,7 @@ def supervise(paths: Paths, *, walls_must_hold: bool | None = None) -> int:
     try:
         order = _read(paths.input, executors.told(), walls_must_hold)
     except reasons.RunError as error:
-        end = Ending(said=json.dumps({"message": str(error)}).encode())
+        end = Ending(said=json.dumps({"reason": error.reason, "message": str(error)}).encode())
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         end = Ending(said=json.dumps({"message": f"input.json: {type(error).__name__}: {error}"}).encode())
     else:
@@ -67,11 +68,11 @@ def supervise(paths: Paths, *, walls_must_hold: bool | None = None) -> int:
 
 
 def _read(path: str, executor: str, walls_must_hold: bool) -> Order:
-    with open(path, encoding="utf-8") as file:
-        document = json.load(file)
+    content = task.pinned_input(path)
+    document = json.loads(content)
     kind = str(document.get("kind"))
     samples = int(document.get("lookAhead", {}).get("samples", 0)) if kind == POSITIONS else 0
-    return Order(float(document["timeoutSeconds"]), kind, samples, executor, walls_must_hold)
+    return Order(content, float(document["timeoutSeconds"]), kind, samples, executor, walls_must_hold)
 
 
 def _with_result(end: Ending, directory: str) -> Ending:
@@ -259,7 +260,8 @@ def _become_child(paths: Paths, order: Order, output: int, status: int, deadline
         os.closerange(3, status)
         from finlab_sandbox.harness.child import live  # noqa: PLC0415 - nothing heavy before the fork
 
-        code = live(paths, status, deadline, executor=order.executor, walls_must_hold=order.walls_must_hold)
+        must_hold = order.walls_must_hold
+        code = live(order.document, paths, status, deadline, executor=order.executor, walls_must_hold=must_hold)
     finally:
         os._exit(code)
 

@@ -34,7 +34,7 @@ from strategyrun.adapters.vetting import Vetter
 from strategyrun.adapters.workqueue import WorkQueue
 from strategyrun.domain import naming
 from strategyrun.domain.inputs import inputs_hash
-from strategyrun.domain.job import EVALUATE_CONTAINER
+from strategyrun.domain.job import EVALUATE_CONTAINER, is_snapshot
 from strategyrun.domain.job import report as build_report
 from strategyrun.domain.model import complaint
 from strategyrun.domain.outcomes import Reason
@@ -57,7 +57,7 @@ from strategyrun.domain.reconcile import (
 from strategyrun.domain.report import LOG_LIMIT_BYTES, InvalidReportError, full_report
 from strategyrun.domain.slots import Slots, Ticket
 from strategyrun.domain.strategyrun import KIND, Phase, ReportReference, StrategyRun, StrategyRunStatus
-from strategyrun.domain.verdict import Fault, Trouble
+from strategyrun.domain.verdict import Fault, Trouble, refusal_reason
 
 WORKERS = 32
 SWEEP_SECONDS = 60.0
@@ -377,7 +377,7 @@ class Controller:
         return Kept(act.job_uid, ReportReference(config_map=manifest["metadata"]["name"], sha256=act.sha256))
 
     async def _create(self, run: StrategyRun, manifest: dict[str, Any]) -> bool:
-        """POST an object, or take the one that has its name; after a refusal nothing may follow."""
+        """POST an object, or take the one of its name if it may be it; after a refusal nothing may follow."""
         key, kind, name = key_of(run.namespace, run.uid), manifest["kind"], manifest["metadata"]["name"]
         try:
             body: dict[str, Any] | None = await self._kube.create(manifest)
@@ -385,8 +385,12 @@ class Controller:
             if kind == "NetworkPolicy":
                 return True
             body = await self._kube.get(BY_KIND[kind], run.namespace, name)
+            if body is not None and kind == "ConfigMap" and not is_snapshot(body, manifest):
+                message = f"ConfigMap {name} is not this run's snapshot"
+                self._cache.sight(key).refused = Fault(Reason.NAME_CONFLICT, message)
+                body = None
         except RefusedError as error:
-            self._cache.sight(key).refused = error.message
+            self._cache.sight(key).refused = Fault(refusal_reason(error.message), error.message)
             body = None
         if body is not None and kind == "ConfigMap":
             self._cache.put_snapshot(body)

@@ -220,7 +220,7 @@ _FAILURES = [
         ),
         (
             Reason.TAMPERED,
-            "The report does not belong to this run: nonce, hashes or owner differ from what was pinned.",
+            "The inputs or the report are not this run's: nonce or hashes differ from what the Job's template pins.",
             "Find out who can write pods, Jobs or ConfigMaps in the namespace.",
         ),
     ),
@@ -258,7 +258,7 @@ _FAILURES = [
         ),
         (
             Reason.NAME_CONFLICT,
-            "An object with the name of the run's Job exists and belongs to somebody else.",
+            "An object with the name of the run's Job or snapshot exists and is not the run's.",
             "Run `kubectl get jobs,configmaps -n NAMESPACE` and delete the object that status.message names.",
         ),
         (

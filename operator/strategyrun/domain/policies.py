@@ -16,7 +16,14 @@ from typing import Any, NamedTuple
 from strategyrun.domain import canary, naming
 from strategyrun.domain.hardening import STRATEGY_UID, pod_isolation
 from strategyrun.domain.inputs import Inputs
-from strategyrun.domain.job import DATASET_PATH_VARIABLE, EXECUTOR_VARIABLE, NONCE_VARIABLE, PINNED_ANNOTATIONS, job
+from strategyrun.domain.job import (
+    DATASET_PATH_VARIABLE,
+    EXECUTOR_VARIABLE,
+    INPUT_VARIABLE,
+    NONCE_VARIABLE,
+    PINNED_ANNOTATIONS,
+    job,
+)
 from strategyrun.domain.sandbox import (
     NODE_LABEL_PREFIX,
     NODE_READY,
@@ -69,7 +76,7 @@ _FALLS_BACK = f"object.metadata.?labels[?{json.dumps(naming.EXECUTOR_LABEL)}].or
 _ALL_CONTAINERS = "variables.pod.?initContainers.orValue([]) + variables.pod.containers"
 _COMPONENTS = ("strategy", "report")
 _POD_NAME = "^[a-z0-9][a-z0-9-]*-[0-9a-f]{12}-[0-9]+-[a-z0-9]{5}$"
-_FREE_VARIABLES = (NONCE_VARIABLE, DATASET_PATH_VARIABLE)
+_FREE_VARIABLES = (NONCE_VARIABLE, DATASET_PATH_VARIABLE, INPUT_VARIABLE)
 
 
 class Clause(NamedTuple):

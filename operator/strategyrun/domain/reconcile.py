@@ -49,7 +49,7 @@ from strategyrun.domain.strategyrun import (
     Summary,
 )
 from strategyrun.domain.text import LINE_LIMIT, clean
-from strategyrun.domain.verdict import Fault, Pending, Running, Success, Trouble, Unseen, judge, refusal_reason
+from strategyrun.domain.verdict import Fault, Pending, Running, Success, Trouble, Unseen, judge
 from strategyrun.domain.vetting import VENDOR_RULE, Flaw, Kind, Reading
 
 SOURCE_POLL = timedelta(seconds=5)
@@ -116,8 +116,8 @@ class Seen:
     podless: frozenset[str] = frozenset()
     """UIDs of ended Jobs of which a direct read of the API server found no pod."""
     kept: Kept | None = None
-    refused: str | None = None
-    """Why the API server refused the Job, if it did."""
+    refused: Fault | None = None
+    """Why the Job or its snapshot could not be made, if so."""
     trouble: Trouble | None = None
 
 
@@ -360,7 +360,7 @@ def _without_job(seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: d
             return Decision(status, (ConfirmJob(attempt.job_name, attempt.job_uid),))
         return _ended(seen, status, now, Fault(Reason.JOB_VANISHED, f"Job {attempt.job_name} was deleted"))
     if seen.refused:
-        return _ended(seen, status, now, Fault(refusal_reason(seen.refused), seen.refused))
+        return _ended(seen, status, now, seen.refused)
     vetted = _current(seen, status, now)
     if vetted is None:
         return Decision(status, (Vet(),))

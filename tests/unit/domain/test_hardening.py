@@ -7,7 +7,7 @@ from hypothesis import given
 
 from strategyrun.domain.hardening import DATASET_UID, EVALUATE_UID, STRATEGY_UID, container_isolation, pod_isolation
 from strategyrun.domain.inputs import build_inputs, inputs_hash
-from strategyrun.domain.job import job
+from strategyrun.domain.job import INPUT_VARIABLE, job
 from strategyrun.domain.vetting import Kind
 from support.builders import CODE, NONCE, PROFILE, SANDBOX, Document, job_manifest, make_run, specs
 
@@ -66,6 +66,7 @@ def without_what_a_run_may_say(manifest: Document) -> Document:
     for container in [*pod["initContainers"], *pod["containers"]]:
         mounts = container["volumeMounts"]
         container["volumeMounts"] = [mount for mount in mounts if mount != DATA]
+        container["env"] = [each for each in container["env"] if each["name"] != INPUT_VARIABLE]
     return manifest
 
 

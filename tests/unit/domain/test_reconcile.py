@@ -311,9 +311,10 @@ def test_flaws_that_appear_between_record_and_creation_carry_their_findings() ->
 def test_a_job_that_the_api_server_refuses_is_a_failure_of_the_platform() -> None:
     """It is tried again, and then the run fails with the server's words."""
     run = make_run(retry={"limit": 0})
-    decision = decide(look(begun(run), run, refused="admission webhook says no"))
+    denied = Fault(Reason.POLICY_DENIED, "admission webhook says no")
+    decision = decide(look(begun(run), run, refused=denied))
     assert (answer(decision).reason, answer(decision).message) == (Reason.POLICY_DENIED, "admission webhook says no")
-    assert answer(decide(look(begun(), refused="no"))).reason == Reason.RETRYING
+    assert answer(decide(look(begun(), refused=denied))).reason == Reason.RETRYING
 
 
 def test_a_job_of_somebody_else_is_left_alone() -> None:
@@ -460,7 +461,8 @@ def test_a_job_that_was_seen_and_is_not_there_is_asked_about() -> None:
 
 def test_a_job_that_was_seen_is_not_called_refused() -> None:
     """A refusal of the API server is about a Job that was never there."""
-    assert decide(look(started(), refused="no")).acts == (ConfirmJob(make_job().name, JOB_UID),)
+    denied = Fault(Reason.POLICY_DENIED, "no")
+    assert decide(look(started(), refused=denied)).acts == (ConfirmJob(make_job().name, JOB_UID),)
 
 
 # --- repeating ----------------------------------------------------------------------------------------------------
@@ -710,7 +712,7 @@ sights = st.builds(
     ),
     st.sampled_from([frozenset(), frozenset({JOB_UID})]),
     st.sampled_from([frozenset(), frozenset({JOB_UID})]),
-    st.sampled_from([None, "denied"]),
+    st.sampled_from([None, Fault(Reason.POLICY_DENIED, "denied")]),
 )
 
 
@@ -1027,7 +1029,7 @@ def test_a_pod_without_a_node_says_why_no_node_takes_it() -> None:
     assert (status.reason, status.message) == (Reason.SECCOMP_PROFILE_MISSING, "0 of 3 nodes hold the profile")
 
 
-QUOTA = "jobs.batch is forbidden: exceeded quota: few, requested: pods=1, used: pods=1, limited: pods=1"
+QUOTA = Fault(Reason.QUOTA_EXCEEDED, "jobs.batch is forbidden: exceeded quota: few, requested: pods=1, used: pods=1")
 
 
 def test_a_spent_quota_is_waited_for_without_a_slot() -> None:

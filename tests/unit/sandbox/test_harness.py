@@ -371,7 +371,7 @@ def test_input_finds_nothing(steps: Steps) -> None:
 
 def test_lies_about_the_end_are_not_believed(steps: Steps) -> None:
     """A strategy that finds the pipe may blame itself, but can neither succeed nor blame the platform."""
-    for reason in ("Completed", "ImageInvalid", "Evaluated", ["x"]):
+    for reason in ("Completed", "ImageInvalid", "Tampered", "Evaluated", ["x"]):
         source = f"""\
             import json, os
             for descriptor in range(3, 64):
@@ -394,7 +394,6 @@ def test_a_forged_document_is_overwritten(steps: Steps) -> None:
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ({"codeSHA256": "0" * 64}, "strategy.py has sha256 "),
         ({"schema": 1}, "input.json has schema 1, not 2"),
         ({"kind": "Guess"}, "input.json has kind 'Guess', none of Positions, Result, Script"),
         ({"timeoutSeconds": "soon"}, "input.json: ValueError"),
@@ -409,9 +408,35 @@ def test_inputs_that_do_not_fit_are_the_platforms(steps: Steps, document: dict[s
     assert ended.output == b""
 
 
+def test_other_code_than_the_inputs_is_not_run(steps: Steps) -> None:
+    """What was neither vetted nor asked for: the bytes that are hashed are those that would run."""
+    ended = steps.run("print('ran')\n" + HOLD, codeSHA256="0" * 64)
+    assert (ended.exit_code, ended.output) == (2, b"")
+    assert ended.document["reason"] == "Tampered"
+    assert ended.document["message"].startswith("strategy.py has sha256 ")
+
+
+def test_another_input_than_the_pinned_one_is_not_understood(steps: Steps) -> None:
+    """With code and input both replaced, the template of the Job is what tells them from those of the run."""
+    steps.write(HOLD)
+    pinned = steps.pin()
+    steps.write("print('ran')\n" + HOLD, timeout=1)
+    ended = steps.end(steps.start(pinned))
+    assert (ended.exit_code, ended.output) == (2, b"")
+    assert ended.document["reason"] == "Tampered"
+    assert ended.document["message"].endswith(f", not {pinned}")
+    assert ended.document["walls"] is None
+
+
+def test_an_input_that_nobody_pinned_is_not_understood(steps: Steps) -> None:
+    """A template without the hash is not the operator's."""
+    steps.write(HOLD)
+    assert steps.end(steps.start("")).document["reason"] == "Tampered"
+
+
 def test_no_input_is_the_platforms(steps: Steps) -> None:
     """The mount is missing."""
-    process = steps.start()
+    process = steps.start("0" * 64)
     ended = steps.end(process)
     assert ended.exit_code == 2
     assert ended.document["message"].startswith("input.json: FileNotFoundError")

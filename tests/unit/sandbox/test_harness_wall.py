@@ -381,7 +381,8 @@ def _strictly(steps: Steps, source: str) -> Ended:
         document=str(document),
         result=str(steps.folder / "result"),
     )
-    done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, check=False)
+    command, environment = [sys.executable, "-I", "-c", script], os.environ | {"FINLAB_INPUT_SHA256": steps.pin()}
+    done = subprocess.run(command, env=environment, capture_output=True, check=False)
     return Ended(done.returncode, done.stdout, done.stderr.decode(), document.read_bytes())
 
 
