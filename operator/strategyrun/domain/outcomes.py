@@ -281,12 +281,14 @@ STARTS_FALLBACK: frozenset[str] = frozenset(
     {
         Reason.SECCOMP_PROFILE_MISSING,
         Reason.IMAGE_PULL_FAILED,
-        Reason.RUNTIME_CLASS_MISSING,
-        Reason.MOUNT_FAILED,
         Reason.CONTAINER_CONFIG_ERROR,
     }
 )
-"""What keeps a strategy's first instruction from running, and nothing that a strategy could bring about."""
+"""What keeps a strategy's first instruction from running, and nothing that a strategy or its author could bring about.
+
+No volume is among it: who may delete a snapshot or name a claim could choose the weaker place, and the fallback has
+the same volumes.
+"""
 
 SAID_BY_HARNESS: frozenset[str] = frozenset(
     {

@@ -437,8 +437,12 @@ def _unavailable(
     run, profile = seen.run, seen.profile
     began = any(attempt.started_at for attempt in status.attempts)
     untouched = not began and (pod is None or not (pod.strategy.started_at or pod.strategy.running))
-    wanted = run.spec.fallback.policy is FallbackPolicy.ON_SANDBOX_UNAVAILABLE and profile and profile.sandbox.fallback
-    if fault.reason in STARTS_FALLBACK and untouched and wanted and status.fallback is None:
+    wanted = (
+        run.spec.fallback.policy is FallbackPolicy.ON_SANDBOX_UNAVAILABLE and profile and profile.sandbox.falls_back
+    )
+    # What the author mounts can keep a container from being made, too.
+    chosen = fault.reason is Reason.CONTAINER_CONFIG_ERROR and run.spec.datasets[0].builtin is None
+    if fault.reason in STARTS_FALLBACK and not chosen and untouched and wanted and status.fallback is None:
         told = FallbackStatus(used=False, trigger=fault.reason, message=clean(fault.message, LINE_LIMIT))
         message = f"{fault.reason}: {fault.message}"
         again = advance(status, run, now, Phase.QUEUED, Reason.FALLING_BACK, message, fallback=told)

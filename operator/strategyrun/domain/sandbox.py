@@ -109,8 +109,15 @@ class Sandbox(_Strict):
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )
     fallback: FallbackImage | None = Field(
-        default=None, description="What vetted code may run in where the sandbox cannot start; nothing where absent."
+        default=None,
+        description="What vetted code may run in where the sandbox cannot start; nothing where absent, "
+        "or where there is a runtimeClassName: the fallback has the nodes' own kernel.",
     )
+
+    @property
+    def falls_back(self) -> bool:
+        """Whether vetted code has a second place: never in the stead of another kernel."""
+        return self.fallback is not None and self.runtime_class_name is None
 
 
 class SeccompProfile(Model):

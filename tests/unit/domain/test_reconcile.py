@@ -1126,11 +1126,17 @@ def test_an_obstacle_that_lasts_leads_to_the_fallback_too() -> None:
     assert kinds(decide(look(answer(decision), profile=NO_NODE), after(200))) == ["NetworkPolicy", "ConfigMap", "Job"]
 
 
-@pytest.mark.parametrize("how", ["policy", "no image", "strategy ran", "strategy ran before", "fallback failed too"])
+@pytest.mark.parametrize(
+    "how", ["policy", "no image", "another kernel", "strategy ran", "strategy ran before", "fallback failed too"]
+)
 def test_without_right_or_reason_there_is_no_fallback(how: str) -> None:
-    """Never by policy, never without an image for it, never after a first instruction, and never twice."""
+    """Never by policy, without an image or in place of another kernel, after a first instruction, or twice."""
     run = make_run(fallback={"policy": "Never"}) if how == "policy" else make_run()
-    bare = PROFILE.model_copy(update={"sandbox": SANDBOX.model_copy(update={"fallback": None})})
+    changes: dict[str, dict[str, Any]] = {
+        "no image": {"fallback": None},
+        "another kernel": {"runtime_class_name": "gvisor"},
+    }
+    profile = PROFILE.model_copy(update={"sandbox": SANDBOX.model_copy(update=changes.get(how, {}))})
     status, pod, number = begun(run), NO_IMAGE, 1
     if how == "strategy ran":
         pod = failed_pod(message="seccomp profile: no such file", reason="CreateContainerError")
@@ -1146,9 +1152,30 @@ def test_without_right_or_reason_there_is_no_fallback(how: str) -> None:
         run,
         jobs=(make_job(run, attempt=number),),
         pods=(pod,),
-        profile=bare if how == "no image" else PROFILE,
+        profile=profile,
     )
     assert answer(decide(sight, after(3 * START_SECONDS))).phase is Phase.FAILED
+
+
+OWN_DATA = make_run(datasets=[{"name": "prices", "persistentVolumeClaim": {"claimName": "broken"}}])
+
+
+@pytest.mark.parametrize(
+    ("run", "pod", "said"),
+    [
+        (make_run(), make_pod(strategy=waiting()), 'MountVolume.SetUp failed for volume "code" : configmap not found'),
+        (OWN_DATA, make_pod(job_body(OWN_DATA), dataset=waiting()), "Unable to attach or mount volumes: [source]"),
+        (OWN_DATA, make_pod(job_body(OWN_DATA), dataset=waiting("CreateContainerError", "cannot mount")), ""),
+    ],
+    ids=["snapshot-deleted", "broken-claim", "container-of-a-broken-source"],
+)
+def test_nothing_that_an_author_mounts_leads_to_the_fallback(run: StrategyRun, pod: PodObservation, said: str) -> None:
+    """Else the author of a run could choose the weaker place: by a deleted snapshot, by a claim that is none."""
+    trouble = Trouble(pod.uid, after(5), "FailedMount", said) if said else None
+    sight = look(begun(run), run, jobs=(make_job(run),), pods=(pod,), trouble=trouble)
+    status = answer(decide(sight, after(3 * START_SECONDS)))
+    assert (status.phase, status.fallback) == (Phase.FAILED, None)
+    assert status.reason == (Reason.MOUNT_FAILED if said else Reason.CONTAINER_CONFIG_ERROR)
 
 
 @pytest.mark.parametrize(
