@@ -17,6 +17,7 @@ CAPABILITY_SETS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 FILTERING = "2"
 FILTERS = 2  # the pod's and the harness's
 PROBE = "/.finlab-sandbox"
+PR_GET_NO_NEW_PRIVS = 39
 UNLISTED = "inotify_init1"  # harmless, in every runtime's default profile, and not in ours
 
 
@@ -26,7 +27,7 @@ def look(landlock: int | None, executor: str) -> dict[str, Any]:
     return {
         "executor": executor,
         "uid": os.getuid(),
-        "noNewPrivs": status.get("NoNewPrivs") == "1",
+        "noNewPrivs": _no_new_privs(),
         "capabilities": _capabilities(status),
         "seccompFilters": _filters(status),
         "unlisted": REFUSED if _refused(UNLISTED) else ALLOWED,
@@ -66,6 +67,14 @@ def _status() -> dict[str, str]:
             return {name: value.strip() for name, _, value in (line.partition(":") for line in file)}
     except OSError:
         return {}
+
+
+def _no_new_privs() -> bool:
+    """Asked of the kernel itself: one in user space need not tell it in /proc."""
+    try:
+        return syscalls.call("prctl", PR_GET_NO_NEW_PRIVS) == 1
+    except OSError:
+        return False
 
 
 def _capabilities(status: dict[str, str]) -> int | None:

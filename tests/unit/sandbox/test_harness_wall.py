@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from textwrap import dedent, indent
 from typing import Any
 
@@ -411,6 +412,22 @@ def test_what_a_kernel_may_lack_is_not_missed() -> None:
     """Landlock, and the number of filters, which kernels before 5.9 do not count."""
     assert selfcheck.gaps(HELD | {"landlock": None, "seccompFilters": None}) == []
     assert selfcheck.gaps(HELD | {"unlisted": "allowed", "seccompFilters": None}) == []
+
+
+def test_privileges_are_asked_of_the_kernel() -> None:
+    """gVisor's /proc says nothing of them; what every process of this test has not given up, it has not."""
+    script = f"""\
+import ctypes, sys
+sys.path.insert(0, {str(IMAGE)!r})
+from finlab_sandbox.harness import selfcheck
+selfcheck._status = dict
+for privileges in (0, 1):
+    ctypes.CDLL(None).prctl(38, privileges, 0, 0, 0)
+    print(selfcheck.look(None, "Sandbox")["noNewPrivs"])
+"""
+    done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True)
+    inherited = "NoNewPrivs:\t1" in Path("/proc/self/status").read_text(encoding="ascii")
+    assert done.stdout.split() == [str(inherited), "True"]
 
 
 @pytest.mark.parametrize("filters", [2, None])
