@@ -28,6 +28,8 @@ HELD = {
     "rootReadOnly": True,
     "exec": "refused",
     "fork": "refused",
+    "token": "absent",
+    "memoryLimit": 2 << 30,
     "landlock": 6,
 }
 STRICT = """\
@@ -401,6 +403,8 @@ def _strictly(steps: Steps, source: str) -> Ended:
         ("rootReadOnly", False),
         ("exec", "allowed"),
         ("fork", "allowed"),
+        ("token", "present"),
+        ("memoryLimit", 0x7FFFFFFFFFFFF000),
     ],
 )
 def test_each_wall_is_missed(wall: str, found: object) -> None:
@@ -409,7 +413,8 @@ def test_each_wall_is_missed(wall: str, found: object) -> None:
 
 
 def test_what_a_kernel_may_lack_is_not_missed() -> None:
-    """Landlock, and the number of filters, which kernels before 5.9 do not count."""
+    """Landlock, the number of filters, which kernels before 5.9 do not count, and a cgroup that can be read."""
+    assert selfcheck.gaps(HELD | {"memoryLimit": None}) == []
     assert selfcheck.gaps(HELD | {"landlock": None, "seccompFilters": None}) == []
     assert selfcheck.gaps(HELD | {"unlisted": "allowed", "seccompFilters": None}) == []
 
