@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,6 +21,7 @@ from strategyrun.adapters.kube import (
     JOBS,
     PODS,
     TROUBLE,
+    ApiError,
     ConflictError,
     ExistsError,
     Kube,
@@ -53,6 +55,7 @@ from strategyrun.domain.reconcile import (
     Vet,
     Vetted,
     decide,
+    give_up,
 )
 from strategyrun.domain.report import LOG_LIMIT_BYTES, InvalidReportError, full_report
 from strategyrun.domain.slots import Slots, Ticket
@@ -61,6 +64,7 @@ from strategyrun.domain.verdict import Fault, Trouble, refusal_reason
 
 WORKERS = 32
 SWEEP_SECONDS = 60.0
+_NEVER_TAKEN = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 log = logging.getLogger(__name__)
@@ -277,23 +281,35 @@ class Controller:
             self.on_run(None, body)
 
     async def _write_status(self, run: StrategyRun, status: StrategyRunStatus) -> bool:
-        """Write the whole status, computed from the version that was seen; a newer version means: look again."""
+        """Write the whole status, computed from the version that was seen; a newer version means: look again.
+
+        One that the API server will never take ends the run: it would be tried for ever, with the run's slot held.
+        """
+        try:
+            body = await self._apply_status(run, status)
+        except (ConflictError, NotFoundError):
+            key = key_of(run.namespace, run.uid)
+            await self._read(key, run.namespace, run.name)
+            self._queue.add_after(key, _BACKOFF_SECONDS[0])
+            return False
+        except ApiError as error:
+            if error.status not in _NEVER_TAKEN:
+                raise
+            log.error("%s/%s: the status is refused, the run is given up: %s", run.namespace, run.name, error)
+            self.on_run(None, await self._apply_status(run, give_up(run, self._now(), error.message)))
+            return False
+        self.on_run(None, body)
+        return True
+
+    async def _apply_status(self, run: StrategyRun, status: StrategyRunStatus) -> dict[str, Any]:
         document = {
             "apiVersion": run.api_version,
             "kind": KIND,
             "metadata": {"name": run.name, "namespace": run.namespace, "resourceVersion": run.resource_version},
             "status": status.document(),
         }
-        try:
-            with self._observer.writing(run, status):
-                body = await self._kube.apply_status(document)
-        except (ConflictError, NotFoundError):
-            key = key_of(run.namespace, run.uid)
-            await self._read(key, run.namespace, run.name)
-            self._queue.add_after(key, _BACKOFF_SECONDS[0])
-            return False
-        self.on_run(None, body)
-        return True
+        with self._observer.writing(run, status):
+            return await self._kube.apply_status(document)
 
     async def _act(self, run: StrategyRun, act: Act) -> bool:
         """Do one thing; tell whether the next may follow."""

@@ -238,7 +238,7 @@ _FAILURES = [
         ),
         (
             Reason.POLICY_DENIED,
-            "The API server refused the Job: an admission policy of the cluster, or a namespace that is being deleted.",
+            "The API server refused the Job or the status: by a policy, a limit, a schema, or a namespace that ends.",
             "Read status.message; it is the API server's own.",
         ),
         (

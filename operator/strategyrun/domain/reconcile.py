@@ -205,6 +205,13 @@ def decide(seen: Seen, now: datetime) -> Decision:
     return replace(decision, acts=(*decision.acts, *(DeleteReport(name) for name in forgotten)))
 
 
+def give_up(run: StrategyRun, now: datetime, why: str) -> StrategyRunStatus:
+    """Return the least there is to say of a run whose status the API server will not take: that it failed, and why."""
+    bare = run.model_copy(update={"status": None})
+    fault = Fault(Reason.POLICY_DENIED, f"the API server refuses the status of this run: {why}")
+    return fail(accept(bare, inputs_hash(run), now), bare, now, fault)
+
+
 def _decide(seen: Seen, now: datetime) -> Decision:
     run = seen.run
     if run.deleting:

@@ -33,6 +33,7 @@ from strategyrun.domain.reconcile import (
     Seen,
     Vet,
     Vetted,
+    give_up,
 )
 from strategyrun.domain.report import parse_report
 from strategyrun.domain.sandbox import Obstacle
@@ -315,6 +316,16 @@ def test_a_job_that_the_api_server_refuses_is_a_failure_of_the_platform() -> Non
     decision = decide(look(begun(run), run, refused=denied))
     assert (answer(decision).reason, answer(decision).message) == (Reason.POLICY_DENIED, "admission webhook says no")
     assert answer(decide(look(begun(), refused=denied))).reason == Reason.RETRYING
+
+
+def test_a_run_whose_status_is_refused_has_the_least_there_is_to_say() -> None:
+    """Nothing that it had is kept, since some of it was too much; and it is an answer to these inputs."""
+    run = make_run().model_copy(update={"status": started()})
+    status = give_up(run, after(9), "too large")
+    assert (status.phase, status.reason) == (Phase.FAILED, Reason.POLICY_DENIED)
+    assert status.message == "the API server refuses the status of this run: too large"
+    assert (status.attempts, status.history, status.provenance, status.warnings) == ((), (), None, ())
+    assert decide(look(status, jobs=(make_job(),))).acts == (DeleteJob(make_job().name, JOB_UID),)
 
 
 def test_a_job_of_somebody_else_is_left_alone() -> None:
