@@ -121,7 +121,8 @@ def _ready(seen: Sighting, installed: Finding, image: Finding) -> Finding:
         return _remembered(_stored(seen), ProfileConditionType.READY)
     if measured.seccomp.holds is None:
         return Finding(None, "NotMeasured", measured.seccomp.message)
-    return Finding(True, "Measured", "a pod in the hardened shape started, and its walls held")
+    held = "a pod in the hardened shape started, and its walls held"
+    return Finding(True, "Measured", "; ".join(filter(None, (held, measured.threads))))
 
 
 def _missing_file(seen: Sighting) -> str:
