@@ -29,6 +29,7 @@ class Ending:
     finished: bool = False  # the child said that the strategy's run was over: hostile as what follows it
     timed_out: bool = False  # the supervisor ended it, for the time limit
     stopped: bool = False  # the supervisor was told to stop
+    starved: bool | None = None  # the kernel killed for want of memory; None where it does not tell
     walls: bytes = b""  # what the self-check found: said before the start, and not hostile
     said: bytes = b""  # what the child said of its end: hostile once started
     handed_over: bool = False  # a file of the right shape is there
@@ -92,7 +93,7 @@ def judge(end: Ending) -> Verdict:
         return Verdict(reasons.COMPLETED, "")
     if end.timed_out:
         return Verdict(reasons.TIMEOUT, f"ran longer than the limit of {end.limit:g} s")
-    if end.signal == signal.SIGKILL:
+    if end.signal == signal.SIGKILL and end.starved is not False:
         return Verdict(reasons.OUT_OF_MEMORY, "killed by SIGKILL: the memory limit was reached")
     if not end.started:
         return _judge_before_start(end)
@@ -153,7 +154,7 @@ def _look_ahead(end: Ending) -> found.Found | None:
         return said
     if end.timed_out:
         return found.Found(note="the check was ended: it took too long")
-    if end.signal == signal.SIGKILL:
+    if end.signal == signal.SIGKILL and end.starved is not False:
         return found.Found(note="the check was ended at the memory limit (SIGKILL)")
     if end.signal is not None:
         return found.Found(note=f"the check was ended by {_name(end.signal)}")

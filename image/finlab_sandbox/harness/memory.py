@@ -9,6 +9,7 @@ CGROUP = Path("/sys/fs/cgroup")
 UNLIMITED = 1 << 62  # what both versions of cgroups mean by a limit that is none
 V2 = ("memory.max", "memory.current", "inactive_file")
 V1 = ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file")
+KILLS = ("memory.events", "memory/memory.oom_control")
 
 
 def resident() -> int | None:
@@ -45,6 +46,17 @@ def room(cgroup: Path = CGROUP) -> int | None:
             return None
         found = re.search(rf"^{reclaimable} (\d+)$", stat, re.MULTILINE)
         return int(most) - usage + (int(found[1]) if found else 0)
+    return None
+
+
+def kills(cgroup: Path = CGROUP) -> int | None:
+    """How often the kernel has killed a process of the container for want of memory."""
+    for file in KILLS:
+        try:
+            found = re.search(r"^oom_kill (\d+)$", (cgroup / file).read_text(), re.MULTILINE)
+        except OSError:
+            continue
+        return int(found[1]) if found else None
     return None
 
 

@@ -16,7 +16,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from finlab_sandbox.harness import executors, found, reasons, selfreport, task, text
+from finlab_sandbox.harness import executors, found, memory, reasons, selfreport, task, text
 from finlab_sandbox.harness.ending import POSITIONS, RESULT, Ending, document_of
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ class _Child:
         self._output, output = os.pipe()
         self._status, status = os.pipe()
         self._alone = os.getpid() == 1
+        self._kills = memory.kills()
         self._began = time.monotonic()
         self._deadline = self._began + order.limit
         self._pid = os.fork()
@@ -150,6 +151,7 @@ class _Child:
         started_at = ended if self._started_at is None else self._started_at
         handed_over_at = self._handed_over_at if self._handed_over_at and self._order.samples else ended
         code, number = self._end
+        kills = memory.kills()
         return Ending(
             kind=self._order.kind,
             samples=self._order.samples,
@@ -159,6 +161,7 @@ class _Child:
             finished=self._handed_over_at is not None,
             timed_out=self._timed_out,
             stopped=self._stopped,
+            starved=None if kills is None or self._kills is None else kills > self._kills,
             walls=self._walls,
             said=self._said,
             handed_over=looks_like_positions(self._paths.positions),

@@ -42,6 +42,8 @@ def said(reason: str, message: str = "m") -> bytes:
             id="own-kill",
         ),
         pytest.param(Ending(started=True, signal=signal.SIGKILL), "OutOfMemory", id="killed"),
+        pytest.param(Ending(started=True, signal=signal.SIGKILL, starved=True), "OutOfMemory", id="starved"),
+        pytest.param(Ending(started=True, signal=signal.SIGKILL, starved=False), "Crashed", id="killed-by-itself"),
         pytest.param(Ending(signal=signal.SIGKILL), "OutOfMemory", id="killed-while-importing"),
         pytest.param(Ending(started=True, signal=signal.SIGSYS), "SyscallViolation", id="sigsys"),
         pytest.param(Ending(signal=signal.SIGSYS), "ImageInvalid", id="sigsys-while-importing"),

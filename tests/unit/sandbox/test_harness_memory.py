@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from finlab_sandbox.harness.memory import UNLIMITED, limit, most_resident, resident, room
+from finlab_sandbox.harness.memory import UNLIMITED, kills, limit, most_resident, resident, room
 
 MIB = 1 << 20
 
@@ -42,6 +42,18 @@ def test_a_limit_is_told_from_none(tmp_path: Path, version: int, none: str) -> N
     told = limit(cgroup(tmp_path, version, none, 0, 0))
     assert told is not None
     assert told >= UNLIMITED
+
+
+@pytest.mark.parametrize("file", ["memory.events", "memory/memory.oom_control"])
+def test_kills_for_want_of_memory_are_counted_by_the_kernel(tmp_path: Path, file: str) -> None:
+    """In either version's file; kernels before 4.13 do not count."""
+    assert kills(tmp_path) is None
+    path = tmp_path / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("under_oom 0\n")
+    assert kills(tmp_path) is None
+    path.write_text("oom 7\noom_kill 3\noom_group_kill 0\n")
+    assert kills(tmp_path) == 3
 
 
 def test_the_process_knows_what_it_holds() -> None:
