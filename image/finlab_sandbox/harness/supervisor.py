@@ -54,6 +54,7 @@ def supervise(paths: Paths, *, walls_must_hold: bool | None = None) -> int:
     """
     if walls_must_hold is None:
         walls_must_hold = os.getpid() == 1
+    _forget_cluster()
     try:
         order = _read(paths.input, executors.told(), walls_must_hold)
     except reasons.RunError as error:
@@ -65,6 +66,12 @@ def supervise(paths: Paths, *, walls_must_hold: bool | None = None) -> int:
     document = document_of(end)
     _write(paths.document, text.encode(document))
     return EXIT_CODES.get(document["reason"], 1)
+
+
+def _forget_cluster() -> None:
+    """Takes the API server's address, which the kubelet gives to every container, from what the strategy inherits."""
+    for name in [name for name in os.environ if name.startswith("KUBERNETES_")]:
+        del os.environ[name]
 
 
 def _read(path: str, executor: str, walls_must_hold: bool) -> Order:

@@ -7,6 +7,7 @@ import signal
 import struct
 import subprocess
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -54,6 +55,16 @@ def test_params_arrive_as_they_were_given(steps: Steps) -> None:
         params=params,
     )
     assert ended.output.decode().strip() == repr(params)
+
+
+def test_nothing_of_the_cluster_is_inherited(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the address that every container gets, nor what the harness alone is told."""
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    source = """\
+        import os
+        print(sorted(name for name in os.environ if name.startswith(("KUBERNETES_", "FINLAB_"))))
+        """
+    assert steps.run(dedent(source) + HOLD).output == b"[]\n"
 
 
 def test_seeds_are_fixed(steps: Steps) -> None:
