@@ -253,6 +253,7 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "as-shipped": {},
     "by-digest": {"image": "registry.example:5000/team/sandbox@sha256:" + "a" * 64},
     "runtime-class": {"runtimeClassName": "gvisor"},
+    "users": {"hostUsers": False},
     "no-fallback": {"fallback": None},
     "namespaces": {"allowedNamespaces": ["research", "teaching"]},
     "no-namespace": {"allowedNamespaces": []},

@@ -163,13 +163,15 @@ class _Step(NamedTuple):
 
 def placement(profile: Profile, executor: Executor) -> dict[str, Any]:
     """Return the isolation of the pod, and the nodes that can give it."""
+    users = {} if profile.sandbox.host_users is None else {"hostUsers": profile.sandbox.host_users}
     if executor is Executor.FALLBACK:
-        return pod_isolation({"type": "RuntimeDefault"})
+        return {**pod_isolation({"type": "RuntimeDefault"}), **users}
     label = {"key": profile.seccomp.node_label, "operator": "In", "values": [NODE_READY]}
     required = {"nodeSelectorTerms": [{"matchExpressions": [label]}]}
     runtime_class = profile.sandbox.runtime_class_name
     return {
         **pod_isolation({"type": "Localhost", "localhostProfile": profile.seccomp.localhost_profile}),
+        **users,
         **({"runtimeClassName": runtime_class} if runtime_class else {}),
         "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}},
     }

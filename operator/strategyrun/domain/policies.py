@@ -656,6 +656,10 @@ def _profile_clauses() -> list[Clause]:
             " == (variables.fallback ? '' : params.spec.?runtimeClassName.orValue(''))",
             "runtimeClassName must be the profile's (a fallback has none)",
         ),
+        Clause(
+            "variables.pod.?hostUsers.orValue(true) == params.spec.?hostUsers.orValue(true)",
+            "hostUsers must be the profile's: a pod has users of its own where the profile says so",
+        ),
         _each(
             "c.image == variables.image",
             "the image must be the profile's (a fallback's the one of its spec.fallback)",

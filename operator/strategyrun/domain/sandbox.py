@@ -92,6 +92,11 @@ class Sandbox(_Strict):
     runtime_class_name: DnsLabel | None = Field(
         default=None, description="A RuntimeClass that puts another kernel between strategy and node: gVisor, Kata."
     )
+    host_users: bool | None = Field(
+        default=None,
+        description="False gives a pod users of its own, nobody's on the node, where kernel and runtime can. "
+        "Absent, they are the node's, without any privilege.",
+    )
     seccomp_profile: FileName = Field(
         description="A file beside the operator's configuration; nodes hold it under a name made of its SHA-256."
     )
