@@ -123,6 +123,7 @@ FULL_STATUS: dict[str, Any] = {
             "seccomp": "finlab-sandbox/555555555555.json",
             "networkPolicy": "SeccompOnly",
             "runtimeClass": "gvisor",
+            "landlock": 7,
         },
     },
     "acceptedAt": _WHEN,
