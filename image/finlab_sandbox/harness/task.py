@@ -39,7 +39,9 @@ def pinned_input(path: str) -> bytes:
     template of a Job nobody changes.
     """
     content = Path(path).read_bytes()
-    found, pinned = hashlib.sha256(content).hexdigest(), os.environ.pop(PINNED_VARIABLE, None)
+    found, pinned = hashlib.sha256(content).hexdigest(), os.environ.pop(PINNED_VARIABLE, "")
+    if not pinned:
+        raise RunError(reasons.IMAGE_INVALID, f"{PINNED_VARIABLE} is not set: is the operator older than this image?")
     if found != pinned:
         raise RunError(reasons.TAMPERED, f"input.json has sha256 {found}, not {pinned}")
     return content

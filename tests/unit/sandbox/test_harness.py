@@ -441,9 +441,12 @@ def test_another_input_than_the_pinned_one_is_not_understood(steps: Steps) -> No
 
 
 def test_an_input_that_nobody_pinned_is_not_understood(steps: Steps) -> None:
-    """A template without the hash is not the operator's."""
-    steps.write(HOLD)
-    assert steps.end(steps.start("")).document["reason"] == "Tampered"
+    """A template without the hash is none of this version's."""
+    steps.write("print('ran')\n" + HOLD)
+    ended = steps.end(steps.start(""))
+    assert (ended.exit_code, ended.output) == (2, b"")
+    assert ended.document["reason"] == "ImageInvalid"
+    assert ended.document["message"].startswith("FINLAB_INPUT_SHA256 is not set")
 
 
 def test_no_input_is_the_platforms(steps: Steps) -> None:
