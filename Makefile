@@ -21,7 +21,7 @@ kubeconfig: ## print the path of the cluster's kubeconfig
 	@hack/with.sh printenv KUBECONFIG
 
 ##@ Work on it
-.PHONY: test check unit faults solo e2e abuse installation fuzz bench
+.PHONY: test check unit faults solo e2e abuse installation fuzz bench seccomp
 test: check unit faults solo e2e abuse installation ## everything: check, unit, faults, solo, e2e, abuse, installation
 check: venv ## lint, types, layers, generated files
 	@hack/check.sh
@@ -44,9 +44,14 @@ fuzz: venv ## try a million hostile positions files on the evaluator's reader, a
 bench: up local ## measure: latency of a run, workloads in the sandbox, imports, evaluator, look-ahead guard, a thousand runs, local runs, the first one of all
 	@for each in latency workloads imports evaluator look_ahead scale local first_metrics; do \
 		echo "== benchmarks/$$each.py"; PYTHONPATH=image:tests hack/with.sh .venv/bin/python benchmarks/$$each.py || exit; done
+seccomp: up ## hold the calls that the image's libraries make against the seccomp profile; needs strace
+	@PYTHONPATH=operator:image:tests hack/with.sh .venv/bin/python hack/seccomp-check.py
 
 ##@ Files that are made
-.PHONY: docs generate lock venv help
+.PHONY: docs generate lock sbom venv help
+sbom: up ## write what the images are made of, as CycloneDX, to sbom-sandbox.json and sbom-operator.json
+	@for each in sandbox operator; do \
+		hack/with.sh .venv/bin/python hack/sbom.py $$each >sbom-$$each.json && echo sbom-$$each.json || exit; done
 docs: venv ## write the site of docs/ to site/
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs --quiet build --strict && echo site/index.html
 generate: venv ## write the CRD, the chart and what else is made from models and manifests

@@ -31,7 +31,8 @@ from typing import Any, NamedTuple
 
 from strategyrun.adapters.settings import load_settings
 from strategyrun.domain.hardening import STRATEGY_UID, environment
-from strategyrun.domain.inputs import build_inputs
+from strategyrun.domain.inputs import INPUT_KEY, build_inputs, digest
+from strategyrun.domain.job import INPUT_VARIABLE
 from strategyrun.domain.strategyrun import StrategyRun
 from strategyrun.domain.vetting import vet
 
@@ -191,12 +192,13 @@ class Bench:
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True), document
 
     def _hardening(self, mount: str) -> list[str]:
+        pinned = digest((self._folder / mount / INPUT_KEY).read_bytes())
         memory = str(SANDBOX.limits.document()["memory"]).removesuffix("i").lower()
         return [
             *("--rm", f"--cpus={CPUS}", f"--memory={memory}", "--network=none", "--read-only", "--cap-drop=ALL"),
             *("--security-opt=no-new-privileges", f"--security-opt=seccomp={CONFIG / 'seccomp_profile.json'}"),
             *(f"--user={STRATEGY_UID}:{STRATEGY_UID}", "--tmpfs=/tmp:mode=1777,size=1g", "--tmpfs=/out:mode=1777"),
-            *(f"--volume={self._folder / mount}:/code:ro", *_environment()),
+            *(f"--volume={self._folder / mount}:/code:ro", *_environment(), f"--env={INPUT_VARIABLE}={pinned}"),
         ]
 
 

@@ -31,6 +31,7 @@ import yaml
 from strategyrun.adapters.settings import load_settings
 from strategyrun.domain.hardening import environment
 from strategyrun.domain.inputs import build_inputs
+from strategyrun.domain.job import INPUT_VARIABLE
 from strategyrun.domain.strategyrun import StrategyRun
 from strategyrun.domain.vetting import vet
 from support.seccomp import ALLOW, ENOSYS, KILL, Profile
@@ -165,8 +166,8 @@ class Audit:
         home = self._home(name)
         for file, content in inputs.files.items():
             (home / "in" / file).write_text(content)
-        mounts = [f"{home}/in:/code:ro", f"{home}/out:/out"]
-        self._run(f"{name}: strategy", home, 1000, "finlab_sandbox.harness", mounts)
+        mounts, pinned = [f"{home}/in:/code:ro", f"{home}/out:/out"], f"{INPUT_VARIABLE}={inputs.hashes['input']}"
+        self._run(f"{name}: strategy", home, 1000, "finlab_sandbox.harness", mounts, pinned)
         mounts = [f"{home}/in:/inputs:ro", f"{home}/out:/out:ro"]
         self._run(f"{name}: evaluator", home, 2000, "finlab_sandbox.evaluate", mounts, "FINLAB_NONCE=nonce")
 

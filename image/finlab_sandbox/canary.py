@@ -6,13 +6,15 @@ The role is in FINLAB_CANARY; the answer is one line of JSON, as the termination
 - `free` tries to reach API server, DNS and peer until each has answered, or the time is over: {"reached": [...]}.
 - `bound` tries the same until two rounds in a row reached nothing, since policies take a moment to hold, or the time is
   over: {"reached": [...]} of its last round, {"seconds": ...} until it was cut off.
-- `sandbox` tries to open sockets: {"opened": [...families]}, {"filtered": whether a seccomp filter is in force}.
+- `sandbox` tries to open sockets: {"opened": [...families]}, {"filtered": whether a seccomp filter is in force}, and to
+  start threads: {"threads": how many there were when one was refused, null where none was}.
 """
 
 import json
 import os
 import re
 import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +24,8 @@ FREE_SECONDS = 8.0
 BOUND_SECONDS = 12.0
 PAUSE_SECONDS = 1.0
 ATTEMPT_SECONDS = 1.0
+MOST_THREADS = 1024
+THREAD_BYTES = 64 * 1024  # of stack
 
 _ANSWER = Path("/dev/termination-log")
 _QUESTION = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x0akubernetes\x07default\x03svc\x00\x00\x01\x00\x01"
@@ -116,7 +120,8 @@ def sandbox() -> dict[str, object]:
     """Try the wall that needs no policy."""
     opened = [name for name in _FAMILIES if hasattr(socket, name) and opens(getattr(socket, name))]
     status = Path("/proc/self/status").read_text(encoding="ascii")
-    return {"opened": opened, "filtered": re.search(r"^Seccomp:\s+2$", status, re.MULTILINE) is not None}
+    filtered = re.search(r"^Seccomp:\s+2$", status, re.MULTILINE) is not None
+    return {"opened": opened, "filtered": filtered, "threads": threads()}
 
 
 def opens(family: int) -> bool:
@@ -126,6 +131,25 @@ def opens(family: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def threads(most: int = MOST_THREADS) -> int | None:
+    """How many threads run when the next is refused; None where so many are not enough for that.
+
+    The kubelet sets the limit on the cgroup of the pod, where a container cannot read it.
+    """
+    over, running = threading.Event(), 1
+    usual = threading.stack_size(THREAD_BYTES)
+    try:
+        while running < most:
+            threading.Thread(target=over.wait, daemon=True).start()
+            running += 1
+    except RuntimeError:
+        return running
+    finally:
+        over.set()
+        threading.stack_size(usual)
+    return None
 
 
 if __name__ == "__main__":

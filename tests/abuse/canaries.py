@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from secrets import token_hex
 
+from abuse.cases import KEY
 from strategyrun.adapters.settings import load_settings
 from support.cluster import CHECKOUT, NODE, POD, Cluster, Kind, Manifest
 from support.waiting import wait_until
@@ -83,7 +84,9 @@ def canaries(cluster: Cluster, namespace: str) -> Iterator[Canaries]:
     secret = f"/root/finlab-sandbox-canary-{token_hex(8)}"
     _on_node(node, f"umask 077; echo {token_hex(16)} > {secret}")
     try:
-        cluster.create(plain_pod("listener", namespace, _LISTEN))
+        holder = plain_pod("listener", namespace, _LISTEN)
+        holder["spec"]["containers"][0]["env"] = [{"name": KEY, "value": token_hex(16)}]
+        cluster.create(holder)
         listener = _pod_in(cluster, namespace, "listener", "Running")["status"]["podIP"]
         wait_until(
             "the listener listens", lambda: cluster.logs("listener", "main", namespace), lambda log: "listening" in log

@@ -1,5 +1,6 @@
 """The worst code there is, run for real: each case ends as it must, its honest twin is spared, no canary is touched."""
 
+import json
 import platform
 import re
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from abuse.canaries import Canaries, canaries, plain_pod
-from abuse.cases import CASES, Case
+from abuse.cases import CASES, PLAIN, Case
 from abuse.table import ROWS
 from support.cluster import NETWORK_POLICY, POD, STRATEGY_RUN, Cluster, Manifest, RefusedError
 from support.namespaces import temporary_namespace
@@ -149,8 +150,40 @@ def foreign_pod(cluster: Cluster, namespace: str, run: str) -> None:
     cluster.create(forged)
 
 
+def edited_run(cluster: Cluster, namespace: str, run: str) -> None:
+    """Write what frameworks of operators keep in annotations, and another source: as the author of a run may."""
+    annotations = {"kopf.zalando.org/last-handled-configuration": "{}", "finlab-sandbox.dev/code-sha256": "0" * 64}
+    cluster.merge(STRATEGY_RUN, run, namespace, {"metadata": {"annotations": annotations}})
+    cluster.merge(STRATEGY_RUN, run, namespace, {"spec": {"source": {"inline": PLAIN}}})
+
+
+def adopted_pod(cluster: Cluster, namespace: str, run: str) -> None:
+    """Start a pod that the run's Job owns as well, and that knows every hash; only the nonce it does not know."""
+    (pod,) = cluster.list(POD, namespace, labels=f"finlab-sandbox.dev/run={run}")
+    pinned = pod["metadata"]["annotations"]
+    hashes = {name: pinned[f"finlab-sandbox.dev/{name}-sha256"] for name in ("code", "input", "evaluation")}
+    report = json.dumps(
+        {
+            "schema": 2,
+            "nonce": "0" * 32,
+            "verdict": "Evaluated",
+            "reason": "Evaluated",
+            "message": "",
+            "metrics": _FORGED,
+            "warnings": [],
+            "hashes": hashes,
+            "evaluator": "0.1.0",
+            "seconds": 0.1,
+        }
+    )
+    forged = plain_pod(f"{run}-adopted", namespace, f"open('/dev/termination-log', 'w').write({report!r})")
+    forged["metadata"] |= {key: pod["metadata"][key] for key in ("labels", "annotations", "ownerReferences")}
+    forged["spec"]["containers"][0]["name"] = "evaluate"
+    cluster.create(forged)
+
+
 DURING: dict[str, Callable[[Cluster, str, str], None]] = {
-    each.__name__: each for each in (without_network_policy, forged_status, foreign_pod)
+    each.__name__: each for each in (without_network_policy, forged_status, foreign_pod, edited_run, adopted_pod)
 }
 
 
@@ -163,9 +196,13 @@ def test_abuse_ends_as_it_must(suite: Suite, name: str) -> None:
         ROWS.append((name, expected, f"not run: only {case.machine} has it"))
         pytest.skip(f"only {case.machine} has it")
     found, twin = suite.ends(name)
-    told = "\n".join([found.get("message", ""), *found.get("failure", {}).get("lastLines", [])])
+    told = "\n".join(
+        [found.get("message", ""), *found.get("failure", {}).get("lastLines", []), *found.get("output", [])]
+    )
     ROWS.append((name, expected, f"{found['reason']} (twin {twin['reason']}): {found.get('message', '')[:90]}"))
     assert found["reason"] in case.expected, found
+    assert all(end.get("executor", "Sandbox") == "Sandbox" and "fallback" not in end for end in (found, twin))
+    assert found.get("metrics", {}).get("sharpe") != _FORGED["sharpe"]
     assert re.search(case.says, told), told
     assert all(line.isprintable() for line in told.splitlines())
     assert len(repr(found)) <= 16 * 1024

@@ -1,9 +1,14 @@
 """Tests of the whole way need the CRD of this checkout on the cluster."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from strategyrun.domain.crd import crd
-from support.cluster import CUSTOM_RESOURCE_DEFINITION, Cluster
+from support.bench import Bench, workbench
+from support.cluster import CUSTOM_RESOURCE_DEFINITION, Cluster, Kind
+from support.definitions import installed
+from support.namespaces import temporary_namespace
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -15,3 +20,20 @@ def current_crd(cluster: Cluster) -> None:
     assert installed["spec"]["versions"][0]["schema"] == expected["spec"]["versions"][0]["schema"], (
         "the CRD on the cluster is not that of this checkout; `make up` renews it"
     )
+
+
+@pytest.fixture(scope="module")
+def kind(cluster: Cluster) -> Iterator[Kind]:
+    """Install the CRD for this module's own operators."""
+    with installed(cluster, crd()) as own:
+        yield own
+
+
+@pytest.fixture
+def bench(cluster: Cluster, kind: Kind, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """Give the test a namespace in which real pods run for an operator of its own."""
+    with (
+        temporary_namespace(cluster, request.node.nodeid, admission=False) as namespace,
+        workbench(cluster, kind, namespace) as lent,
+    ):
+        yield lent

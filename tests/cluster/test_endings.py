@@ -5,11 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from strategyrun.adapters.settings import load_settings
-from strategyrun.domain.crd import crd
-from support.bench import Bench, count, workbench
+from support.bench import Bench, count
 from support.cluster import CHECKOUT, JOB, POD, Cluster, Kind
-from support.definitions import installed
-from support.namespaces import temporary_namespace
 from support.operator import RunningOperator, with_sandbox, with_slots
 from support.runs import condition, strategy_run
 from support.waiting import wait_until
@@ -17,23 +14,6 @@ from support.waiting import wait_until
 SETTINGS = load_settings(CHECKOUT / "config" / "sandbox.yaml")
 QUOTA = Kind("v1", "ResourceQuota")
 SLOW = "import time\ndef strategy(data, params):\n    time.sleep(params['seconds'])\n    return data['close'].notna()\n"
-
-
-@pytest.fixture(scope="module")
-def kind(cluster: Cluster) -> Iterator[Kind]:
-    """Install the CRD for this module's own operator."""
-    with installed(cluster, crd()) as own:
-        yield own
-
-
-@pytest.fixture
-def bench(cluster: Cluster, kind: Kind, request: pytest.FixtureRequest) -> Iterator[Bench]:
-    """Give the test a namespace in which real pods run for an operator of its own."""
-    with (
-        temporary_namespace(cluster, request.node.nodeid, admission=False) as namespace,
-        workbench(cluster, kind, namespace) as lent,
-    ):
-        yield lent
 
 
 @pytest.fixture

@@ -7,16 +7,12 @@ from dataclasses import replace
 from secrets import token_bytes
 from typing import Any
 
-import pytest
 import yaml
 
 from strategyrun.adapters.settings import Settings, load_settings
-from strategyrun.domain.crd import crd
 from strategyrun.domain.sandbox import Resources, SeccompProfile
-from support.bench import Bench, workbench
+from support.bench import Bench
 from support.cluster import CHECKOUT, NODE, POD, Cluster, Kind, Manifest
-from support.definitions import installed
-from support.namespaces import temporary_namespace
 from support.operator import RunningOperator, with_slots, with_timeouts
 from support.runs import condition
 from support.waiting import wait_until
@@ -59,23 +55,6 @@ def settings(seccomp: SeccompProfile | None = None, **changes: Any) -> Settings:
 
 
 NO_IMAGE = settings(image="nowhere.invalid/finlab-sandbox:none")
-
-
-@pytest.fixture(scope="module")
-def kind(cluster: Cluster) -> Iterator[Kind]:
-    """Install the CRD for this module's own operators."""
-    with installed(cluster, crd()) as own:
-        yield own
-
-
-@pytest.fixture
-def bench(cluster: Cluster, kind: Kind, request: pytest.FixtureRequest) -> Iterator[Bench]:
-    """Give the test a namespace in which real pods run for an operator of its own."""
-    with (
-        temporary_namespace(cluster, request.node.nodeid, admission=False) as namespace,
-        workbench(cluster, kind, namespace) as lent,
-    ):
-        yield lent
 
 
 def ended(bench: Bench, name: str) -> Manifest:

@@ -1,7 +1,7 @@
 """Metrics come from the evaluator, of the positions that left the sandbox, whatever a strategy says or writes."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,10 +10,15 @@ from typing import Any
 import pytest
 
 from finlab_sandbox.datasets import us_stocks
-from support.cluster import Cluster
-from support.runs import strategy_run, wait_finished
+from strategyrun.adapters.settings import load_settings
+from strategyrun.domain.strategyrun import KUEUE_LABEL
+from support.bench import Bench
+from support.cluster import CHECKOUT, CONFIG_MAP, JOB, Cluster
+from support.operator import RunningOperator
+from support.runs import HOLD_EVERYTHING, snapshot_of, strategy_run, wait_finished
 from support.sandbox import Steps
 
+SETTINGS = load_settings(CHECKOUT / "config" / "sandbox.yaml")
 HONEST = """\
 def honest(data):
     close = data.adj_close
@@ -171,3 +176,50 @@ def strategy(data, params):
     assert (status["failure"]["class"], status["failure"]["message"]) == ("User", message)
     assert "metrics" not in status
     assert len(status["attempts"]) == 1
+
+
+# Inputs: whoever may write ConfigMaps in a namespace reaches for the snapshot of another's run.
+
+
+@pytest.fixture
+def operated(bench: Bench) -> Iterator[Bench]:
+    """Have the bench's runs answered by this checkout's operator, on real nodes."""
+    with RunningOperator(bench.cluster, bench.kind, SETTINGS):
+        yield bench
+
+
+def replace_snapshot(bench: Bench, source: str) -> None:
+    """Put another snapshot in the place of a run's, with other code and the input that fits it."""
+    forged = snapshot_of(bench.run(), SETTINGS.profile.sandbox, source)
+    (name,) = bench.names(CONFIG_MAP)
+    bench.cluster.delete(CONFIG_MAP, name, bench.namespace)
+    forged["metadata"] = {"name": name, "namespace": bench.namespace}
+    del forged["immutable"]
+    bench.cluster.create(forged)
+
+
+def test_code_that_nobody_vetted_is_not_run(operated: Bench) -> None:
+    """The Job pins the input, and the input the code: with both replaced before the pod reads them, nothing runs."""
+    run = strategy_run(namespace=operated.namespace, kind=operated.kind)
+    run["metadata"]["labels"] = {KUEUE_LABEL: "held"}  # the Job waits for the test to let it in
+    operated.cluster.create(run)
+    held = operated.wait("held back", lambda seen: seen.get("attempts") and seen["phase"] == "Queued")
+    replace_snapshot(operated, "print('ran')\n" + HOLD_EVERYTHING)
+    name = held["attempts"][0]["jobName"]
+    operated.cluster.merge(JOB, name, operated.namespace, {"spec": {"suspend": False}})
+    status = operated.wait_reason("Tampered")
+    assert (status["phase"], status["failure"]["class"]) == ("Failed", "Sandbox")
+    assert status["message"].startswith("input.json has sha256 ")
+    assert "lastLines" not in status["failure"]
+    assert status.get("fallback") is None
+
+
+def test_a_snapshot_replaced_while_a_strategy_runs_changes_nothing(operated: Bench) -> None:
+    """The answer speaks of the code that ran; if the evaluator reads another's inputs, there is no answer."""
+    source = "import time\ntime.sleep(10)\n" + HOLD_EVERYTHING
+    operated.apply(source=source, evaluation={"lookAhead": {"action": "Off"}})
+    operated.wait_reason("StrategyRunning")
+    replace_snapshot(operated, HOLD_EVERYTHING)
+    status = operated.wait("over", lambda seen: seen.get("phase") in ("Succeeded", "Failed"))
+    assert status["reason"] in ("Evaluated", "Tampered")
+    assert status["provenance"]["codeSHA256"] == sha256(source.encode()).hexdigest()

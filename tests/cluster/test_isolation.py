@@ -3,9 +3,14 @@
 import json
 import re
 
-from support.cluster import CHECKOUT, Cluster
+from strategyrun.adapters.settings import load_settings
+from strategyrun.domain.hardening import STRATEGY_UID, container_isolation
+from strategyrun.domain.job import placement
+from strategyrun.domain.strategyrun import Executor
+from support.cluster import CHECKOUT, POD, Cluster
 from support.probe import look_inside
 from support.runs import strategy_run, wait_finished
+from support.waiting import wait_until
 
 _PROFILE = json.loads((CHECKOUT / "config" / "seccomp_profile.json").read_bytes())
 
@@ -168,11 +173,7 @@ def test_file_system_is_read_only_but_for_memory(cluster: Cluster, namespace: st
 
 
 def test_nothing_of_the_cluster_is_known_inside(cluster: Cluster, namespace: str) -> None:
-    """There is no token, no service of the namespace, no nonce of the evaluator, no input to read.
-
-    The API server's address is in the environment of every container, the kubelet sees to that;
-    nothing leads there.
-    """
+    """There is no token, no service of the namespace, no address, no nonce of the evaluator, no input to read."""
     found = look_inside(
         cluster,
         namespace,
@@ -180,10 +181,10 @@ def test_nothing_of_the_cluster_is_known_inside(cluster: Cluster, namespace: str
         import os, re
 
         def look(params):
-            env = {name: value for name, value in os.environ.items() if not name.startswith("KUBERNETES_")}
+            env, words = os.environ, "KUBERNETES|SERVICE|FINLAB|TOKEN|SECRET|PROXY"
             return {
                 "secrets": [path for path in ("/var/run/secrets", "/run/secrets") if os.path.exists(path)],
-                "leaks": sorted(name for name in env if re.search("SERVICE|FINLAB|TOKEN|SECRET|PROXY", name)),
+                "leaks": sorted(name for name in env if re.search(words, name)),
                 "home": [env["HOME"], env["TZ"]],
                 "threads": sorted({env[name] for name in env if name.endswith("_NUM_THREADS")}),
                 "stdin": os.read(0, 1).decode(),
@@ -270,6 +271,84 @@ def test_tripwires_end_the_run(cluster: Cluster, namespace: str) -> None:
         cluster.create(strategy_run(names[call], namespace, source=source, params={"numbers": both}))
     failures = {call: wait_finished(cluster, namespace, name)["status"]["failure"] for call, name in names.items()}
     assert {call: failure["reason"] for call, failure in failures.items()} == dict.fromkeys(_KILLED, "SyscallViolation")
+
+
+_ALONE = """\
+import ctypes, errno, json, mmap, os, platform, sys
+
+libc = ctypes.CDLL(None, use_errno=True)
+machine = ("x86_64", "aarch64").index(platform.machine())
+
+
+def fate(call):
+    child = os.fork()
+    if child == 0:
+        ctypes.set_errno(0)
+        os._exit(ctypes.get_errno() if call() == -1 else 0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def calls(numbers):
+    for name, number in numbers.items():
+        number = number if isinstance(number, int) else number[machine]
+        yield name, fate(lambda: libc.syscall(number, 0, 0, 0, 0, 0, 0))
+
+
+def of_32_bits():
+    page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    page.write(b"\\xb8\\x14\\x00\\x00\\x00\\xcd\\x80\\xc3")
+    return ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(page)))()
+
+
+expected = json.loads(sys.argv[1])
+pair = (ctypes.c_int * 2)()
+found = {
+    "otherwise": {fate_: [n for n, f in calls(numbers) if f != int(fate_)] for fate_, numbers in expected.items()},
+    "sockets": sorted({fate(lambda: libc.socket(family, kind, 0)) for family in range(48) for kind in (1, 2, 3)}),
+    "pairs": [fate(lambda: libc.socketpair(family, 1, 0, pair)) for family in (1, 2)],
+    "namespace": fate(lambda: libc.syscall((56, 220)[machine], 0x10000000 | 17, 0, 0, 0, 0)),
+    "32 bits": fate(of_32_bits) if machine == 0 else None,
+}
+with open("/dev/termination-log", "w") as file:
+    json.dump(found, file)
+"""
+
+
+def test_the_pods_profile_is_a_wall_of_its_own(cluster: Cluster, namespace: str) -> None:
+    """In a pod of the hardened shape without the harness, and so without its filter: each call in a process of its own.
+
+    Behind both walls, one would hide what the other lets through.
+    """
+    profile = load_settings(CHECKOUT / "config" / "sandbox.yaml").profile
+    container = {
+        "name": "main",
+        "image": profile.sandbox.image,
+        "imagePullPolicy": profile.sandbox.image_pull_policy,
+        "command": ["python3", "-c", _ALONE, json.dumps({"-31": _KILLED, "38": _ABSENT, "1": _REFUSED})],
+        "securityContext": container_isolation(STRATEGY_UID),
+    }
+    cluster.create(
+        {
+            "apiVersion": POD.api_version,
+            "kind": POD.kind,
+            "metadata": {"name": "alone", "namespace": namespace},
+            "spec": {**placement(profile, Executor.SANDBOX), "restartPolicy": "Never", "containers": [container]},
+        }
+    )
+    pod = wait_until(
+        "the pod has ended",
+        lambda: cluster.get(POD, "alone", namespace),
+        lambda seen: seen["status"]["phase"] in ("Succeeded", "Failed"),
+        seconds=120,
+    )
+    found = json.loads(pod["status"]["containerStatuses"][0]["state"]["terminated"]["message"])
+    assert found.pop("32 bits") in (-31, None)
+    assert found == {
+        "otherwise": {"-31": [], "38": [], "1": []},
+        "sockets": [1],
+        "pairs": [0, 1],
+        "namespace": 1,
+    }
 
 
 def test_supervisor_is_out_of_reach(cluster: Cluster, namespace: str) -> None:

@@ -25,6 +25,8 @@ def test_the_document_says_which_walls_hold(cluster: Cluster, namespace: str) ->
         "unlisted": "refused",
         "sockets": "refused",
         "rootReadOnly": True,
+        "token": "absent",
+        "memoryLimit": 2 << 30,
         "exec": "refused",
         "fork": "refused",
     }

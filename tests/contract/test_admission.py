@@ -488,6 +488,7 @@ BAD = {
     "late-deadline": Bad(of_pod(activeDeadlineSeconds=571), "activeDeadlineSeconds must be set"),
     "node": Bad(of_pod(nodeName="any"), "nodeName must be absent"),
     "runtime-class": Bad(of_pod(runtimeClassName="any"), "runtimeClassName must be the profile's", ("Job",)),
+    "users": Bad(of_pod(hostUsers=False), "hostUsers must be the profile's"),
     "priority": Bad(of_pod(priorityClassName="any"), "priorityClassName must be absent", ("Job",)),
     "system-priority": Bad(of_pod(priorityClassName="system-node-critical"), "priorityClassName must be absent"),
     "device": Bad(of_pod(resourceClaims=[{"name": "a", "resourceClaimName": "a"}]), "resourceClaims must be absent"),

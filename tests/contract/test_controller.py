@@ -31,7 +31,7 @@ from support.operator import (
     with_slots,
     with_timeouts,
 )
-from support.runs import condition, strategy_run
+from support.runs import condition, snapshot_of, strategy_run
 from support.waiting import wait_until
 
 RESOURCE_QUOTA = Kind("v1", "ResourceQuota")
@@ -283,6 +283,23 @@ def test_somebody_elses_job_of_that_name_is_left_alone(bench: Bench) -> None:
         bench.wait_pod(attempt=2)
     assert bench.status()["attempts"][0]["reason"] == "NameConflict"
     assert bench.cluster.get(JOB, name, bench.namespace)["metadata"]["uid"] == stored["metadata"]["uid"]
+
+
+def test_somebody_elses_snapshot_is_not_run(bench: Bench) -> None:
+    """Its name can be foreseen: who made it first, unlabelled and to be changed at will, stops the run and no more."""
+    hold = Hold("create", "configmaps")
+    with RunningOperator(bench.cluster, bench.kind, before=hold):
+        bench.apply(retry={"limit": 0})
+        hold.wait()
+        forged = snapshot_of(bench.run(), UNSCHEDULABLE.profile.sandbox)
+        del forged["immutable"], forged["metadata"]["labels"]
+        stored = bench.cluster.create(forged)
+        hold.release()
+        status = bench.wait_reason("NameConflict")
+    name = stored["metadata"]["name"]
+    assert (status["phase"], status["message"]) == ("Failed", f"ConfigMap {name} is not this run's snapshot")
+    assert bench.names(JOB) == []
+    assert bench.cluster.get(CONFIG_MAP, name, bench.namespace)["metadata"]["uid"] == stored["metadata"]["uid"]
 
 
 @pytest.mark.parametrize("refused", ["count/jobs.batch", "count/networkpolicies.networking.k8s.io", "count/configmaps"])

@@ -124,6 +124,7 @@ FULL_STATUS: dict[str, Any] = {
             "seccomp": "finlab-sandbox/555555555555.json",
             "networkPolicy": "SeccompOnly",
             "runtimeClass": "gvisor",
+            "landlock": 7,
         },
     },
     "acceptedAt": _WHEN,

@@ -1,5 +1,6 @@
 """SandboxProfiles on a real API server: what it takes, what the operator measures, and what runs are told."""
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -96,6 +97,8 @@ def test_a_profile_is_measured(cluster: Cluster, operated_kind: Kind, profile_ki
             "NetworkIsolated": ("True", "SeccompOnly"),
             "Ready": ("True", "Measured"),
         }, status
+        (ready,) = [each for each in status["conditions"] if each["type"] == "Ready"]
+        assert re.search(r"it had [12]?\d?\d threads when one was refused$", ready["message"]), "podPidsLimit is 256"
         assert status["network"] == "SeccompOnly"
         assert status["seccompSHA256"] == settings.profile.seccomp.sha256
         wait_until("the canaries are gone", lambda: cluster.list(JOB, settings.canary.namespace), lambda jobs: not jobs)
@@ -250,6 +253,7 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "as-shipped": {},
     "by-digest": {"image": "registry.example:5000/team/sandbox@sha256:" + "a" * 64},
     "runtime-class": {"runtimeClassName": "gvisor"},
+    "users": {"hostUsers": False},
     "no-fallback": {"fallback": None},
     "namespaces": {"allowedNamespaces": ["research", "teaching"]},
     "no-namespace": {"allowedNamespaces": []},

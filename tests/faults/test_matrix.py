@@ -41,6 +41,7 @@ from support.rig_operator import ON_RIG, KillableOperator
 from support.waiting import wait_until
 
 STATUS = to("patch", "strategyruns/status")
+EVENT = Kind("v1", "Event")
 RESOURCE_QUOTA = Kind("v1", "ResourceQuota")
 ACTIVE = ("Starting", "Running")
 
@@ -250,6 +251,28 @@ def test_storm(bench: Bench, proxy: FaultProxy, operator: KillableOperator, stor
         assert fault.met == 30
     assert {len(status["attempts"]) for status in statuses.values()} == {1}
     require_order(bench, proxy)
+
+
+@pytest.mark.parametrize("code", [HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY])
+@pytest.mark.usefixtures("operator")
+def test_a_status_that_is_never_taken(bench: Bench, proxy: FaultProxy, code: HTTPStatus) -> None:
+    """The run ends and says why, instead of holding its slot for ever; the answer is asked for anew like any other."""
+    bench.apply(HELD)
+    pod = bench.wait_pod(HELD)
+    wait_running(bench, HELD)
+    with proxy.fault(refuse(code, "Invalid"), STATUS, times=1) as fault:
+        kubelet.succeed(bench.cluster, pod)
+        status = bench.wait_reason("PolicyDenied", name=HELD)
+        assert fault.met == 1
+    assert (status["phase"], status["failure"]["class"]) == ("Failed", "Platform")
+    assert status["message"] == "the API server refuses the status of this run: Invalid: said by the fault proxy"
+    wait_until(
+        "an event says so",
+        lambda: [event["message"] for event in bench.cluster.list(EVENT, bench.namespace, fields="type=Warning")],
+        lambda messages: any("refuses the status" in message for message in messages),
+    )
+    bench.rerun(HELD)
+    finish_by_hand(bench, HELD)
 
 
 @pytest.mark.parametrize("write", ["the intent", "the policy", "the snapshot", "the Job", "the tidying"])

@@ -6,11 +6,12 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
 
-from abuse.cases import CASES, Case
+from abuse.cases import CASES, KEY, Case
 from support.attacks import assert_ends_right
 from support.local import LocalRun, in_boxes, manifest, run_local
 from support.waiting import wait_until
@@ -20,6 +21,8 @@ REFUSED = "refused"
 NOT_HERE = {
     "N05 network policy deleted during the run": "there is no NetworkPolicy to delete; N01 tries the same sockets",
     "F11 status written during the run": "there is no status in an API server that somebody could write",
+    "F11 annotations and spec written during the run": "there is no object that somebody could write",
+    "F12 pod of the run's Job": "there is no API server that would take another pod",
     "F12 pod with the run's labels": "there is no API server that would take another pod",
 }
 _DEFAULTS = {"evaluation": {"lookAhead": {"action": "Off"}}, "retry": {"limit": 0}, "report": "Discard"}
@@ -92,7 +95,7 @@ class Suite:
     def _run(self, number: int, source: str, spec: dict[str, Any]) -> LocalRun:
         folder = self._folder / str(number)
         folder.mkdir()
-        return run_local(manifest(folder, source, **spec), "--logs", TMPDIR=str(self._folder))
+        return run_local(manifest(folder, source, **spec), "--logs", TMPDIR=str(self._folder), **{KEY: token_hex(16)})
 
     def processes(self) -> list[Path]:
         """Return the processes of this suite's boxes."""

@@ -3,6 +3,11 @@
 from textwrap import dedent
 from typing import Any
 
+from strategyrun.domain.inputs import build_inputs
+from strategyrun.domain.job import snapshot
+from strategyrun.domain.sandbox import Sandbox
+from strategyrun.domain.strategyrun import StrategyRun
+from strategyrun.domain.vetting import vet
 from support.cluster import STRATEGY_RUN, Cluster, Kind, Manifest
 from support.waiting import wait_until
 
@@ -30,6 +35,12 @@ def strategy_run(
         "metadata": {"name": name, "namespace": namespace},
         "spec": {"source": {"inline": dedent(source)} if isinstance(source, str) else source} | spec,
     }
+
+
+def snapshot_of(body: Manifest, sandbox: Sandbox, source: str = HOLD_EVERYTHING) -> Manifest:
+    """Build the snapshot that an operator makes of a run, as anybody can who knows the run."""
+    run = StrategyRun.parse(body)
+    return snapshot(run, build_inputs(run, source.encode(), vet(source.encode()).kind, sandbox))
 
 
 def condition(run: Manifest, kind: str) -> str:

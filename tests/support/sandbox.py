@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -93,7 +94,11 @@ class Steps:
         }
         (self.folder / "input.json").write_text(json.dumps(standard | document))
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def pin(self) -> str:
+        """Return what the pod's template would say of the input."""
+        return hashlib.sha256((self.folder / "input.json").read_bytes()).hexdigest()
+
+    def start(self, pinned: str | None = None) -> subprocess.Popen[bytes]:
         """Start the first step on what was written, with nothing there of a run before."""
         self.positions.unlink(missing_ok=True)
         (self.folder / "document.json").unlink(missing_ok=True)
@@ -105,7 +110,7 @@ class Steps:
             document=str(self.folder / "document.json"),
             result=str(self.folder / "result"),
         )
-        return _python(script)
+        return _python(script, FINLAB_INPUT_SHA256=self.pin() if pinned is None else pinned)
 
     def end(self, process: subprocess.Popen[bytes]) -> Ended:
         """Wait for the first step."""
@@ -132,9 +137,10 @@ class Steps:
         return _ended(_python(script), self.folder / "report.json")
 
 
-def _python(script: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-I", "-c", script]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+def _python(script: str, **variables: str) -> subprocess.Popen[bytes]:
+    command, environment = [sys.executable, "-I", "-c", script], {**os.environ, **variables}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe)
 
 
 def _ended(process: subprocess.Popen[bytes], document: Path) -> Ended:

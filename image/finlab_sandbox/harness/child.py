@@ -28,11 +28,11 @@ HANDED_OVER = b"H"
 MESSAGE_CHARS = 1000
 
 
-def live(paths: Paths, status: int, deadline: float, *, executor: str, walls_must_hold: bool) -> int:
+def live(document: bytes, paths: Paths, status: int, deadline: float, *, executor: str, walls_must_hold: bool) -> int:
     """Says on `status` which walls hold, when the strategy starts, how it ended, and what a check found.
 
-    Returns the exit code. `deadline` is the time.monotonic() of the run's limit. Where the walls must hold, no line of
-    the strategy runs behind one that does not.
+    Returns the exit code. `document` is input.json, `deadline` the time.monotonic() of the run's limit. Where the walls
+    must hold, no line of the strategy runs behind one that does not.
     """
     try:
         _prepare_process()
@@ -40,7 +40,7 @@ def live(paths: Paths, status: int, deadline: float, *, executor: str, walls_mus
         os.environ["RESULT_DIR"] = paths.result
         abi = wall.begin(paths)
         steps = _import()
-        run = steps.read(paths)
+        run = steps.read(document, paths)
         wall.complete(executor)
         _check_walls(status, selfcheck.look(abi, executor), must_hold=walls_must_hold)
     except RunError as error:

@@ -29,6 +29,7 @@ class Ending:
     finished: bool = False  # the child said that the strategy's run was over: hostile as what follows it
     timed_out: bool = False  # the supervisor ended it, for the time limit
     stopped: bool = False  # the supervisor was told to stop
+    starved: bool | None = None  # the kernel killed for want of memory; None where it does not tell
     walls: bytes = b""  # what the self-check found: said before the start, and not hostile
     said: bytes = b""  # what the child said of its end: hostile once started
     handed_over: bool = False  # a file of the right shape is there
@@ -92,7 +93,7 @@ def judge(end: Ending) -> Verdict:
         return Verdict(reasons.COMPLETED, "")
     if end.timed_out:
         return Verdict(reasons.TIMEOUT, f"ran longer than the limit of {end.limit:g} s")
-    if end.signal == signal.SIGKILL:
+    if end.signal == signal.SIGKILL and end.starved is not False:
         return Verdict(reasons.OUT_OF_MEMORY, "killed by SIGKILL: the memory limit was reached")
     if not end.started:
         return _judge_before_start(end)
@@ -111,7 +112,7 @@ def _judge_before_start(end: Ending) -> Verdict:
     """No line of the strategy has run: what failed is the image, the mounts, or the limits around them."""
     if end.signal is not None:
         return Verdict(reasons.IMAGE_INVALID, f"killed by {_name(end.signal)} before the strategy was started")
-    return _parse(end.said) or Verdict(
+    return _parse(end.said, reasons.REPORTED_BEFORE_START) or Verdict(
         reasons.IMAGE_INVALID, _message(end.said) or "ended before the strategy was started"
     )
 
@@ -153,21 +154,21 @@ def _look_ahead(end: Ending) -> found.Found | None:
         return said
     if end.timed_out:
         return found.Found(note="the check was ended: it took too long")
-    if end.signal == signal.SIGKILL:
+    if end.signal == signal.SIGKILL and end.starved is not False:
         return found.Found(note="the check was ended at the memory limit (SIGKILL)")
     if end.signal is not None:
         return found.Found(note=f"the check was ended by {_name(end.signal)}")
     return found.Found(note=f"the strategy ended the check with exit code {end.exit_code}")
 
 
-def _parse(said: bytes) -> Verdict | None:
+def _parse(said: bytes, may_say: frozenset[str] = reasons.REPORTED) -> Verdict | None:
     """What the child said, if it is one of the things it may say."""
     try:
         document = json.loads(said)
         reason, message = document["reason"], document["message"]
     except (ValueError, LookupError, TypeError, RecursionError):
         return None
-    if isinstance(reason, str) and isinstance(message, str) and reason in reasons.REPORTED:
+    if isinstance(reason, str) and isinstance(message, str) and reason in may_say:
         return Verdict(reason, message)
     return None
 

@@ -37,9 +37,9 @@ SPARE_SECONDS = 0.5  # what the end of a run may take after the look-ahead check
 SPARE_BYTES = 64 * 1024 * 1024
 
 
-def read(paths: Paths) -> Run:
-    """The second step: what to run, and on which data."""
-    task = read_task(paths)
+def read(document: bytes, paths: Paths) -> Run:
+    """The second step: what to run, and on which data; `document` is input.json."""
+    task = read_task(document, paths)
     return Run(task, read_market(task.dataset), paths)
 
 

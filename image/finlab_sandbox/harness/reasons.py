@@ -14,6 +14,7 @@ RESULT_TOO_LARGE = "ResultTooLarge"
 DATA_MISSING = "DataMissing"
 VENDOR_AUTH_REQUIRED = "VendorAuthRequired"
 IMAGE_INVALID = "ImageInvalid"
+TAMPERED = "Tampered"
 
 # What the child may say of itself. Everything else is seen from outside.
 REPORTED = frozenset(
@@ -29,6 +30,9 @@ REPORTED = frozenset(
         VENDOR_AUTH_REQUIRED,
     }
 )
+
+# What it may say as long as it is still our own code.
+REPORTED_BEFORE_START = REPORTED | {TAMPERED}
 
 
 class RunError(Exception):

@@ -7,16 +7,19 @@ import os
 import signal
 from typing import Any
 
-from finlab_sandbox.harness import executors, syscalls
+from finlab_sandbox.harness import executors, memory, syscalls
 
 REFUSED, ALLOWED = "refused", "allowed"
+PRESENT, ABSENT = "present", "absent"
 UNIX, INET, INET6, NETLINK = 1, 2, 10, 16
 STREAM, RAW = 1, 3
 SOCKETS = ((UNIX, STREAM), (INET, STREAM), (INET6, STREAM), (NETLINK, RAW))
 CAPABILITY_SETS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 FILTERING = "2"
 FILTERS = 2  # the pod's and the harness's
+TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - where one would be
 PROBE = "/.finlab-sandbox"
+PR_GET_NO_NEW_PRIVS = 39
 UNLISTED = "inotify_init1"  # harmless, in every runtime's default profile, and not in ours
 
 
@@ -26,12 +29,14 @@ def look(landlock: int | None, executor: str) -> dict[str, Any]:
     return {
         "executor": executor,
         "uid": os.getuid(),
-        "noNewPrivs": status.get("NoNewPrivs") == "1",
+        "noNewPrivs": _no_new_privs(),
         "capabilities": _capabilities(status),
         "seccompFilters": _filters(status),
         "unlisted": REFUSED if _refused(UNLISTED) else ALLOWED,
         "sockets": REFUSED if all(_refused("socket", *each) for each in SOCKETS) else ALLOWED,
         "rootReadOnly": _root_is_read_only(),
+        "token": PRESENT if os.path.lexists(TOKEN) else ABSENT,
+        "memoryLimit": memory.limit(),
         "exec": REFUSED if _refused("execve") else ALLOWED,
         "fork": REFUSED if _fork_is_refused() else ALLOWED,
         "landlock": landlock,
@@ -43,9 +48,10 @@ def gaps(walls: dict[str, Any]) -> list[str]:
 
     Filters that the kernel does not count (before 5.9) are known by what they refuse. Calls that our profile does not
     list are refused by the profile, and in the fallback by the harness's own filter, which must hold on every kernel.
+    A limit of memory that cannot be read is none that is missing: not every box shows its cgroup.
     """
     filters = walls["seccompFilters"]
-    unlisted = walls["unlisted"] == REFUSED
+    unlisted, limit = walls["unlisted"] == REFUSED, walls["memoryLimit"]
     holds = {
         "uid": walls["uid"] != 0,
         "noNewPrivs": walls["noNewPrivs"],
@@ -54,6 +60,8 @@ def gaps(walls: dict[str, Any]) -> list[str]:
         "unlisted": unlisted or (filters is None and walls["executor"] == executors.SANDBOX),
         "sockets": walls["sockets"] == REFUSED,
         "rootReadOnly": walls["rootReadOnly"],
+        "token": walls["token"] == ABSENT,
+        "memoryLimit": limit is None or limit < memory.UNLIMITED,
         "exec": walls["exec"] == REFUSED,
         "fork": walls["fork"] == REFUSED,
     }
@@ -66,6 +74,14 @@ def _status() -> dict[str, str]:
             return {name: value.strip() for name, _, value in (line.partition(":") for line in file)}
     except OSError:
         return {}
+
+
+def _no_new_privs() -> bool:
+    """Asked of the kernel itself: one in user space need not tell it in /proc."""
+    try:
+        return syscalls.call("prctl", PR_GET_NO_NEW_PRIVS) == 1
+    except OSError:
+        return False
 
 
 def _capabilities(status: dict[str, str]) -> int | None:

@@ -7,7 +7,7 @@ import math
 import os
 import re
 import stat
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from finlab_sandbox.harness.text import clean
 
@@ -71,7 +71,7 @@ def parse(where: str, content: bytes, *, alone: bool) -> SelfReport:
     """The numbers in a JSON object; `alone` where nothing may follow it. Raises InvalidReportError."""
     text = content.decode("utf-8", "replace").strip()
     try:
-        document, end = json.JSONDecoder().raw_decode(text)
+        document, end = json.JSONDecoder(object_pairs_hook=_unique).raw_decode(text)
         if alone and text[end:]:
             raise ValueError(f"more follows the object: {text[end:][:20]!r}")
     except (ValueError, RecursionError) as error:
@@ -92,6 +92,13 @@ def parse(where: str, content: bytes, *, alone: bool) -> SelfReport:
         named = f": {', '.join(left_out[:3])}" if left_out else ""
         raise InvalidReportError(f"{where} has no finite number by name{named}")
     return SelfReport(values, _warnings(left_out))
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return document
 
 
 def _refused(name: str, value: object) -> str | None:

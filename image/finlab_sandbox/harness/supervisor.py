@@ -16,7 +16,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from finlab_sandbox.harness import executors, found, reasons, selfreport, text
+from finlab_sandbox.harness import executors, found, memory, reasons, selfreport, task, text
 from finlab_sandbox.harness.ending import POSITIONS, RESULT, Ending, document_of
 
 if TYPE_CHECKING:
@@ -33,12 +33,13 @@ WALLS = b"W"
 STARTED = b"S"
 HANDED_OVER = b"H"
 PR_SET_DUMPABLE = 4
-EXIT_CODES = {reasons.COMPLETED: 0, reasons.IMAGE_INVALID: 2}
+EXIT_CODES = {reasons.COMPLETED: 0, reasons.IMAGE_INVALID: 2, reasons.TAMPERED: 2}
 
 
 class Order(NamedTuple):
     """What of input.json the supervisor goes by, and where it is. The child reads the rest, and may refuse it."""
 
+    document: bytes  # input.json as it was read, once
     limit: float  # seconds
     kind: str
     samples: int
@@ -53,10 +54,11 @@ def supervise(paths: Paths, *, walls_must_hold: bool | None = None) -> int:
     """
     if walls_must_hold is None:
         walls_must_hold = os.getpid() == 1
+    _forget_cluster()
     try:
         order = _read(paths.input, executors.told(), walls_must_hold)
     except reasons.RunError as error:
-        end = Ending(said=json.dumps({"message": str(error)}).encode())
+        end = Ending(said=json.dumps({"reason": error.reason, "message": str(error)}).encode())
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         end = Ending(said=json.dumps({"message": f"input.json: {type(error).__name__}: {error}"}).encode())
     else:
@@ -66,12 +68,18 @@ def supervise(paths: Paths, *, walls_must_hold: bool | None = None) -> int:
     return EXIT_CODES.get(document["reason"], 1)
 
 
+def _forget_cluster() -> None:
+    """Takes the API server's address, which the kubelet gives to every container, from what the strategy inherits."""
+    for name in [name for name in os.environ if name.startswith("KUBERNETES_")]:
+        del os.environ[name]
+
+
 def _read(path: str, executor: str, walls_must_hold: bool) -> Order:
-    with open(path, encoding="utf-8") as file:
-        document = json.load(file)
+    content = task.pinned_input(path)
+    document = json.loads(content)
     kind = str(document.get("kind"))
     samples = int(document.get("lookAhead", {}).get("samples", 0)) if kind == POSITIONS else 0
-    return Order(float(document["timeoutSeconds"]), kind, samples, executor, walls_must_hold)
+    return Order(content, float(document["timeoutSeconds"]), kind, samples, executor, walls_must_hold)
 
 
 def _with_result(end: Ending, directory: str) -> Ending:
@@ -93,6 +101,7 @@ class _Child:
         self._output, output = os.pipe()
         self._status, status = os.pipe()
         self._alone = os.getpid() == 1
+        self._kills = memory.kills()
         self._began = time.monotonic()
         self._deadline = self._began + order.limit
         self._pid = os.fork()
@@ -149,6 +158,7 @@ class _Child:
         started_at = ended if self._started_at is None else self._started_at
         handed_over_at = self._handed_over_at if self._handed_over_at and self._order.samples else ended
         code, number = self._end
+        kills = memory.kills()
         return Ending(
             kind=self._order.kind,
             samples=self._order.samples,
@@ -158,6 +168,7 @@ class _Child:
             finished=self._handed_over_at is not None,
             timed_out=self._timed_out,
             stopped=self._stopped,
+            starved=None if kills is None or self._kills is None else kills > self._kills,
             walls=self._walls,
             said=self._said,
             handed_over=looks_like_positions(self._paths.positions),
@@ -259,7 +270,8 @@ def _become_child(paths: Paths, order: Order, output: int, status: int, deadline
         os.closerange(3, status)
         from finlab_sandbox.harness.child import live  # noqa: PLC0415 - nothing heavy before the fork
 
-        code = live(paths, status, deadline, executor=order.executor, walls_must_hold=order.walls_must_hold)
+        must_hold = order.walls_must_hold
+        code = live(order.document, paths, status, deadline, executor=order.executor, walls_must_hold=must_hold)
     finally:
         os._exit(code)
 

@@ -13,7 +13,7 @@ from strategyrun.domain.reconcile import Kept, Seen, Vetted
 from strategyrun.domain.sandbox import Profile
 from strategyrun.domain.slots import Place
 from strategyrun.domain.strategyrun import KIND, Phase, StrategyRun
-from strategyrun.domain.verdict import Trouble
+from strategyrun.domain.verdict import Fault, Trouble
 
 Key = str
 
@@ -43,7 +43,7 @@ class Sight:
     podless: set[str] = field(default_factory=set)
     vetted: Vetted | None = None
     kept: Kept | None = None
-    refused: str | None = None
+    refused: Fault | None = None
     trouble: Trouble | None = None
 
     @property

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,6 +21,7 @@ from strategyrun.adapters.kube import (
     JOBS,
     PODS,
     TROUBLE,
+    ApiError,
     ConflictError,
     ExistsError,
     Kube,
@@ -34,7 +36,7 @@ from strategyrun.adapters.vetting import Vetter
 from strategyrun.adapters.workqueue import WorkQueue
 from strategyrun.domain import naming
 from strategyrun.domain.inputs import inputs_hash
-from strategyrun.domain.job import EVALUATE_CONTAINER
+from strategyrun.domain.job import EVALUATE_CONTAINER, is_snapshot
 from strategyrun.domain.job import report as build_report
 from strategyrun.domain.model import complaint
 from strategyrun.domain.outcomes import Reason
@@ -53,14 +55,16 @@ from strategyrun.domain.reconcile import (
     Vet,
     Vetted,
     decide,
+    give_up,
 )
 from strategyrun.domain.report import LOG_LIMIT_BYTES, InvalidReportError, full_report
 from strategyrun.domain.slots import Slots, Ticket
 from strategyrun.domain.strategyrun import KIND, Phase, ReportReference, StrategyRun, StrategyRunStatus
-from strategyrun.domain.verdict import Fault, Trouble
+from strategyrun.domain.verdict import Fault, Trouble, refusal_reason
 
 WORKERS = 32
 SWEEP_SECONDS = 60.0
+_NEVER_TAKEN = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 log = logging.getLogger(__name__)
@@ -277,23 +281,35 @@ class Controller:
             self.on_run(None, body)
 
     async def _write_status(self, run: StrategyRun, status: StrategyRunStatus) -> bool:
-        """Write the whole status, computed from the version that was seen; a newer version means: look again."""
+        """Write the whole status, computed from the version that was seen; a newer version means: look again.
+
+        One that the API server will never take ends the run: it would be tried for ever, with the run's slot held.
+        """
+        try:
+            body = await self._apply_status(run, status)
+        except (ConflictError, NotFoundError):
+            key = key_of(run.namespace, run.uid)
+            await self._read(key, run.namespace, run.name)
+            self._queue.add_after(key, _BACKOFF_SECONDS[0])
+            return False
+        except ApiError as error:
+            if error.status not in _NEVER_TAKEN:
+                raise
+            log.error("%s/%s: the status is refused, the run is given up: %s", run.namespace, run.name, error)
+            self.on_run(None, await self._apply_status(run, give_up(run, self._now(), error.message)))
+            return False
+        self.on_run(None, body)
+        return True
+
+    async def _apply_status(self, run: StrategyRun, status: StrategyRunStatus) -> dict[str, Any]:
         document = {
             "apiVersion": run.api_version,
             "kind": KIND,
             "metadata": {"name": run.name, "namespace": run.namespace, "resourceVersion": run.resource_version},
             "status": status.document(),
         }
-        try:
-            with self._observer.writing(run, status):
-                body = await self._kube.apply_status(document)
-        except (ConflictError, NotFoundError):
-            key = key_of(run.namespace, run.uid)
-            await self._read(key, run.namespace, run.name)
-            self._queue.add_after(key, _BACKOFF_SECONDS[0])
-            return False
-        self.on_run(None, body)
-        return True
+        with self._observer.writing(run, status):
+            return await self._kube.apply_status(document)
 
     async def _act(self, run: StrategyRun, act: Act) -> bool:
         """Do one thing; tell whether the next may follow."""
@@ -377,7 +393,7 @@ class Controller:
         return Kept(act.job_uid, ReportReference(config_map=manifest["metadata"]["name"], sha256=act.sha256))
 
     async def _create(self, run: StrategyRun, manifest: dict[str, Any]) -> bool:
-        """POST an object, or take the one that has its name; after a refusal nothing may follow."""
+        """POST an object, or take the one of its name if it may be it; after a refusal nothing may follow."""
         key, kind, name = key_of(run.namespace, run.uid), manifest["kind"], manifest["metadata"]["name"]
         try:
             body: dict[str, Any] | None = await self._kube.create(manifest)
@@ -385,8 +401,12 @@ class Controller:
             if kind == "NetworkPolicy":
                 return True
             body = await self._kube.get(BY_KIND[kind], run.namespace, name)
+            if body is not None and kind == "ConfigMap" and not is_snapshot(body, manifest):
+                message = f"ConfigMap {name} is not this run's snapshot"
+                self._cache.sight(key).refused = Fault(Reason.NAME_CONFLICT, message)
+                body = None
         except RefusedError as error:
-            self._cache.sight(key).refused = error.message
+            self._cache.sight(key).refused = Fault(refusal_reason(error.message), error.message)
             body = None
         if body is not None and kind == "ConfigMap":
             self._cache.put_snapshot(body)

@@ -157,6 +157,8 @@ class Measurement:
     """Whether the file, where a node holds it, loads and refuses sockets."""
     trouble: Reason | None = None
     """Why a hardened pod did not start or did not hold, for the runs that would not either."""
+    threads: str = ""
+    """What a hardened pod found of a limit of its threads: a node's kubelet has it, or none has."""
 
 
 def conclude(pods: tuple[Canary, ...], at: datetime, *, refused: str = "") -> Measurement:
@@ -164,7 +166,7 @@ def conclude(pods: tuple[Canary, ...], at: datetime, *, refused: str = "") -> Me
     by_role = {pod.role: pod for pod in pods}
     network, message = _network(by_role.get(Role.FREE), by_role.get(Role.BOUND), refused)
     image, seccomp, trouble = _sandbox(by_role.get(Role.SANDBOX), by_role.values(), refused)
-    return Measurement(at, network, message, image, seccomp, trouble)
+    return Measurement(at, network, message, image, seccomp, trouble, _threads(_answer(by_role.get(Role.SANDBOX))))
 
 
 def _network(free: Canary | None, bound: Canary | None, refused: str) -> tuple[Network, str]:
@@ -198,6 +200,13 @@ def _sandbox(pod: Canary | None, all_pods: Any, refused: str) -> tuple[Finding, 
         message = f"a pod with the seccomp file opened {opened}" if opened else "no seccomp filter is in force in a pod"
         return image, Finding(False, "NotEnforced", message), Reason.SECCOMP_PROFILE_MISSING
     return image, Finding(True, "Enforced", "a pod with the seccomp file was refused every socket"), None
+
+
+def _threads(answer: dict[str, Any] | None) -> str:
+    most = answer.get("threads", False) if answer else False
+    if most is None:
+        return "nothing limits its threads: set podPidsLimit for the kubelets"
+    return f"it had {most} threads when one was refused" if isinstance(most, int) and most else ""
 
 
 def _image(pod: Canary | None, all_pods: Any) -> Finding:

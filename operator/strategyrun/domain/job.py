@@ -23,6 +23,8 @@ EVALUATE_CONTAINER = "evaluate"
 NONCE_VARIABLE = "FINLAB_NONCE"
 DATASET_PATH_VARIABLE = "FINLAB_DATASET_PATH"
 EXECUTOR_VARIABLE = "FINLAB_EXECUTOR"
+INPUT_VARIABLE = "FINLAB_INPUT_SHA256"
+"""Where the same template says what the harness must have read: input.json, which has the hash of the code."""
 PINNED_ANNOTATIONS = {name: f"{GROUP}/{name}-sha256" for name in ("code", "input", "evaluation")}
 """Where the Job's immutable pod template says what the evaluator must have read."""
 
@@ -41,6 +43,16 @@ def snapshot(run: StrategyRun, inputs: Inputs) -> dict[str, Any]:
         "immutable": True,
         "data": inputs.files,
     }
+
+
+def is_snapshot(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether a ConfigMap that has a snapshot's name already is that snapshot: the run's own, the same, for good.
+
+    The name can be foreseen, and whoever may write ConfigMaps in the namespace can be there first.
+    """
+    owners = {owner["uid"] for owner in found["metadata"].get("ownerReferences") or []}
+    (owner,) = wanted["metadata"]["ownerReferences"]
+    return owner["uid"] in owners and found.get("immutable") is True and found.get("data") == wanted["data"]
 
 
 def report(run: StrategyRun, content_hash: str, content: bytes) -> dict[str, Any]:
@@ -114,7 +126,7 @@ def job(
                     **placement(profile, executor),
                     "restartPolicy": "Never",
                     "activeDeadlineSeconds": pod_deadline,
-                    "initContainers": [*_dataset_containers(dataset, step), _strategy_container(dataset, step)],
+                    "initContainers": [*_dataset_containers(dataset, step), _strategy_container(dataset, step, inputs)],
                     "containers": [_evaluate_container(dataset, step, nonce)],
                     "volumes": [
                         *_volumes(naming.snapshot_name(run, inputs.content_hash), sandbox),
@@ -151,13 +163,15 @@ class _Step(NamedTuple):
 
 def placement(profile: Profile, executor: Executor) -> dict[str, Any]:
     """Return the isolation of the pod, and the nodes that can give it."""
+    users = {} if profile.sandbox.host_users is None else {"hostUsers": profile.sandbox.host_users}
     if executor is Executor.FALLBACK:
-        return pod_isolation({"type": "RuntimeDefault"})
+        return {**pod_isolation({"type": "RuntimeDefault"}), **users}
     label = {"key": profile.seccomp.node_label, "operator": "In", "values": [NODE_READY]}
     required = {"nodeSelectorTerms": [{"matchExpressions": [label]}]}
     runtime_class = profile.sandbox.runtime_class_name
     return {
         **pod_isolation({"type": "Localhost", "localhostProfile": profile.seccomp.localhost_profile}),
+        **users,
         **({"runtimeClassName": runtime_class} if runtime_class else {}),
         "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}},
     }
@@ -183,11 +197,12 @@ def _data_mounts(dataset: Dataset) -> list[dict[str, Any]]:
     return [] if dataset.builtin else [{"name": "data", "mountPath": DATA_PATH, "readOnly": True}]
 
 
-def _strategy_container(dataset: Dataset, step: _Step) -> dict[str, Any]:
+def _strategy_container(dataset: Dataset, step: _Step, inputs: Inputs) -> dict[str, Any]:
+    pinned = {"name": INPUT_VARIABLE, "value": inputs.hashes["input"]}
     told = [{"name": EXECUTOR_VARIABLE, "value": step.executor}] if step.executor is Executor.FALLBACK else []
     return {
         **_container(STRATEGY_CONTAINER, "finlab_sandbox.harness", STRATEGY_UID, step),
-        "env": [*environment(), *told],
+        "env": [*environment(), pinned, *told],
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {"name": "code", "mountPath": "/code", "readOnly": True},

@@ -220,7 +220,7 @@ _FAILURES = [
         ),
         (
             Reason.TAMPERED,
-            "The report does not belong to this run: nonce, hashes or owner differ from what was pinned.",
+            "The inputs or the report are not this run's: nonce or hashes differ from what the Job's template pins.",
             "Find out who can write pods, Jobs or ConfigMaps in the namespace.",
         ),
     ),
@@ -238,7 +238,7 @@ _FAILURES = [
         ),
         (
             Reason.POLICY_DENIED,
-            "The API server refused the Job: an admission policy of the cluster, or a namespace that is being deleted.",
+            "The API server refused the Job or the status: by a policy, a limit, a schema, or a namespace that ends.",
             "Read status.message; it is the API server's own.",
         ),
         (
@@ -258,7 +258,7 @@ _FAILURES = [
         ),
         (
             Reason.NAME_CONFLICT,
-            "An object with the name of the run's Job exists and belongs to somebody else.",
+            "An object with the name of the run's Job or snapshot exists and is not the run's.",
             "Run `kubectl get jobs,configmaps -n NAMESPACE` and delete the object that status.message names.",
         ),
         (
@@ -281,12 +281,14 @@ STARTS_FALLBACK: frozenset[str] = frozenset(
     {
         Reason.SECCOMP_PROFILE_MISSING,
         Reason.IMAGE_PULL_FAILED,
-        Reason.RUNTIME_CLASS_MISSING,
-        Reason.MOUNT_FAILED,
         Reason.CONTAINER_CONFIG_ERROR,
     }
 )
-"""What keeps a strategy's first instruction from running, and nothing that a strategy could bring about."""
+"""What keeps a strategy's first instruction from running, and nothing that a strategy or its author could bring about.
+
+No volume is among it: who may delete a snapshot or name a claim could choose the weaker place, and the fallback has
+the same volumes.
+"""
 
 SAID_BY_HARNESS: frozenset[str] = frozenset(
     {

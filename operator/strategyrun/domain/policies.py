@@ -16,7 +16,14 @@ from typing import Any, NamedTuple
 from strategyrun.domain import canary, naming
 from strategyrun.domain.hardening import STRATEGY_UID, pod_isolation
 from strategyrun.domain.inputs import Inputs
-from strategyrun.domain.job import DATASET_PATH_VARIABLE, EXECUTOR_VARIABLE, NONCE_VARIABLE, PINNED_ANNOTATIONS, job
+from strategyrun.domain.job import (
+    DATASET_PATH_VARIABLE,
+    EXECUTOR_VARIABLE,
+    INPUT_VARIABLE,
+    NONCE_VARIABLE,
+    PINNED_ANNOTATIONS,
+    job,
+)
 from strategyrun.domain.network_policy import POLICY_NAME, deny_all
 from strategyrun.domain.sandbox import (
     NODE_LABEL_PREFIX,
@@ -85,7 +92,7 @@ _POD_PARTS = ("pods", "pods/status", "pods/ephemeralcontainers", "pods/resize")
 
 _IN_CANARY_NAMESPACE = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": [CANARY_NAMESPACE]}
 _POD_NAME = "^[a-z0-9][a-z0-9-]*-[0-9a-f]{12}-[0-9]+-[a-z0-9]{5}$"
-_FREE_VARIABLES = (NONCE_VARIABLE, DATASET_PATH_VARIABLE)
+_FREE_VARIABLES = (NONCE_VARIABLE, DATASET_PATH_VARIABLE, INPUT_VARIABLE)
 
 
 class Clause(NamedTuple):
@@ -918,6 +925,10 @@ def _profile_clauses() -> list[Clause]:
             "variables.pod.?runtimeClassName.orValue('')"
             " == (variables.fallback ? '' : params.spec.?runtimeClassName.orValue(''))",
             "runtimeClassName must be the profile's (a fallback has none)",
+        ),
+        Clause(
+            "variables.pod.?hostUsers.orValue(true) == params.spec.?hostUsers.orValue(true)",
+            "hostUsers must be the profile's: a pod has users of its own where the profile says so",
         ),
         _each(
             "c.image == variables.image",

@@ -17,6 +17,7 @@ from strategyrun.domain.sandbox import (
     SeccompProfile,
 )
 
+_BY_NAME = "it is named without a digest, and another may take its name"
 _UNMEASURED = Finding(None, "NotMeasured", "no pod has measured it yet")
 
 
@@ -37,6 +38,7 @@ def assess(seen: Sighting, now: datetime) -> SandboxProfileStatus:
     measured, stored = seen.measured, _stored(seen)
     installed = _installed(seen)
     image = measured.image if measured else _remembered(stored, ProfileConditionType.IMAGE_AVAILABLE)
+    image = _by_name(seen.profile, image)
     network = _isolated(measured) if measured else _remembered(stored, ProfileConditionType.NETWORK_ISOLATED)
     findings = {
         ProfileConditionType.SECCOMP_INSTALLED: installed,
@@ -101,6 +103,13 @@ def _remembered(stored: SandboxProfileStatus | None, kind: ProfileConditionType)
     return Finding({"True": True, "False": False}.get(condition.status), condition.reason, condition.message)
 
 
+def _by_name(profile: SandboxProfile, image: Finding) -> Finding:
+    """Warn of an image whose name can come to mean another one."""
+    if not image.holds or "@sha256:" in profile.spec.image or image.message.endswith(_BY_NAME):
+        return image
+    return Finding(True, image.reason, f"{image.message}; {_BY_NAME}")
+
+
 def _isolated(measured: Measurement) -> Finding:
     if measured.network is Network.UNKNOWN:
         return Finding(None, "NotMeasured", measured.network_message)
@@ -121,7 +130,8 @@ def _ready(seen: Sighting, installed: Finding, image: Finding) -> Finding:
         return _remembered(_stored(seen), ProfileConditionType.READY)
     if measured.seccomp.holds is None:
         return Finding(None, "NotMeasured", measured.seccomp.message)
-    return Finding(True, "Measured", "a pod in the hardened shape started, and its walls held")
+    held = "a pod in the hardened shape started, and its walls held"
+    return Finding(True, "Measured", "; ".join(filter(None, (held, measured.threads))))
 
 
 def _missing_file(seen: Sighting) -> str:

@@ -49,7 +49,7 @@ from strategyrun.domain.strategyrun import (
     Summary,
 )
 from strategyrun.domain.text import LINE_LIMIT, clean
-from strategyrun.domain.verdict import Fault, Pending, Running, Success, Trouble, Unseen, judge, refusal_reason
+from strategyrun.domain.verdict import Fault, Pending, Running, Success, Trouble, Unseen, judge
 from strategyrun.domain.vetting import VENDOR_RULE, Flaw, Kind, Reading
 
 SOURCE_POLL = timedelta(seconds=5)
@@ -116,8 +116,8 @@ class Seen:
     podless: frozenset[str] = frozenset()
     """UIDs of ended Jobs of which a direct read of the API server found no pod."""
     kept: Kept | None = None
-    refused: str | None = None
-    """Why the API server refused the Job, if it did."""
+    refused: Fault | None = None
+    """Why the Job or its snapshot could not be made, if so."""
     trouble: Trouble | None = None
 
 
@@ -203,6 +203,13 @@ def decide(seen: Seen, now: datetime) -> Decision:
     decision = _decide(seen, now)
     forgotten = sorted(_reports(seen.run.status) - _reports(decision.status))
     return replace(decision, acts=(*decision.acts, *(DeleteReport(name) for name in forgotten)))
+
+
+def give_up(run: StrategyRun, now: datetime, why: str) -> StrategyRunStatus:
+    """Return the least there is to say of a run whose status the API server will not take: that it failed, and why."""
+    bare = run.model_copy(update={"status": None})
+    fault = Fault(Reason.POLICY_DENIED, f"the API server refuses the status of this run: {why}")
+    return fail(accept(bare, inputs_hash(run), now), bare, now, fault)
 
 
 def _decide(seen: Seen, now: datetime) -> Decision:
@@ -360,7 +367,7 @@ def _without_job(seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: d
             return Decision(status, (ConfirmJob(attempt.job_name, attempt.job_uid),))
         return _ended(seen, status, now, Fault(Reason.JOB_VANISHED, f"Job {attempt.job_name} was deleted"))
     if seen.refused:
-        return _ended(seen, status, now, Fault(refusal_reason(seen.refused), seen.refused))
+        return _ended(seen, status, now, seen.refused)
     vetted = _current(seen, status, now)
     if vetted is None:
         return Decision(status, (Vet(),))
@@ -437,8 +444,12 @@ def _unavailable(
     run, profile = seen.run, seen.profile
     began = any(attempt.started_at for attempt in status.attempts)
     untouched = not began and (pod is None or not (pod.strategy.started_at or pod.strategy.running))
-    wanted = run.spec.fallback.policy is FallbackPolicy.ON_SANDBOX_UNAVAILABLE and profile and profile.sandbox.fallback
-    if fault.reason in STARTS_FALLBACK and untouched and wanted and status.fallback is None:
+    wanted = (
+        run.spec.fallback.policy is FallbackPolicy.ON_SANDBOX_UNAVAILABLE and profile and profile.sandbox.falls_back
+    )
+    # What the author mounts can keep a container from being made, too.
+    chosen = fault.reason is Reason.CONTAINER_CONFIG_ERROR and run.spec.datasets[0].builtin is None
+    if fault.reason in STARTS_FALLBACK and not chosen and untouched and wanted and status.fallback is None:
         told = FallbackStatus(used=False, trigger=fault.reason, message=clean(fault.message, LINE_LIMIT))
         message = f"{fault.reason}: {fault.message}"
         again = advance(status, run, now, Phase.QUEUED, Reason.FALLING_BACK, message, fallback=told)

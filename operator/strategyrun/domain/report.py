@@ -95,6 +95,14 @@ class LookAheadWords(Model):
     deterministic: bool = True
 
 
+class WallWords(Model):
+    """What the harness found of the walls, as far as it differs from one good pod to another."""
+
+    model_config = ConfigDict(populate_by_name=False, strict=True)
+
+    landlock: Annotated[int, Field(ge=1, le=1000)] | None = None
+
+
 class LastWords(Model):
     """The harness's document. The strategy can write it too: it explains a failure, and no score depends on it."""
 
@@ -108,6 +116,7 @@ class LastWords(Model):
     seconds: dict[str, Seconds] = Field(default_factory=dict)
     warnings: Annotated[list[str], Field(max_length=8)] = Field(default_factory=list)
     look_ahead: LookAheadWords | None = None
+    walls: WallWords | None = None
     result: Annotated[dict[str, float], Field(max_length=32)] | None = None
 
 

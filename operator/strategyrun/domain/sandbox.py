@@ -92,6 +92,11 @@ class Sandbox(_Strict):
     runtime_class_name: DnsLabel | None = Field(
         default=None, description="A RuntimeClass that puts another kernel between strategy and node: gVisor, Kata."
     )
+    host_users: bool | None = Field(
+        default=None,
+        description="False gives a pod users of its own, nobody's on the node, where kernel and runtime can. "
+        "Absent, they are the node's, without any privilege.",
+    )
     seccomp_profile: FileName = Field(
         description="A file beside the operator's configuration; nodes hold it under a name made of its SHA-256."
     )
@@ -109,8 +114,15 @@ class Sandbox(_Strict):
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )
     fallback: FallbackImage | None = Field(
-        default=None, description="What vetted code may run in where the sandbox cannot start; nothing where absent."
+        default=None,
+        description="What vetted code may run in where the sandbox cannot start; nothing where absent, "
+        "or where there is a runtimeClassName: the fallback has the nodes' own kernel.",
     )
+
+    @property
+    def falls_back(self) -> bool:
+        """Whether vetted code has a second place: never in the stead of another kernel."""
+        return self.fallback is not None and self.runtime_class_name is None
 
 
 class SeccompProfile(Model):

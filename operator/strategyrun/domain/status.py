@@ -377,6 +377,9 @@ def _between(start: datetime | None, end: datetime | None) -> float | None:
 def _provenance(status: StrategyRunStatus, pod: PodObservation, report: Report | None = None) -> Provenance:
     known = status.provenance or Provenance()
     changes: dict[str, Any] = {"node": pod.node, "image_id": pod.strategy.image_id}
+    words = parse_last_words(pod.strategy.message)
+    if words and words.walls and known.isolation:
+        changes["isolation"] = known.isolation.model_copy(update={"landlock": words.walls.landlock})
     if report:
         changes |= {
             "code_sha256": report.hashes.code,

@@ -528,6 +528,11 @@ class Isolation(Model):
     runtime_class: str | None = Field(
         default=None, description="RuntimeClass of the pod; absent for the node's default."
     )
+    landlock: int | None = Field(
+        default=None,
+        description="Version of Landlock's ABI that bound the strategy, as its harness found; absent where the kernel "
+        "has none. All other walls held, or nothing was run.",
+    )
 
 
 class Provenance(Model):

@@ -256,8 +256,8 @@ def _strategy_failed(pod: PodObservation) -> Fault:
         return Fault(Reason.JOB_VANISHED, f"pod {pod.name} was deleted while it ran")
     if end.reason in _RUNTIME_TROUBLE:
         return Fault(_runtime_reason(end.message), end.message)
-    if words and words.reason == Reason.IMAGE_INVALID and end.exit_code == 2:
-        return Fault(Reason.IMAGE_INVALID, words.message, end.exit_code)
+    if words and words.reason in (Reason.IMAGE_INVALID, Reason.TAMPERED) and end.exit_code == 2:
+        return Fault(Reason(words.reason), words.message, end.exit_code)
     if end.reason == _OUT_OF_MEMORY and said is not Reason.TIMEOUT:
         return Fault(Reason.OUT_OF_MEMORY, "the kernel killed a process at the memory limit", code, signal, lines)
     if words and said:

@@ -10,8 +10,10 @@ from pydantic import ValidationError
 from strategyrun.adapters.cache import Cache, Sight, key_of
 from strategyrun.domain.inputs import inputs_hash
 from strategyrun.domain.job import snapshot
+from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.slots import Place
 from strategyrun.domain.strategyrun import StrategyRun
+from strategyrun.domain.verdict import Fault
 from support.builders import (
     JOB_UID,
     POD_UID,
@@ -204,7 +206,7 @@ def test_everything_that_is_not_settled_is_to_be_looked_at() -> None:
     [
         (Sight(), False),
         (Sight(snapshots={"a": "uid"}), True),
-        (Sight(gone={"uid"}, refused="no"), False),
+        (Sight(gone={"uid"}, refused=Fault(Reason.POLICY_DENIED, "no")), False),
     ],
     ids=["nothing", "snapshot", "memories"],
 )

@@ -195,3 +195,17 @@ def test_a_pod_that_no_node_takes_has_not_answered() -> None:
     lost = pod(Role.FREE, {}, phase="Pending", conditions=conditions)
     assert not lost.answered
     assert measured(lost).network_message == "0/1 nodes"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"threads": 251}, "it had 251 threads when one was refused"),
+        ({"threads": None}, "nothing limits its threads: set podPidsLimit for the kubelets"),
+        ({}, ""),
+        ({"threads": "many"}, ""),
+    ],
+)
+def test_a_limit_of_threads_is_told(said: Document, told: str) -> None:
+    """Only a kubelet can set it, so that it is measured and not assumed."""
+    assert measured(answer(Role.SANDBOX, opened=[], filtered=True, **said)).threads == told

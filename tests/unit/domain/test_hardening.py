@@ -5,6 +5,7 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
 from hypothesis import given
 
 from strategyrun.domain.hardening import (
@@ -16,7 +17,8 @@ from strategyrun.domain.hardening import (
     pod_isolation,
 )
 from strategyrun.domain.inputs import build_inputs, inputs_hash
-from strategyrun.domain.job import job
+from strategyrun.domain.job import INPUT_VARIABLE, job, placement
+from strategyrun.domain.strategyrun import Executor
 from strategyrun.domain.vetting import Kind
 from support.builders import CODE, NONCE, PROFILE, SANDBOX, Document, job_manifest, make_run, specs
 
@@ -75,6 +77,7 @@ def without_what_a_run_may_say(manifest: Document) -> Document:
     for container in [*pod["initContainers"], *pod["containers"]]:
         mounts = container["volumeMounts"]
         container["volumeMounts"] = [mount for mount in mounts if mount != DATA]
+        container["env"] = [each for each in container["env"] if each["name"] != INPUT_VARIABLE]
     return manifest
 
 
@@ -138,6 +141,14 @@ def build(spec: Document, code: str = CODE) -> Document:
 def test_no_spec_changes_anything_of_the_sandbox(spec: Document) -> None:
     """Images, commands, users, mounts, limits, seccomp and environment are the same for every run there can be."""
     assert without_what_a_run_may_say(build(spec)) == without_what_a_run_may_say(job_manifest())
+
+
+@pytest.mark.parametrize("executor", Executor)
+def test_a_profile_may_give_pods_users_of_their_own(executor: Executor) -> None:
+    """In the fallback too; where it says nothing, nothing is said to the API server."""
+    profile = PROFILE.model_copy(update={"sandbox": PROFILE.sandbox.model_copy(update={"host_users": False})})
+    assert placement(profile, executor)["hostUsers"] is False
+    assert "hostUsers" not in placement(PROFILE, executor)
 
 
 @given(specs)

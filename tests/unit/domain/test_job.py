@@ -1,11 +1,12 @@
 """The manifests of one attempt, whole, as a reviewer sees them."""
 
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 
-from strategyrun.domain.job import report, snapshot
+from strategyrun.domain.job import is_snapshot, report, snapshot
 from support.builders import CODE, Document, job_manifest, make_inputs, make_run
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -49,6 +50,28 @@ def test_attempts_share_a_snapshot_and_not_a_job() -> None:
     first, second = job_manifest(RUN, attempt=1), job_manifest(RUN, attempt=2)
     assert first["metadata"]["name"] != second["metadata"]["name"]
     assert first["spec"] == second["spec"]
+
+
+def test_a_snapshot_that_was_there_is_known_by_owner_content_and_finality() -> None:
+    """Who was there first with something else, or with what can still be changed, is not taken for the operator."""
+    ours = snapshot(RUN, make_inputs(RUN))
+    stranger = ours | {"metadata": {"name": ours["metadata"]["name"]}}
+    assert is_snapshot(ours, ours)
+    assert not is_snapshot(stranger, ours)
+    assert not is_snapshot(ours | {"immutable": False}, ours)
+    assert not is_snapshot({key: value for key, value in ours.items() if key != "immutable"}, ours)
+    assert not is_snapshot(ours | {"data": ours["data"] | {"strategy.py": "print()"}}, ours)
+    assert not is_snapshot(snapshot(make_run(uid="another"), make_inputs(RUN)), ours)
+
+
+def test_the_harness_is_told_what_it_must_read() -> None:
+    """By the Job's template, which nobody changes; the input names the hash of the code in its turn."""
+    inputs = make_inputs(RUN)
+    template = job_manifest(RUN)["spec"]["template"]
+    (strategy,) = template["spec"]["initContainers"]
+    told = {each["name"]: each["value"] for each in strategy["env"]}
+    assert told["FINLAB_INPUT_SHA256"] == inputs.hashes["input"]
+    assert json.loads(inputs.input)["codeSHA256"] == inputs.hashes["code"]
 
 
 def test_only_the_evaluator_knows_the_nonce() -> None:

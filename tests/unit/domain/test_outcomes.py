@@ -52,4 +52,5 @@ def test_only_a_sandbox_that_cannot_start_leads_to_the_fallback() -> None:
     """A closed list: nothing that a strategy could bring about by itself is on it."""
     assert {FAILURES[Reason(reason)].class_ for reason in STARTS_FALLBACK} == {FailureClass.SANDBOX}
     assert not STARTS_FALLBACK & SAID_BY_HARNESS
+    assert not STARTS_FALLBACK & {Reason.MOUNT_FAILED, Reason.RUNTIME_CLASS_MISSING}
     assert not STARTS_FALLBACK & {Reason.IMAGE_INVALID, Reason.START_TIMEOUT, Reason.TAMPERED, Reason.EVICTED}

@@ -1,5 +1,6 @@
 """From what was measured of a profile to its status and to what runs are told."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -176,3 +177,26 @@ def test_a_restarted_operator_remembers_what_was_measured() -> None:
     assert assess(again, NOW + timedelta(minutes=5)) == before
     edited = Sighting(RESOURCE.model_copy(update={"status": before, "generation": 4}), SECCOMP, 2, 2, None)
     assert assess(edited, NOW).network is Network.UNKNOWN
+
+
+def test_that_nothing_limits_threads_is_said_where_the_profile_is_ready() -> None:
+    """It holds nobody up: the other limits end a pod that has too many."""
+    ready = assess(seen(replace(GOOD, threads="nothing limits its threads")), NOW).condition(ProfileConditionType.READY)
+    assert ready is not None
+    assert ready.status == "True"
+    assert ready.message == "a pod in the hardened shape started, and its walls held; nothing limits its threads"
+
+
+def test_an_image_without_a_digest_is_warned_of_once() -> None:
+    """It works, so that nothing is held up; a status that was stored and is read again says it once."""
+    pinned = RESOURCE.model_copy(update={"spec": SANDBOX.model_copy(update={"image": "sandbox@sha256:" + "a" * 64})})
+    status = assess(seen(), NOW)
+    again = assess(replace(seen(None), profile=RESOURCE.model_copy(update={"status": status})), NOW)
+    for each in (status, again):
+        image = each.condition(ProfileConditionType.IMAGE_AVAILABLE)
+        assert image is not None
+        assert image.status == "True"
+        assert image.message == "a container of it started; it is named without a digest, and another may take its name"
+    image = assess(replace(seen(), profile=pinned), NOW).condition(ProfileConditionType.IMAGE_AVAILABLE)
+    assert image is not None
+    assert image.message == "a container of it started"

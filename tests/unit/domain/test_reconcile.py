@@ -33,6 +33,7 @@ from strategyrun.domain.reconcile import (
     Seen,
     Vet,
     Vetted,
+    give_up,
 )
 from strategyrun.domain.report import parse_report
 from strategyrun.domain.sandbox import Obstacle
@@ -311,9 +312,20 @@ def test_flaws_that_appear_between_record_and_creation_carry_their_findings() ->
 def test_a_job_that_the_api_server_refuses_is_a_failure_of_the_platform() -> None:
     """It is tried again, and then the run fails with the server's words."""
     run = make_run(retry={"limit": 0})
-    decision = decide(look(begun(run), run, refused="admission webhook says no"))
+    denied = Fault(Reason.POLICY_DENIED, "admission webhook says no")
+    decision = decide(look(begun(run), run, refused=denied))
     assert (answer(decision).reason, answer(decision).message) == (Reason.POLICY_DENIED, "admission webhook says no")
-    assert answer(decide(look(begun(), refused="no"))).reason == Reason.RETRYING
+    assert answer(decide(look(begun(), refused=denied))).reason == Reason.RETRYING
+
+
+def test_a_run_whose_status_is_refused_has_the_least_there_is_to_say() -> None:
+    """Nothing that it had is kept, since some of it was too much; and it is an answer to these inputs."""
+    run = make_run().model_copy(update={"status": started()})
+    status = give_up(run, after(9), "too large")
+    assert (status.phase, status.reason) == (Phase.FAILED, Reason.POLICY_DENIED)
+    assert status.message == "the API server refuses the status of this run: too large"
+    assert (status.attempts, status.history, status.provenance, status.warnings) == ((), (), None, ())
+    assert decide(look(status, jobs=(make_job(),))).acts == (DeleteJob(make_job().name, JOB_UID),)
 
 
 def test_a_job_of_somebody_else_is_left_alone() -> None:
@@ -460,7 +472,8 @@ def test_a_job_that_was_seen_and_is_not_there_is_asked_about() -> None:
 
 def test_a_job_that_was_seen_is_not_called_refused() -> None:
     """A refusal of the API server is about a Job that was never there."""
-    assert decide(look(started(), refused="no")).acts == (ConfirmJob(make_job().name, JOB_UID),)
+    denied = Fault(Reason.POLICY_DENIED, "no")
+    assert decide(look(started(), refused=denied)).acts == (ConfirmJob(make_job().name, JOB_UID),)
 
 
 # --- repeating ----------------------------------------------------------------------------------------------------
@@ -710,7 +723,7 @@ sights = st.builds(
     ),
     st.sampled_from([frozenset(), frozenset({JOB_UID})]),
     st.sampled_from([frozenset(), frozenset({JOB_UID})]),
-    st.sampled_from([None, "denied"]),
+    st.sampled_from([None, Fault(Reason.POLICY_DENIED, "denied")]),
 )
 
 
@@ -1036,7 +1049,7 @@ def test_a_pod_without_a_node_says_why_no_node_takes_it() -> None:
     assert (status.reason, status.message) == (Reason.SECCOMP_PROFILE_MISSING, "0 of 3 nodes hold the profile")
 
 
-QUOTA = "jobs.batch is forbidden: exceeded quota: few, requested: pods=1, used: pods=1, limited: pods=1"
+QUOTA = Fault(Reason.QUOTA_EXCEEDED, "jobs.batch is forbidden: exceeded quota: few, requested: pods=1, used: pods=1")
 
 
 def test_a_spent_quota_is_waited_for_without_a_slot() -> None:
@@ -1133,11 +1146,17 @@ def test_an_obstacle_that_lasts_leads_to_the_fallback_too() -> None:
     assert kinds(decide(look(answer(decision), profile=NO_NODE), after(200))) == ["NetworkPolicy", "ConfigMap", "Job"]
 
 
-@pytest.mark.parametrize("how", ["policy", "no image", "strategy ran", "strategy ran before", "fallback failed too"])
+@pytest.mark.parametrize(
+    "how", ["policy", "no image", "another kernel", "strategy ran", "strategy ran before", "fallback failed too"]
+)
 def test_without_right_or_reason_there_is_no_fallback(how: str) -> None:
-    """Never by policy, never without an image for it, never after a first instruction, and never twice."""
+    """Never by policy, without an image or in place of another kernel, after a first instruction, or twice."""
     run = make_run(fallback={"policy": "Never"}) if how == "policy" else make_run()
-    bare = PROFILE.model_copy(update={"sandbox": SANDBOX.model_copy(update={"fallback": None})})
+    changes: dict[str, dict[str, Any]] = {
+        "no image": {"fallback": None},
+        "another kernel": {"runtime_class_name": "gvisor"},
+    }
+    profile = PROFILE.model_copy(update={"sandbox": SANDBOX.model_copy(update=changes.get(how, {}))})
     status, pod, number = begun(run), NO_IMAGE, 1
     if how == "strategy ran":
         pod = failed_pod(message="seccomp profile: no such file", reason="CreateContainerError")
@@ -1153,9 +1172,30 @@ def test_without_right_or_reason_there_is_no_fallback(how: str) -> None:
         run,
         jobs=(make_job(run, attempt=number),),
         pods=(pod,),
-        profile=bare if how == "no image" else PROFILE,
+        profile=profile,
     )
     assert answer(decide(sight, after(3 * START_SECONDS))).phase is Phase.FAILED
+
+
+OWN_DATA = make_run(datasets=[{"name": "prices", "persistentVolumeClaim": {"claimName": "broken"}}])
+
+
+@pytest.mark.parametrize(
+    ("run", "pod", "said"),
+    [
+        (make_run(), make_pod(strategy=waiting()), 'MountVolume.SetUp failed for volume "code" : configmap not found'),
+        (OWN_DATA, make_pod(job_body(OWN_DATA), dataset=waiting()), "Unable to attach or mount volumes: [source]"),
+        (OWN_DATA, make_pod(job_body(OWN_DATA), dataset=waiting("CreateContainerError", "cannot mount")), ""),
+    ],
+    ids=["snapshot-deleted", "broken-claim", "container-of-a-broken-source"],
+)
+def test_nothing_that_an_author_mounts_leads_to_the_fallback(run: StrategyRun, pod: PodObservation, said: str) -> None:
+    """Else the author of a run could choose the weaker place: by a deleted snapshot, by a claim that is none."""
+    trouble = Trouble(pod.uid, after(5), "FailedMount", said) if said else None
+    sight = look(begun(run), run, jobs=(make_job(run),), pods=(pod,), trouble=trouble)
+    status = answer(decide(sight, after(3 * START_SECONDS)))
+    assert (status.phase, status.fallback) == (Phase.FAILED, None)
+    assert status.reason == (Reason.MOUNT_FAILED if said else Reason.CONTAINER_CONFIG_ERROR)
 
 
 @pytest.mark.parametrize(

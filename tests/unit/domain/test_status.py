@@ -305,6 +305,19 @@ def test_provenance_says_what_ran_and_where() -> None:
     assert provenance.isolation == before.isolation
 
 
+def test_provenance_says_whether_landlock_bound_the_strategy() -> None:
+    """It is the one wall that a good pod may lack; what the harness says of it is all that there is to know."""
+    before = Provenance(isolation=Isolation(seccomp="s", network_policy="Applied"))
+    closed = close_attempt(ran(), after(30), Reason.EVALUATED).model_copy(update={"provenance": before})
+    for found in (6, None):
+        told = last_words("Completed", exitCode=0, walls={"executor": "Sandbox", "landlock": found})
+        pod = scored_pod(strategy=terminated(message=told))
+        provenance = succeed(closed, RUN, after(30), Success(parse_report(report_text()), pod)).provenance
+        assert provenance is not None
+        assert provenance.isolation is not None
+        assert (provenance.isolation.seccomp, provenance.isolation.landlock) == ("s", found)
+
+
 def test_a_failure_keeps_the_provenance_that_is_known() -> None:
     """Also when its pod was never seen."""
     status = begun().model_copy(update={"provenance": Provenance(code_sha256="c" * 64)})

@@ -146,6 +146,8 @@ FAILED: dict[str, tuple[PodObservation, Reason]] = {
         f"harness-says-{reason}": (failed_pod(message=last_words(reason)), Reason(reason))
         for reason in sorted(SAID_BY_HARNESS)
     },
+    "other-inputs": (failed_pod(message=last_words("Tampered"), exit_code=2), Reason.TAMPERED),
+    "other-inputs-feigned": (failed_pod(message=last_words("Tampered")), Reason.STRATEGY_ERROR),
     "harness-cannot-work": (failed_pod(message=last_words("ImageInvalid"), exit_code=2), Reason.IMAGE_INVALID),
     # It says nothing, or nothing that counts.
     "exit-code-without-a-word": (failed_pod(exit_code=3), Reason.STRATEGY_ERROR),

@@ -1,6 +1,5 @@
 """The bill of materials: what the lock files allow, in one order, and nothing that they do not."""
 
-import importlib.util
 import json
 import re
 from types import ModuleType
@@ -11,6 +10,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from support.cluster import CHECKOUT
+from support.scripts import load_script
 
 DEBIAN = "libc6\t2.41-12\tamd64\nbase-files\t13.8+deb13u1\tamd64\ndebian 13"
 
@@ -18,12 +18,7 @@ DEBIAN = "libc6\t2.41-12\tamd64\nbase-files\t13.8+deb13u1\tamd64\ndebian 13"
 @pytest.fixture(scope="module")
 def sbom() -> ModuleType:
     """Load the script."""
-    spec = importlib.util.spec_from_file_location("sbom", CHECKOUT / "hack" / "sbom.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("sbom")
 
 
 @pytest.mark.parametrize("folder", ["image", "operator", "operator/fallback"])

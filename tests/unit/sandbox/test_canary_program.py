@@ -97,6 +97,20 @@ def test_the_bound_pod_tells_what_it_reached_to_the_last() -> None:
     assert found["reached"] == ["api"]
 
 
+def test_threads_are_counted_until_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And where none is, that is the answer."""
+    assert canary.threads(most=5) is None
+    start, left = threading.Thread.start, iter(range(3))
+
+    def refuse_the_fourth(thread: threading.Thread) -> None:
+        if next(left, None) is None:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse_the_fourth)
+    assert canary.threads(most=100) == 4
+
+
 def test_without_a_filter_sockets_open() -> None:
     """Here there is none, so that the answer must say so."""
     assert "AF_INET" in canary.sandbox()["opened"]  # type: ignore[operator]

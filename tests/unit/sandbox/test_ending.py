@@ -42,12 +42,16 @@ def said(reason: str, message: str = "m") -> bytes:
             id="own-kill",
         ),
         pytest.param(Ending(started=True, signal=signal.SIGKILL), "OutOfMemory", id="killed"),
+        pytest.param(Ending(started=True, signal=signal.SIGKILL, starved=True), "OutOfMemory", id="starved"),
+        pytest.param(Ending(started=True, signal=signal.SIGKILL, starved=False), "Crashed", id="killed-by-itself"),
         pytest.param(Ending(signal=signal.SIGKILL), "OutOfMemory", id="killed-while-importing"),
         pytest.param(Ending(started=True, signal=signal.SIGSYS), "SyscallViolation", id="sigsys"),
         pytest.param(Ending(signal=signal.SIGSYS), "ImageInvalid", id="sigsys-while-importing"),
         pytest.param(Ending(started=True, signal=signal.SIGSEGV), "Crashed", id="segv"),
         pytest.param(Ending(exit_code=1, said=said("DataMissing")), "DataMissing", id="no-dataset"),
         pytest.param(Ending(exit_code=1, said=said("ImageInvalid")), "ImageInvalid", id="bad-inputs"),
+        pytest.param(Ending(exit_code=1, said=said("Tampered")), "Tampered", id="other-inputs"),
+        pytest.param(Ending(started=True, exit_code=2, said=said("Tampered")), "StrategyError", id="blames-others"),
         pytest.param(Ending(exit_code=1), "ImageInvalid", id="silent-before-start"),
         pytest.param(Ending(started=True, stopped=True, signal=signal.SIGKILL), "Crashed", id="told-to-stop"),
         pytest.param(
@@ -261,7 +265,7 @@ def test_the_largest_document_fits() -> None:
 def test_what_the_child_may_say_of_itself() -> None:
     """Ends that only the supervisor can see are not among them."""
     assert "VendorAuthRequired" in REPORTED
-    assert not REPORTED & {"Completed", "Timeout", "SyscallViolation", "Crashed", "ImageInvalid"}
+    assert not REPORTED & {"Completed", "Timeout", "SyscallViolation", "Crashed", "ImageInvalid", "Tampered"}
 
 
 def test_a_signal_without_a_name_has_its_number() -> None:

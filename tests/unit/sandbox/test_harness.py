@@ -7,10 +7,12 @@ import signal
 import struct
 import subprocess
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
 
+from finlab_sandbox.harness import memory
 from finlab_sandbox.harness.supervisor import LOG_CAP
 from support.sandbox import Ended, Steps
 from support.waiting import wait_until
@@ -53,6 +55,16 @@ def test_params_arrive_as_they_were_given(steps: Steps) -> None:
         params=params,
     )
     assert ended.output.decode().strip() == repr(params)
+
+
+def test_nothing_of_the_cluster_is_inherited(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the address that every container gets, nor what the harness alone is told."""
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    source = """\
+        import os
+        print(sorted(name for name in os.environ if name.startswith(("KUBERNETES_", "FINLAB_"))))
+        """
+    assert steps.run(dedent(source) + HOLD).output == b"[]\n"
 
 
 def test_seeds_are_fixed(steps: Steps) -> None:
@@ -248,10 +260,10 @@ def test_an_interrupt_does_not_end_the_harness(steps: Steps, tmp_path: Path) -> 
     assert ended.document["reason"] == "Completed"
 
 
-def test_killed_is_out_of_memory(steps: Steps) -> None:
-    """SIGKILL that is not the harness's own is the kernel's."""
+def test_a_strategy_that_kills_itself_has_not_run_out_of_memory(steps: Steps) -> None:
+    """Where the kernel counts its kills; else SIGKILL that is not the harness's own is taken for the kernel's."""
     ended = steps.run("import os\ndef strategy(data, params):\n    os.kill(os.getpid(), 9)\n")
-    assert failed(ended, "OutOfMemory")["signal"] == "SIGKILL"
+    assert failed(ended, "OutOfMemory" if memory.kills() is None else "Crashed")["signal"] == "SIGKILL"
 
 
 def test_memory_error_is_out_of_memory(steps: Steps) -> None:
@@ -371,7 +383,7 @@ def test_input_finds_nothing(steps: Steps) -> None:
 
 def test_lies_about_the_end_are_not_believed(steps: Steps) -> None:
     """A strategy that finds the pipe may blame itself, but can neither succeed nor blame the platform."""
-    for reason in ("Completed", "ImageInvalid", "Evaluated", ["x"]):
+    for reason in ("Completed", "ImageInvalid", "Tampered", "Evaluated", ["x"]):
         source = f"""\
             import json, os
             for descriptor in range(3, 64):
@@ -394,7 +406,6 @@ def test_a_forged_document_is_overwritten(steps: Steps) -> None:
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ({"codeSHA256": "0" * 64}, "strategy.py has sha256 "),
         ({"schema": 1}, "input.json has schema 1, not 2"),
         ({"kind": "Guess"}, "input.json has kind 'Guess', none of Positions, Result, Script"),
         ({"timeoutSeconds": "soon"}, "input.json: ValueError"),
@@ -409,9 +420,38 @@ def test_inputs_that_do_not_fit_are_the_platforms(steps: Steps, document: dict[s
     assert ended.output == b""
 
 
+def test_other_code_than_the_inputs_is_not_run(steps: Steps) -> None:
+    """What was neither vetted nor asked for: the bytes that are hashed are those that would run."""
+    ended = steps.run("print('ran')\n" + HOLD, codeSHA256="0" * 64)
+    assert (ended.exit_code, ended.output) == (2, b"")
+    assert ended.document["reason"] == "Tampered"
+    assert ended.document["message"].startswith("strategy.py has sha256 ")
+
+
+def test_another_input_than_the_pinned_one_is_not_understood(steps: Steps) -> None:
+    """With code and input both replaced, the template of the Job is what tells them from those of the run."""
+    steps.write(HOLD)
+    pinned = steps.pin()
+    steps.write("print('ran')\n" + HOLD, timeout=1)
+    ended = steps.end(steps.start(pinned))
+    assert (ended.exit_code, ended.output) == (2, b"")
+    assert ended.document["reason"] == "Tampered"
+    assert ended.document["message"].endswith(f", not {pinned}")
+    assert ended.document["walls"] is None
+
+
+def test_an_input_that_nobody_pinned_is_not_understood(steps: Steps) -> None:
+    """A template without the hash is none of this version's."""
+    steps.write("print('ran')\n" + HOLD)
+    ended = steps.end(steps.start(""))
+    assert (ended.exit_code, ended.output) == (2, b"")
+    assert ended.document["reason"] == "ImageInvalid"
+    assert ended.document["message"].startswith("FINLAB_INPUT_SHA256 is not set")
+
+
 def test_no_input_is_the_platforms(steps: Steps) -> None:
     """The mount is missing."""
-    process = steps.start()
+    process = steps.start("0" * 64)
     ended = steps.end(process)
     assert ended.exit_code == 2
     assert ended.document["message"].startswith("input.json: FileNotFoundError")

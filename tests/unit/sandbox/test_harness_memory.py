@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from finlab_sandbox.harness.memory import most_resident, resident, room
+from finlab_sandbox.harness.memory import UNLIMITED, kills, limit, most_resident, resident, room
 
 MIB = 1 << 20
 
@@ -32,6 +32,28 @@ def test_without_a_limit_there_is_no_bound(tmp_path: Path) -> None:
     """And none where nothing can be read."""
     assert room(tmp_path) is None
     assert room(cgroup(tmp_path, 2, "max", 70 * MIB, 0)) is None
+
+
+@pytest.mark.parametrize(("version", "none"), [(1, str(0x7FFFFFFFFFFFF000)), (2, "max")])
+def test_a_limit_is_told_from_none(tmp_path: Path, version: int, none: str) -> None:
+    """Each version has its own way to say that there is no limit."""
+    assert limit(tmp_path) is None
+    assert limit(cgroup(tmp_path, version, str(100 * MIB), 0, 0)) == 100 * MIB
+    told = limit(cgroup(tmp_path, version, none, 0, 0))
+    assert told is not None
+    assert told >= UNLIMITED
+
+
+@pytest.mark.parametrize("file", ["memory.events", "memory/memory.oom_control"])
+def test_kills_for_want_of_memory_are_counted_by_the_kernel(tmp_path: Path, file: str) -> None:
+    """In either version's file; kernels before 4.13 do not count."""
+    assert kills(tmp_path) is None
+    path = tmp_path / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("under_oom 0\n")
+    assert kills(tmp_path) is None
+    path.write_text("oom 7\noom_kill 3\noom_group_kill 0\n")
+    assert kills(tmp_path) == 3
 
 
 def test_the_process_knows_what_it_holds() -> None:

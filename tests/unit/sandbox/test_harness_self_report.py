@@ -81,6 +81,7 @@ def test_there_are_at_most_32_numbers_and_8_warnings() -> None:
         (b"{'sharpe': 1}", "result.json is no JSON (Expecting property name"),
         (b'{"a": 1} and more', "result.json is no JSON (more follows the object"),
         (b"[" * 60_000, "result.json is no JSON"),
+        (b'{"a": 1, "a": 2}', "result.json is no JSON (a key occurs twice"),
         (b"{}", "result.json has no finite number by name"),
         (b'{"sharpe": NaN, "name": "x"}', "no finite number by name: 'sharpe' (nan), 'name' (text)"),
     ],

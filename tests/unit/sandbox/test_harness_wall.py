@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from textwrap import dedent, indent
 from typing import Any
 
@@ -27,6 +28,8 @@ HELD = {
     "rootReadOnly": True,
     "exec": "refused",
     "fork": "refused",
+    "token": "absent",
+    "memoryLimit": 2 << 30,
     "landlock": 6,
 }
 STRICT = """\
@@ -381,7 +384,8 @@ def _strictly(steps: Steps, source: str) -> Ended:
         document=str(document),
         result=str(steps.folder / "result"),
     )
-    done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, check=False)
+    command, environment = [sys.executable, "-I", "-c", script], os.environ | {"FINLAB_INPUT_SHA256": steps.pin()}
+    done = subprocess.run(command, env=environment, capture_output=True, check=False)
     return Ended(done.returncode, done.stdout, done.stderr.decode(), document.read_bytes())
 
 
@@ -399,6 +403,8 @@ def _strictly(steps: Steps, source: str) -> Ended:
         ("rootReadOnly", False),
         ("exec", "allowed"),
         ("fork", "allowed"),
+        ("token", "present"),
+        ("memoryLimit", 0x7FFFFFFFFFFFF000),
     ],
 )
 def test_each_wall_is_missed(wall: str, found: object) -> None:
@@ -407,9 +413,26 @@ def test_each_wall_is_missed(wall: str, found: object) -> None:
 
 
 def test_what_a_kernel_may_lack_is_not_missed() -> None:
-    """Landlock, and the number of filters, which kernels before 5.9 do not count."""
+    """Landlock, the number of filters, which kernels before 5.9 do not count, and a cgroup that can be read."""
+    assert selfcheck.gaps(HELD | {"memoryLimit": None}) == []
     assert selfcheck.gaps(HELD | {"landlock": None, "seccompFilters": None}) == []
     assert selfcheck.gaps(HELD | {"unlisted": "allowed", "seccompFilters": None}) == []
+
+
+def test_privileges_are_asked_of_the_kernel() -> None:
+    """gVisor's /proc says nothing of them; what every process of this test has not given up, it has not."""
+    script = f"""\
+import ctypes, sys
+sys.path.insert(0, {str(IMAGE)!r})
+from finlab_sandbox.harness import selfcheck
+selfcheck._status = dict
+for privileges in (0, 1):
+    ctypes.CDLL(None).prctl(38, privileges, 0, 0, 0)
+    print(selfcheck.look(None, "Sandbox")["noNewPrivs"])
+"""
+    done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True)
+    inherited = "NoNewPrivs:\t1" in Path("/proc/self/status").read_text(encoding="ascii")
+    assert done.stdout.split() == [str(inherited), "True"]
 
 
 @pytest.mark.parametrize("filters", [2, None])
