@@ -119,6 +119,7 @@ def test_each_line_of_the_others_is_caused() -> None:
 def test_another_mistake_comes_to_what_its_line_says(cluster: Cluster, namespace: str, name: str) -> None:
     """The reason and the words are those of the line, and the run's; what works is scored."""
     row, code, reason, words = OTHERS[name]
+    name = f"other-{name}"
     cluster.create(strategy_run(name, namespace, source=code, evaluation={"lookAhead": {"action": "Off"}}))
     status = wait_finished(cluster, namespace, name)["status"]
     assert status["reason"] == reason, status

@@ -15,7 +15,7 @@ def test_the_monitoring_manifests_are_taken(cluster: Cluster) -> None:
     documents = list(yaml.safe_load_all(cluster.kubectl("kustomize", str(ADDED / "monitoring"))))
     assert {document["kind"] for document in documents} == {"Service", "ConfigMap"}
     for document in documents:
-        taken = cluster.create(document, dry_run=True)
+        taken = cluster.apply(document, dry_run=True)
         assert taken["metadata"]["namespace"] == "finlab-sandbox-system"
 
 

@@ -13,7 +13,6 @@ from support.cluster import CHECKOUT, Cluster, Manifest, RefusedError
 from support.helm import CHART, HelmError, helm
 from support.pages import blocks
 
-BASE = CHECKOUT / "manifests" / "base"
 NAMESPACE = "finlab-sandbox-system"
 HASHED = re.compile(r"(finlab-sandbox-(?:config|seccomp))-[a-z0-9]{10}\b")
 
@@ -42,8 +41,12 @@ def as_read(manifest: Manifest) -> Any:
 
 @pytest.fixture(scope="module")
 def base(cluster: Cluster) -> dict[Identity, Manifest]:
-    """What kustomize makes."""
-    return by_identity(yaml.safe_load_all(cluster.kubectl("kustomize", str(BASE))))
+    """What the two kustomizations make."""
+    return {
+        identity: manifest
+        for folder in (CHECKOUT / "crds", CHECKOUT / "manifests" / "base")
+        for identity, manifest in by_identity(yaml.safe_load_all(cluster.kubectl("kustomize", str(folder)))).items()
+    }
 
 
 @pytest.fixture(scope="module")
