@@ -117,6 +117,40 @@ def test_away_while_runs_finish(bench: Bench, proxy: FaultProxy, operator: Killa
     require_order(bench, proxy)
 
 
+def test_away_for_longer_than_a_job_is_kept(bench: Bench, proxy: FaultProxy, operator: KillableOperator) -> None:
+    """Nobody deletes a Job before its answer was read, not even of a run that asks for no time at all; after that
+    the operator does, also where it has let go of the run."""
+    names = [f"{HELD}-0", f"{HELD}-1"]
+    for name, seconds in zip(names, (0, 5), strict=True):
+        bench.apply(name, ttlSecondsAfterFinished=seconds)
+    for name in names:
+        wait_running(bench, name)
+    pods = [bench.wait_pod(name) for name in names]
+    operator.kill()
+    for pod in pods:
+        kubelet.succeed(bench.cluster, pod)
+    wait_until("every Job is complete", lambda: unfinished_jobs(bench), lambda left: not left, seconds=60)
+    assert len(bench.names(JOB)) == len(names)
+    statuses = wait_answers(bench, dict.fromkeys(names, "Evaluated"), operator)
+    assert [len(status["attempts"]) for status in statuses.values()] == [1, 1]
+    bench.wait_nothing_left()
+    assert set(proxy.created.values()) == {1}
+
+
+def test_killed_before_it_knows_of_a_job_that_is_not_kept(
+    bench: Bench, proxy: FaultProxy, operator: KillableOperator
+) -> None:
+    """The Job is not on record, and ends with nobody there: it is found again and not run twice."""
+    with proxy.fault(kill(operator.kill, committed=True), to("create", "jobs"), times=1):
+        bench.apply(f"{SCORED}-0", ttlSecondsAfterFinished=0)
+        wait_until("it dies", lambda: operator.alive, lambda alive: not alive, seconds=60, every=0.02)
+    wait_until("its Job is complete", lambda: unfinished_jobs(bench), lambda left: not left, seconds=60)
+    statuses = wait_answers(bench, {f"{SCORED}-0": "Evaluated"}, operator)
+    assert [len(status["attempts"]) for status in statuses.values()] == [1]
+    bench.wait_nothing_left()
+    assert set(proxy.created.values()) == {1}
+
+
 def unfinished_jobs(bench: Bench) -> list[str]:
     """List the Jobs that are not complete."""
     return [

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from strategyrun.adapters.cache import Cache, Key, key_of
+from strategyrun.adapters.cache import Cache, Key, Settled, key_of
 from strategyrun.adapters.kube import (
     BY_KIND,
     CONFIG_MAPS,
@@ -121,15 +121,13 @@ class Controller:
         if run is None:
             return
         self._observer.saw(run)
-        if _answered(run) and not self._cache.sight(key).untidy:
-            self._cache.settle(run)
-        else:
+        if not self._settle(run):
             self._queue.add(key, urgent=run.status is None)
 
     def on_job(self, event: str | None, body: dict[str, Any]) -> None:
-        """Take note of a Job."""
+        """Take note of a Job. One whose pod ended before it was deleted says whose answer that is."""
         key, job = self._cache.put_job(body)
-        if event == "DELETED":
+        if event == "DELETED" and not self._cache.sight(key).is_over(job):
             self._cache.drop_job(key, job.uid)
         self._queue.add(key, urgent=True)
 
@@ -254,27 +252,44 @@ class Controller:
                 break
         if decision.wake_at is not None:
             self._queue.add_after(key, (decision.wake_at - now).total_seconds())
-        latest = self._cache.run(key)
-        if latest and _answered(latest) and not sight.untidy:
-            self._cache.settle(latest)
+        if latest := self._cache.run(key):
+            self._settle(latest)
+
+    def _settle(self, run: StrategyRun) -> bool:
+        """Let go of a run that has its answer until its Jobs expire; tell whether nothing is to be done before."""
+        settled = self._cache.settle(run, self._now()) if _answered(run) else None
+        if settled:
+            self._await_expiry(key_of(run.namespace, run.uid), settled)
+        return settled is not None
+
+    def _await_expiry(self, key: Key, settled: Settled) -> None:
+        if settled.expires_at:
+            self._queue.add_after(key, (settled.expires_at - self._now()).total_seconds())
 
     async def _recall(self, key: Key) -> StrategyRun | None:
         """Read a settled run again if something of it is left; drop what is left of a run that is gone."""
-        settled = self._cache.settled(key)
-        if settled is None or not self._cache.sight(key).untidy:
-            self._cache.drop_sight(key)
-            return None
-        await self._read(key, settled.namespace, settled.name)
-        return self._cache.run(key)
+        settled, sight = self._cache.settled(key), self._cache.sight(key)
+        expired = settled and settled.expires_at and settled.expires_at <= self._now()
+        if settled and (expired or sight.jobs or sight.snapshots):
+            await self._read(key, settled.namespace, settled.name, jobs=bool(expired))
+            return self._cache.run(key)
+        self._cache.drop_sight(key)
+        if settled:
+            self._await_expiry(key, settled)
+        return None
 
-    async def _read(self, key: Key, namespace: str, name: str) -> None:
-        """Replace what is known of a run by what the API server itself says."""
+    async def _read(self, key: Key, namespace: str, name: str, *, jobs: bool = False) -> None:
+        """Replace what is known of a run, and of its `jobs` too, by what the API server itself says."""
         body = await self._kube.get(self._kube.runs, namespace, name)
         if body is None or key_of(namespace, body["metadata"]["uid"]) != key:
             self._forget(key)
-        else:
-            self._cache.unsettle(key)
-            self.on_run(None, body)
+            return
+        selector = naming.selector(body["metadata"]["uid"])
+        found = [each async for each in self._kube.list(JOBS, namespace=namespace, selector=selector)] if jobs else []
+        self._cache.unsettle(key)
+        for each in found:
+            self._cache.put_job(each)
+        self.on_run(None, body)
 
     async def _write_status(self, run: StrategyRun, status: StrategyRunStatus) -> bool:
         """Write the whole status, computed from the version that was seen; a newer version means: look again."""
@@ -350,7 +365,7 @@ class Controller:
             self._cache.sight(key_of(run.namespace, run.uid)).gone.add(uid)
 
     async def _find_pod(self, run: StrategyRun, job_uid: str) -> None:
-        pods = self._kube.list(PODS, namespace=run.namespace, selector=naming.selector(run))
+        pods = self._kube.list(PODS, namespace=run.namespace, selector=naming.selector(run.uid))
         if job_uid not in {self._cache.put_pod(body)[1].job_uid async for body in pods}:
             self._cache.sight(key_of(run.namespace, run.uid)).podless.add(job_uid)
 

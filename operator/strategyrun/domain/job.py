@@ -76,7 +76,8 @@ def job(
 
     Three clocks, each a backstop of the one before: the harness ends the strategy at its limit; the
     kubelet ends a pod whose harness does not, and keeps it readable; the Job's own deadline deletes
-    pods that never came to a node.
+    pods that never came to a node. It has no time to live: its pod holds an answer that may not have been
+    read, so the operator deletes it (`reconcile.expiry`).
 
     The fallback differs in the image, in the node runtime's own seccomp profile, and in that the harness
     is told, so that it tries the walls that are left. Raises ValueError where the profile has none.
@@ -104,7 +105,6 @@ def job(
             "backoffLimit": 0,
             "podReplacementPolicy": "Failed",
             "activeDeadlineSeconds": to_start + pod_deadline,
-            "ttlSecondsAfterFinished": run.spec.ttl_seconds_after_finished,
             "template": {
                 "metadata": {
                     "labels": labels,

@@ -95,13 +95,18 @@ class JobObservation(Model):
     nonce: str
     pinned: dict[str, str]
     deleting: bool = False
-    finished: bool = False
+    finished_at: datetime | None = None
     failure: str | None = None
     failure_message: str = ""
     suspended: bool = False
     """Whether somebody, Kueue as a rule, holds it back."""
     released_at: datetime | None = None
     """When the Job's own clock began: it begins again with every release."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether its controller is done with it."""
+        return self.finished_at is not None
 
     @property
     def ended(self) -> bool:
@@ -115,6 +120,7 @@ def observe_job(body: dict[str, Any]) -> JobObservation:
     template = body["spec"]["template"]
     annotations = template.get("metadata", {}).get("annotations") or {}
     conditions = {c["type"]: c for c in status.get("conditions") or [] if c.get("status") == "True"}
+    end = conditions.get("Complete") or conditions.get("Failed")
     failed = conditions.get("Failed") or conditions.get("FailureTarget")
     variables = {
         variable["name"]: variable.get("value", "")
@@ -132,7 +138,7 @@ def observe_job(body: dict[str, Any]) -> JobObservation:
         nonce=variables.get(NONCE_VARIABLE, ""),
         pinned={name: annotations.get(key, "") for name, key in PINNED_ANNOTATIONS.items()},
         deleting="deletionTimestamp" in meta,
-        finished="Complete" in conditions or "Failed" in conditions,
+        finished_at=end.get("lastTransitionTime") or meta["creationTimestamp"] if end else None,
         failure=failed.get("reason", "") if failed else None,
         failure_message=failed.get("message", "") if failed else "",
         suspended=bool(body["spec"].get("suspend")),

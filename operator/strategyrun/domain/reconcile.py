@@ -202,7 +202,19 @@ def decide(seen: Seen, now: datetime) -> Decision:
     """Return the next step of a run."""
     decision = _decide(seen, now)
     forgotten = sorted(_reports(seen.run.status) - _reports(decision.status))
-    return replace(decision, acts=(*decision.acts, *(DeleteReport(name) for name in forgotten)))
+    expired, expires_at = _expired(seen, decision.status, now)
+    deletions = (act for act in _deletions(expired) if act not in decision.acts)
+    acts = (*decision.acts, *(DeleteReport(name) for name in forgotten), *deletions)
+    return replace(decision, acts=acts, wake_at=min(filter(None, (decision.wake_at, expires_at)), default=None))
+
+
+def expiry(run: StrategyRun, job: JobObservation) -> datetime | None:
+    """Return until when an ended Job is kept, which is for some time after its run's answer; None while it has not
+    ended, or if it is on its way out."""
+    if job.finished_at is None or job.deleting or job.run_uid != run.uid:
+        return None
+    answered_at = run.status.finished_at if run.status and run.status.finished_at else job.finished_at
+    return max(job.finished_at, answered_at) + timedelta(seconds=run.spec.ttl_seconds_after_finished)
 
 
 def _decide(seen: Seen, now: datetime) -> Decision:
@@ -591,6 +603,17 @@ def _tidy(seen: Seen, attempt: Attempt | None = None) -> tuple[Act, ...]:
     name = attempt.job_name if attempt else None
     jobs = [job for job in seen.jobs if job.name != name and _can_run(job, seen)]
     return (*_deletions(jobs), *(() if attempt else _snapshot_deletions(seen)))
+
+
+def _expired(
+    seen: Seen, status: StrategyRunStatus | None, now: datetime
+) -> tuple[list[JobObservation], datetime | None]:
+    """Return the Jobs that have been kept long enough, and when the next has been; not that of an open attempt."""
+    run = seen.run.model_copy(update={"status": status})
+    attempt = _open_attempt(status) if status else None
+    others = [job for job in seen.jobs if attempt is None or job.name != attempt.job_name]
+    ends = [(end, job) for job in others if (end := expiry(run, job))]
+    return [job for end, job in ends if end <= now], min((end for end, _ in ends if end > now), default=None)
 
 
 def _deletions(jobs: list[JobObservation]) -> tuple[DeleteJob, ...]:

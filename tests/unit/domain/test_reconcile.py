@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from strategyrun.domain import reconcile
 from strategyrun.domain.inputs import PARAMS_LIMIT_BYTES, inputs_hash
-from strategyrun.domain.observation import PodObservation, observe_job, observe_pod
+from strategyrun.domain.observation import JobObservation, PodObservation, observe_job, observe_pod
 from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.reconcile import (
     NOWHERE,
@@ -528,7 +528,7 @@ def test_no_attempt_begins_beside_a_job_that_may_still_run() -> None:
     ],
 )
 def test_a_job_under_which_nothing_can_run_is_not_waited_for(seen: Document) -> None:
-    """It stays for its TTL, for those who want to see what happened."""
+    """It stays for a while, for those who want to see what happened."""
     decision = decide(look(lost(), **seen), after(20))
     assert answer(decision).phase is Phase.STARTING
     assert "DeleteJob" not in kinds(decision)
@@ -538,6 +538,47 @@ def test_a_job_that_is_being_deleted_is_not_deleted_again() -> None:
     """But it is waited for."""
     decision = decide(look(lost(), jobs=(make_job(deleting=True),)), after(20))
     assert decision == Decision(lost())
+
+
+def ended_job(run: StrategyRun | None = None, seconds: float = 20) -> JobObservation:
+    """Build a Job that its controller counted so many seconds after NOW."""
+    return make_job(run, conditions={"Complete": "CompletionsReached"}, ended=after(seconds))
+
+
+@pytest.mark.parametrize(("ended", "kept_until"), [(20, 90), (50, 110)], ids=["before-the-answer", "after-the-answer"])
+def test_an_ended_job_is_kept_for_a_while_after_the_answer(ended: float, kept_until: float) -> None:
+    """A Job has no clock of its own: one that ended while no operator was there waits until it has been read."""
+    run = make_run(ttlSecondsAfterFinished=60)
+    job = ended_job(run, ended)
+    seen = look(answered(run), run, jobs=(job,), pods=(scored_pod(),))
+    assert decide(seen, after(kept_until - 1)) == Decision(answered(run), (), wake_at=after(kept_until))
+    assert decide(seen, after(kept_until)) == Decision(answered(run), (DeleteJob(job.name, JOB_UID),))
+
+
+def test_a_job_whose_answer_is_due_does_not_expire() -> None:
+    """However long ago it ended, and although its run asks for no time at all: first its answer is on record."""
+    run = make_run(ttlSecondsAfterFinished=0, report="Discard")
+    decision = decide(look(begun(run), run, jobs=(ended_job(run),), pods=(scored_pod(job_body(run)),)), after(9000))
+    assert answer(decision).phase is Phase.SUCCEEDED
+    assert decision.acts == (DeleteJob(make_job(run).name, JOB_UID),)
+    unread = decide(look(begun(run), run, jobs=(ended_job(run),)), after(9000))
+    assert unread.acts == (FindPod(JOB_UID),)
+
+
+def test_the_jobs_of_earlier_attempts_expire_by_themselves() -> None:
+    """They do not wait for the end of their run, which may be suspended for days."""
+    run = make_run(ttlSecondsAfterFinished=60, suspend=True)
+    held = advance(lost(make_run()), run, after(20), Phase.QUEUED, Reason.SUSPENDED, "spec.suspend is set")
+    seen = look(held, run, jobs=(ended_job(run),))
+    assert decide(seen, after(79)) == Decision(held, (), wake_at=after(80))
+    assert decide(seen, after(80)).acts == (DeleteJob(make_job(run).name, JOB_UID),)
+
+
+def test_nobody_elses_job_expires() -> None:
+    """Nor one that is on its way out."""
+    job = make_job(conditions={"Complete": "CompletionsReached"})
+    others = (job.model_copy(update={"run_uid": "another"}), job.model_copy(update={"deleting": True}))
+    assert decide(look(answered(), jobs=others), after(90_000)) == Decision(answered())
 
 
 # --- edits and deletion -------------------------------------------------------------------------------------------
@@ -574,7 +615,7 @@ def test_inputs_that_come_back_are_evaluated_anew() -> None:
     job = make_job(conditions={"Complete": "CompletionsReached"})
     seen = look(queued(), jobs=(job,), pods=(scored_pod(),))
     decision = decide(seen)
-    assert decision == Decision(queued(), (DeleteJob(job.name, JOB_UID),))
+    assert (decision.status, decision.acts) == (queued(), (DeleteJob(job.name, JOB_UID),))
     assert kinds(decide(replace(seen, jobs=(), pods=())))[-1] == "Job"
 
 

@@ -69,7 +69,7 @@ SETTLING_ROUNDS = 200
 
 INPUTS: dict[str, Document] = {
     "a": {"source": {"inline": CODE}, "params": {"v": 1}},
-    "b": {"source": {"inline": CODE}, "params": {"v": 2}},
+    "b": {"source": {"inline": CODE}, "params": {"v": 2}, "ttlSecondsAfterFinished": 0},
     "flawed": {"source": {"inline": "input()\n" + CODE}},
     "elsewhere": {"source": {"configMapRef": {"name": "code"}}},
 }
