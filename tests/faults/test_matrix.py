@@ -55,7 +55,12 @@ def apply_scored(bench: Bench, count: int) -> dict[str, str]:
 
 def wait_running(bench: Bench, name: str) -> Manifest:
     """Wait until a run's strategy runs, and return its status."""
-    return bench.wait("it runs", lambda seen: seen.get("phase") == "Running", name)
+    return wait_phase(bench, name, "Running")
+
+
+def wait_phase(bench: Bench, name: str, phase: str) -> Manifest:
+    """Wait until a run is in a phase, and return its status."""
+    return bench.wait(f"it is {phase}", lambda seen: seen.get("phase") == phase, name)
 
 
 def wait_attempts(bench: Bench, name: str, *reasons: str) -> Manifest:
@@ -418,6 +423,25 @@ def test_many_runs_on_few_slots(bench: Bench, proxy: FaultProxy, tmp_path: Path)
     created = [run["metadata"]["creationTimestamp"] for run in begun]
     assert created == sorted(created)
     require_order(bench, proxy)
+
+
+def test_kueue_holds_runs_back_and_preempts_them(bench: Bench, proxy: FaultProxy, tmp_path: Path) -> None:
+    """What waits for Kueue keeps nobody from a slot, and what Kueue stops goes on under the same Job."""
+    queued = f"{HELD}-0"
+    with KillableOperator(proxy.kubeconfig, bench.kind, tmp_path / "log", slots=1, sweep_seconds=2):
+        bench.apply(queued, labels={"kueue.x-k8s.io/queue-name": "team-a"})
+        job = bench.wait("held back", lambda seen: seen.get("phase") == "Queued" and seen.get("attempts"), queued)
+        name = job["attempts"][0]["jobName"]
+        scored = apply_scored(bench, 2)
+        wait_until("others have their answers", lambda: answers_of(bench), lambda seen: seen == scored, seconds=60)
+        for suspended, phase in ((False, "Running"), (True, "Queued"), (False, "Running")):
+            bench.cluster.merge(JOB, name, bench.namespace, {"spec": {"suspend": suspended}})
+            wait_phase(bench, queued, phase)
+            if suspended:
+                bench.wait_names(POD, lambda names: not [each for each in names if each.startswith(name)])
+        finish_by_hand(bench, queued)
+    assert [attempt["reason"] for attempt in bench.status(queued)["attempts"]] == ["Evaluated"]
+    require_order(bench, proxy, pods=False)
 
 
 @pytest.mark.parametrize("resource", ["count/jobs.batch", "pods"])

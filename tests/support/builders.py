@@ -135,6 +135,7 @@ def job_body(
 JOB_MESSAGES = {
     "BackoffLimitExceeded": "Job has reached the specified backoff limit",
     "CompletionsReached": "Reached expected number of succeeded pods",
+    "JobSuspended": "Job suspended",
     "DeadlineExceeded": "Job was active longer than specified deadline",
 }
 

@@ -53,6 +53,7 @@ from strategyrun.domain.reconcile import (
     Vet,
     Vetted,
     decide,
+    stands_in_line,
 )
 from strategyrun.domain.report import LOG_LIMIT_BYTES, InvalidReportError, full_report
 from strategyrun.domain.slots import Slots, Ticket
@@ -488,7 +489,7 @@ class Controller:
         if run and status and status.phase.active:
             self._slots.take(key, run.namespace)
             return
-        if run and status and status.reason in (Reason.WAITING_FOR_SLOT, Reason.QUOTA_EXCEEDED):
+        if run and status and stands_in_line(run):
             freed = self._slots.wait(_ticket(run))
             if status.reason == Reason.QUOTA_EXCEEDED and status.queue is None:  # it was refused just now
                 self._slots.pause(run.namespace, now + QUOTA_POLL)

@@ -99,7 +99,7 @@ class JobObservation(Model):
     failure: str | None = None
     failure_message: str = ""
     suspended: bool = False
-    """Whether somebody, Kueue as a rule, holds it back."""
+    """Whether somebody, Kueue as a rule, holds it back, or its controller has not let it go on yet."""
     released_at: datetime | None = None
     """When the Job's own clock began: it begins again with every release."""
 
@@ -112,6 +112,11 @@ class JobObservation(Model):
     def ended(self) -> bool:
         """Whether no pod will be started for this Job any more."""
         return self.finished or self.failure is not None
+
+    def has(self, pod: PodObservation) -> bool:
+        """Whether a pod is the Job's, since it was last let go: suspending a Job takes its pod away."""
+        left = pod.leaving_since
+        return pod.job_uid == self.uid and not (left and self.released_at and left <= self.released_at)
 
 
 def observe_job(body: dict[str, Any]) -> JobObservation:
@@ -141,7 +146,7 @@ def observe_job(body: dict[str, Any]) -> JobObservation:
         finished_at=end.get("lastTransitionTime") or meta["creationTimestamp"] if end else None,
         failure=failed.get("reason", "") if failed else None,
         failure_message=failed.get("message", "") if failed else "",
-        suspended=bool(body["spec"].get("suspend")),
+        suspended=bool(body["spec"].get("suspend")) or "Suspended" in conditions,
         released_at=status.get("startTime"),
     )
 

@@ -200,12 +200,20 @@ class Decision:
 
 def decide(seen: Seen, now: datetime) -> Decision:
     """Return the next step of a run."""
+    if seen.run.kueue_queue:
+        seen = replace(seen, place=Place(0))  # it stands in Kueue's line
     decision = _decide(seen, now)
     forgotten = sorted(_reports(seen.run.status) - _reports(decision.status))
     expired, expires_at = _expired(seen, decision.status, now)
     deletions = (act for act in _deletions(expired) if act not in decision.acts)
     acts = (*decision.acts, *(DeleteReport(name) for name in forgotten), *deletions)
     return replace(decision, acts=acts, wake_at=min(filter(None, (decision.wake_at, expires_at)), default=None))
+
+
+def stands_in_line(run: StrategyRun) -> bool:
+    """Whether a run waits for one of the operator's own slots."""
+    waits = run.status and run.status.reason in (Reason.WAITING_FOR_SLOT, Reason.QUOTA_EXCEEDED)
+    return bool(waits) and not run.kueue_queue
 
 
 def expiry(run: StrategyRun, job: JobObservation) -> datetime | None:
@@ -274,7 +282,7 @@ def _begin(seen: Seen, status: StrategyRunStatus, now: datetime) -> Decision:
     attempt = Attempt(number=number, executor=executor, job_name=name, created_at=now)
     if obstacles := _obstacles(seen, attempt.job_name):
         return Decision(status, (*_deletions(obstacles), *_snapshot_deletions(seen)))
-    if seen.place.position and not run.kueue_queue:
+    if seen.place.position:
         return Decision(_in_line(status, run, seen.place, now, kind=vetted.reading.kind), tidy)
     begun = advance(
         status,
@@ -300,7 +308,7 @@ def _follow(seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: dateti
         return _without_job(seen, status, attempt, now)
     if job.run_uid != run.uid:
         return _ended(seen, status, now, Fault(Reason.NAME_CONFLICT, f"Job {job.name} is not this run's"))
-    pod = next((pod for pod in seen.pods if pod.job_uid == job.uid), None)
+    pod = max(filter(job.has, seen.pods), key=lambda pod: pod.created_at, default=None)
     match judge(job, pod, podless=job.uid in seen.podless, trouble=seen.trouble):
         case Pending() as pending:
             return _await_start(seen, status, job, pod, pending, now)
@@ -512,8 +520,7 @@ def _open_attempt(status: StrategyRunStatus) -> Attempt | None:
 
 def _is_over(seen: Seen, attempt: Attempt) -> bool:
     """Whether the pod of an attempt has ended: its answer is worth more than a wish to wait."""
-    uids = {job.uid for job in seen.jobs if job.name == attempt.job_name}
-    return any(pod.job_uid in uids and pod.done for pod in seen.pods)
+    return any(_over(job, seen) for job in seen.jobs if job.name == attempt.job_name)
 
 
 def _failures_of_platform(status: StrategyRunStatus) -> int:
@@ -585,8 +592,12 @@ def _refusal(run: StrategyRun, status: StrategyRunStatus, vetted: Vetted) -> Fau
 
 def _can_run(job: JobObservation, seen: Seen) -> bool:
     """Whether a strategy may run or start under this Job of the run."""
-    ended = {pod.job_uid for pod in seen.pods if pod.done}
-    return job.run_uid == seen.run.uid and not job.finished and job.uid not in ended
+    return job.run_uid == seen.run.uid and not job.finished and not _over(job, seen)
+
+
+def _over(job: JobObservation, seen: Seen) -> bool:
+    """Whether the pod of a Job has ended, and no other will follow."""
+    return not job.suspended and any(job.has(pod) and pod.done for pod in seen.pods)
 
 
 def _obstacles(seen: Seen, job_name: str) -> list[JobObservation]:

@@ -72,6 +72,7 @@ class Trouble:
 
 Verdict = Pending | Running | Unseen | Success | Fault
 
+_HELD = Pending(Reason.WAITING_FOR_SLOT, "the Job is suspended; Kueue, or whoever suspended it, lets it go on")
 _DEADLINE = "DeadlineExceeded"
 _OUT_OF_MEMORY = "OOMKilled"
 _IMAGE_TROUBLE = frozenset(
@@ -116,15 +117,19 @@ def judge(
     """Tell what became of an attempt.
 
     Evidence of success outranks every sign of failure; a strategy that failed by itself is not
-    excused by what was done to its pod afterwards. `podless` says that a direct read found no pod;
+    excused by what was done to its pod afterwards. A suspended Job has lost its pod on purpose: it gets
+    another when it goes on. `podless` says that a direct read found no pod;
     `trouble` is what events say of the Job or the pod.
     """
     if pod is None:
         return _without_pod(job, podless, trouble if trouble and trouble.uid == job.uid else None)
-    if pod.evaluate.terminated:
+    if pod.evaluate.terminated and not (job.suspended and pod.evaluate.failed):
         return _evaluated(job, pod)
-    if not _failed_by_itself(pod) and (loss := _loss(pod)):
-        return loss
+    if not _failed_by_itself(pod):
+        if job.suspended:
+            return _HELD
+        if loss := _loss(pod):
+            return loss
     if pod.unloadable:
         return _loader_failed(pod)
     if pod.strategy.failed:
@@ -142,7 +147,7 @@ def judge(
 
 def _without_pod(job: JobObservation, podless: bool, trouble: Trouble | None) -> Verdict:
     if job.suspended:
-        return Pending(Reason.WAITING_FOR_SLOT, "the Job is suspended; Kueue, or whoever suspended it, lets it go on")
+        return _HELD
     if not job.ended:
         if trouble and trouble.reason == "FailedCreate":
             return Pending(refusal_reason(trouble.message), trouble.message)

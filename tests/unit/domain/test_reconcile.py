@@ -1116,6 +1116,42 @@ def test_a_job_that_kueue_holds_back_has_no_deadline() -> None:
     assert (answer(starts).phase, answer(starts).reason) == (Phase.STARTING, Reason.STARTING)
 
 
+def test_a_job_that_is_let_go_again_is_judged_by_its_new_pod() -> None:
+    """The pod that was taken away for somebody else says no more of the answer, nor that all is over."""
+    run = make_run().model_copy(update={"kueue_queue": "team-a"})
+    preempted = make_pod(uid="first", phase="Failed", strategy=terminated(137), deleted=after(20))
+    let_go = make_job().model_copy(update={"released_at": after(60)})
+    waits = decide(look(started(), run, jobs=(let_go,), pods=(preempted,)), after(61))
+    assert (answer(waits).phase, answer(waits).reason) == (Phase.STARTING, Reason.STARTING)
+    assert decide(look(lost(), run, jobs=(let_go,), pods=(preempted,)), after(61)).acts == (
+        DeleteJob(let_go.name, JOB_UID),
+    )
+    pods = (preempted, scored_pod(uid="second").model_copy(update={"created_at": after(60)}))
+    assert answer(decide(look(started(), run, jobs=(let_go,), pods=pods), after(90))).phase is Phase.SUCCEEDED
+
+
+def test_a_preempted_job_is_no_longer_wanted_once_its_run_is_cancelled() -> None:
+    """Its pod has ended, and yet another would come."""
+    run = make_run(cancel=True).model_copy(update={"kueue_queue": "team-a"})
+    preempted = make_pod(phase="Failed", strategy=terminated(137), deleted=after(20))
+    held = make_job().model_copy(update={"suspended": True})
+    decision = decide(look(started(), run, jobs=(held,), pods=(preempted,)), after(30))
+    assert (answer(decision).phase, decision.acts) == (Phase.CANCELLED, (DeleteJob(held.name, JOB_UID),))
+
+
+def test_a_run_of_kueues_stands_in_no_line_of_ours() -> None:
+    """Not when it is acknowledged, not before it is vetted again, and not while Kueue holds its Job back."""
+    run = make_run().model_copy(update={"kueue_queue": "team-a"})
+    first = decide(look(None, run, place=NOWHERE, vetted=None))
+    assert (answer(first).reason, answer(first).queue, first.acts) == (Reason.VETTING, None, (Vet(),))
+    again = decide(look(lost(), run, place=NOWHERE, vetted=None), after(20))
+    assert again.acts == (Vet(),)
+    waits = queued()
+    assert reconcile.stands_in_line(at(waits))
+    assert not reconcile.stands_in_line(at(waits, run))
+    assert not reconcile.stands_in_line(at(begun()))
+
+
 # --- the fallback -------------------------------------------------------------------------------------------------
 
 NO_IMAGE = make_pod(strategy=waiting("ErrImagePull", "not found"))
