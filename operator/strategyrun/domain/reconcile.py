@@ -28,6 +28,7 @@ from strategyrun.domain.status import (
     duration,
     fail,
     gated,
+    has_begun,
     look_ahead_fault,
     succeed,
     witness,
@@ -455,8 +456,7 @@ def _unavailable(
 ) -> Decision:
     """Turn to the fallback if the sandbox could not start and no line of the strategy has run; else fail."""
     run, profile = seen.run, seen.profile
-    began = any(attempt.started_at for attempt in status.attempts)
-    untouched = not began and (pod is None or not (pod.strategy.started_at or pod.strategy.running))
+    untouched = not has_begun(status) and (pod is None or not (pod.strategy.started_at or pod.strategy.running))
     wanted = run.spec.fallback.policy is FallbackPolicy.ON_SANDBOX_UNAVAILABLE and profile and profile.sandbox.fallback
     if fault.reason in STARTS_FALLBACK and untouched and wanted and status.fallback is None:
         told = FallbackStatus(used=False, trigger=fault.reason, message=clean(fault.message, LINE_LIMIT))
