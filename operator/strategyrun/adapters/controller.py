@@ -30,7 +30,7 @@ from strategyrun.adapters.kube import (
 from strategyrun.adapters.observer import Observer
 from strategyrun.adapters.profiles import Profiles
 from strategyrun.adapters.settings import Settings
-from strategyrun.adapters.vetting import Vetter
+from strategyrun.adapters.vetting import StarvedError, Vetter
 from strategyrun.adapters.workqueue import WorkQueue
 from strategyrun.domain import naming
 from strategyrun.domain.inputs import inputs_hash
@@ -420,7 +420,7 @@ class Controller:
         async def vet() -> None:
             try:
                 vetted = await self._vet(run)
-            except TROUBLE as error:
+            except (*TROUBLE, StarvedError) as error:
                 log.warning("%s/%s: the source cannot be read, again soon: %s", run.namespace, run.name, error)
                 await asyncio.sleep(_BACKOFF_SECONDS[2])
             except Exception:
