@@ -25,6 +25,17 @@ DATASET_PATH_VARIABLE = "FINLAB_DATASET_PATH"
 EXECUTOR_VARIABLE = "FINLAB_EXECUTOR"
 PINNED_ANNOTATIONS = {name: f"{GROUP}/{name}-sha256" for name in ("code", "input", "evaluation")}
 """Where the Job's immutable pod template says what the evaluator must have read."""
+LOST_NODE_SECONDS = 30
+"""How long a pod waits for a node that is not heard of: a cluster's own default is longer than a run."""
+_TOLERATIONS = [
+    {
+        "key": f"node.kubernetes.io/{taint}",
+        "operator": "Exists",
+        "effect": "NoExecute",
+        "tolerationSeconds": LOST_NODE_SECONDS,
+    }
+    for taint in ("not-ready", "unreachable")
+]
 
 
 def snapshot(run: StrategyRun, inputs: Inputs) -> dict[str, Any]:
@@ -112,6 +123,7 @@ def job(
                 },
                 "spec": {
                     **placement(profile, executor),
+                    "tolerations": _TOLERATIONS,
                     "restartPolicy": "Never",
                     "activeDeadlineSeconds": pod_deadline,
                     "initContainers": [*_dataset_containers(dataset, step), _strategy_container(dataset, step)],
