@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -63,6 +63,8 @@ from strategyrun.domain.verdict import Fault, Trouble
 WORKERS = 32
 SWEEP_SECONDS = 60.0
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+
+Found = TypeVar("Found")
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +124,9 @@ class Controller:
         if run is None:
             return
         self._observer.saw(run)
-        if not self._settle(run):
+        if self._settle(run):
+            self._settle_slot(key)  # it may be another operator that answered a run which holds a slot of this one's
+        else:
             self._queue.add(key, urgent=run.status is None)
 
     def on_job(self, event: str | None, body: dict[str, Any]) -> None:
@@ -185,12 +189,12 @@ class Controller:
         sweep = self._observer.sweep()
         known, jobs, pods = self._cache.known, self._cache.jobs(), self._cache.pods()
         async for body in self._kube.list(JOBS, selector=naming.SELECTOR):
-            key, job = self._cache.put_job(body)
-            jobs.discard((key, job.uid))
+            if job := self._readable(self._cache.put_job, body):
+                jobs.discard((job[0], job[1].uid))
             sweep.found("Job", body)
         async for body in self._kube.list(PODS, selector=naming.SELECTOR):
-            key, pod = self._cache.put_pod(body)
-            pods.discard((key, pod.uid))
+            if pod := self._readable(self._cache.put_pod, body):
+                pods.discard((pod[0], pod[1].uid))
             sweep.found("Pod", body)
         async for body in self._kube.list(CONFIG_MAPS, selector=naming.SELECTOR, metadata_only=True):
             self._cache.put_snapshot(body)
@@ -208,6 +212,15 @@ class Controller:
             self._queue.add(key)
         self.swept_at = asyncio.get_running_loop().time()
         sweep.ended()
+
+    def _readable(self, put: Callable[[dict[str, Any]], Found], body: dict[str, Any]) -> Found | None:
+        """Keep an object; one that nobody can read is skipped, for the others do not wait for it."""
+        try:
+            return put(body)
+        except (KeyError, TypeError, ValueError):
+            meta = body["metadata"]
+            log.exception("%s/%s: defect: the object cannot be read", meta.get("namespace"), meta.get("name"))
+            return None
 
     async def _work(self) -> None:
         while True:
@@ -493,11 +506,16 @@ class Controller:
             freed = self._slots.wait(_ticket(run))
             if status.reason == Reason.QUOTA_EXCEEDED and status.queue is None:  # it was refused just now
                 self._slots.pause(run.namespace, now + QUOTA_POLL)
+                asyncio.get_running_loop().call_later(QUOTA_POLL.total_seconds() + 1, self._wake_next)
         else:
             freed = self._slots.leave(key)
         if freed:
-            for next_key in self._slots.next(now):
-                self._queue.add(next_key)
+            self._wake_next()
+
+    def _wake_next(self) -> None:
+        """Let those begin for whom there is a slot."""
+        for key in self._slots.next(self._now()):
+            self._queue.add(key)
 
     def _now(self) -> datetime:
         """Return the time in the milliseconds that a status can hold."""

@@ -184,7 +184,7 @@ def observe_pod(body: dict[str, Any]) -> PodObservation:
 
 def _leaving_since(meta: dict[str, Any], disruption: dict[str, Any]) -> datetime | None:
     moments = []
-    if disruption.get("status") == "True":
+    if disruption.get("status") == "True" and disruption.get("lastTransitionTime"):
         moments.append(_moment(disruption["lastTransitionTime"]))
     if "deletionTimestamp" in meta:
         grace = timedelta(seconds=meta.get("deletionGracePeriodSeconds") or 0)

@@ -310,7 +310,8 @@ def _follow(seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: dateti
     if job.run_uid != run.uid:
         return _ended(seen, status, now, Fault(Reason.NAME_CONFLICT, f"Job {job.name} is not this run's"))
     pod = max(filter(job.has, seen.pods), key=lambda pod: pod.created_at, default=None)
-    match judge(job, pod, podless=job.uid in seen.podless, trouble=seen.trouble):
+    began = attempt.started_at is not None
+    match judge(job, pod, podless=job.uid in seen.podless, began=began, trouble=seen.trouble):
         case Pending() as pending:
             return _await_start(seen, status, job, pod, pending, now)
         case Running():
@@ -344,7 +345,8 @@ def _await_start(
         held = advance(witness(status, job, pod), run, now, Phase.QUEUED, reason, message)
         return Decision(held, tidy)
     limit = start_seconds(run, profile.sandbox) if profile else int(PROFILE_PATIENCE.total_seconds())
-    since = job.released_at or job.created_at
+    ahead = max(timedelta(0), attempt.created_at - job.created_at)  # this clock may be, of the API server's
+    since = (job.released_at or job.created_at) + ahead
     deadline = since + timedelta(seconds=limit)
     if now >= deadline:
         return _ended(seen, witness(status, job, pod), now, _overdue(reason, message, limit), pod)

@@ -315,6 +315,14 @@ def test_a_job_has_the_pod_of_its_last_release(released: float | None, deleted: 
     assert not job.has(pod.model_copy(update={"job_uid": "another"}))
 
 
+def test_a_disruption_without_a_time_is_a_disruption() -> None:
+    """The field may be null: then nobody knows since when, and the pod is read like any other."""
+    body = pod_body(strategy=running(), disruption="DeletionByTaintManager")
+    body["status"]["conditions"][-1]["lastTransitionTime"] = None
+    pod = observe_pod(body)
+    assert (pod.disruption, pod.leaving_since) == ("DeletionByTaintManager", None)
+
+
 def test_a_job_has_ended_when_its_controller_says_so() -> None:
     """Which is when its pod was counted, not when it was told to fail."""
     assert make_job(conditions={"FailureTarget": "DeadlineExceeded"}, ended=after(9)).finished_at is None

@@ -581,6 +581,17 @@ def test_nobody_elses_job_expires() -> None:
     assert decide(look(answered(), jobs=others), after(90_000)) == Decision(answered())
 
 
+@pytest.mark.parametrize("ahead", [-300, 300], ids=["behind", "ahead"])
+def test_the_operators_clock_need_not_be_the_clusters(ahead: float) -> None:
+    """Time to start is measured from where the two clocks stood when the Job was made; what is measured is enough."""
+    job = make_job(created=after(-ahead))
+    seen = look(begun(), jobs=(job,))
+    early = decide(seen, after(START_SECONDS - 1))
+    assert answer(early).phase is Phase.STARTING
+    late = decide(seen, after(START_SECONDS + max(0, -ahead)))
+    assert answer(late).reason == Reason.START_TIMEOUT
+
+
 # --- edits and deletion -------------------------------------------------------------------------------------------
 
 

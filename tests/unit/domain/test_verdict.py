@@ -122,6 +122,28 @@ def test_an_attempt_that_goes_on(pod: PodObservation | None, conditions: dict[st
     assert judge(make_job(conditions=conditions), pod) == verdict
 
 
+OVERRUN = make_job(conditions={"FailureTarget": "DeadlineExceeded", "Failed": "DeadlineExceeded"})
+
+
+@pytest.mark.parametrize(
+    ("pod", "began", "reason"),
+    [
+        (None, False, Reason.START_TIMEOUT),
+        (None, True, Reason.TIMEOUT),
+        (failed_pod(exit_code=137, deleted=after(5)), False, Reason.TIMEOUT),
+        (starting(deleted=after(5)), False, Reason.START_TIMEOUT),
+    ],
+    ids=["gone", "gone-after-it-began", "killed", "never-began"],
+)
+def test_the_jobs_deadline_ends_the_start_or_the_strategy(
+    pod: PodObservation | None, began: bool, reason: Reason
+) -> None:
+    """Its controller deletes the pod: what the strategy had got to is known from before."""
+    fault = judge(OVERRUN, pod, podless=True, began=began)
+    assert isinstance(fault, Fault)
+    assert (fault.reason, fault.message) == (reason, "Job was active longer than specified deadline")
+
+
 SUSPENDED = make_job().model_copy(update={"suspended": True})
 HELD = Pending(Reason.WAITING_FOR_SLOT, "the Job is suspended; Kueue, or whoever suspended it, lets it go on")
 
