@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from strategyrun.domain.observation import JobObservation, PodObservation
-from strategyrun.domain.outcomes import FAILURES, Reason
+from strategyrun.domain.outcomes import FAILURES, Reason, named
 from strategyrun.domain.report import LastWords, Report, parse_last_words
 from strategyrun.domain.strategyrun import (
     HISTORY_LIMIT,
@@ -121,9 +121,8 @@ def has_begun(status: StrategyRunStatus) -> bool:
 
 
 def _hint(text: str, status: StrategyRunStatus, run: StrategyRun) -> str:
-    """Write the run's own names into the command that a hint proposes."""
     pod = (status.attempts[-1].pod_name if status.attempts else None) or "POD"
-    return text.replace("NAMESPACE", run.namespace).replace("srun NAME", f"srun {run.name}").replace("POD", pod)
+    return named(text, namespace=run.namespace, run=run.name, pod=pod)
 
 
 def witness(status: StrategyRunStatus, job: JobObservation, pod: PodObservation | None) -> StrategyRunStatus:

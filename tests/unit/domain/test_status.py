@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strategyrun.domain.observation import PodObservation
-from strategyrun.domain.outcomes import FAILURES, Reason
+from strategyrun.domain.outcomes import FAILURES, Reason, named
 from strategyrun.domain.report import LastWords, parse_last_words, parse_report
 from strategyrun.domain.status import (
     ATTEMPTS_LIMIT,
@@ -150,9 +150,8 @@ def test_every_failure_finishes_the_run(reason: Reason) -> None:
     assert conditions(status)["Finished"] == "True"
     assert (status.reason, status.message) == (reason, "what happened")
     assert status.hint is not None
-    assert status.hint == outcome.hint.replace("srun NAME", "srun momentum").replace("NAMESPACE", "research").replace(
-        "POD", "POD" if status.attempts[-1].pod_name is None else status.attempts[-1].pod_name
-    )
+    pod = status.attempts[-1].pod_name or "POD"
+    assert status.hint == named(outcome.hint, namespace="research", run="momentum", pod=pod)
     assert status.failure is not None
     assert (status.failure.class_, status.failure.reason) == (outcome.class_, reason)
     assert status.finished_at == after(30)
