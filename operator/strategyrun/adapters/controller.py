@@ -27,6 +27,7 @@ from strategyrun.adapters.kube import (
     RefusedError,
     Resource,
 )
+from strategyrun.adapters.logs import about
 from strategyrun.adapters.observer import Observer
 from strategyrun.adapters.profiles import Profiles
 from strategyrun.adapters.settings import Settings
@@ -118,7 +119,8 @@ class Controller:
             run = self._cache.put_run(body)
         except ValidationError as error:
             # Another operator's answer: nothing that this one could write would be better.
-            log.error("%s/%s: the status cannot be read: %s", meta["namespace"], meta["name"], complaint(error))
+            facts = {name: meta[name] for name in ("namespace", "name", "uid")}
+            log.error("the status cannot be read: %s", complaint(error), extra={"run": facts})
             self._forget(key)
             return
         if run is None:
@@ -232,10 +234,10 @@ class Controller:
             except TROUBLE as error:
                 count = self._failures[key] = self._failures.get(key, -1) + 1
                 seconds = _BACKOFF_SECONDS[min(count, len(_BACKOFF_SECONDS) - 1)]
-                log.warning("%s: again in %s s: %s", self._name(key), seconds, error)
+                log.warning("again in %s s: %s", seconds, error, extra=self._about(key))
                 self._queue.add_after(key, seconds)
             except Exception:  # a defect must neither end the operator nor go unnoticed
-                log.exception("%s: defect, again in %s s", self._name(key), _BACKOFF_SECONDS[-1])
+                log.exception("defect, again in %s s", _BACKOFF_SECONDS[-1], extra=self._about(key))
                 self._queue.add_after(key, _BACKOFF_SECONDS[-1])
             finally:
                 self._settle_slot(key)
@@ -434,10 +436,10 @@ class Controller:
             try:
                 vetted = await self._vet(run)
             except (*TROUBLE, StarvedError) as error:
-                log.warning("%s/%s: the source cannot be read, again soon: %s", run.namespace, run.name, error)
+                log.warning("the source cannot be read, again soon: %s", error, extra=about(run))
                 await asyncio.sleep(_BACKOFF_SECONDS[2])
             except Exception:
-                log.exception("%s/%s: defect while vetting, again soon", run.namespace, run.name)
+                log.exception("defect while vetting, again soon", extra=about(run))
                 await asyncio.sleep(_BACKOFF_SECONDS[-1])
             else:
                 self._cache.sight(key).vetted = vetted
@@ -522,9 +524,11 @@ class Controller:
         now = self._clock()
         return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
-    def _name(self, key: Key) -> str:
-        run = self._cache.run(key)
-        return f"{run.namespace}/{run.name}" if run else key
+    def _about(self, key: Key) -> dict[str, dict[str, str]]:
+        if run := self._cache.run(key):
+            return about(run)
+        namespace, _, uid = key.partition("/")
+        return {"run": {"namespace": namespace, "uid": uid}}
 
 
 def _ticket(run: StrategyRun) -> Ticket:

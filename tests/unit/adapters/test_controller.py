@@ -16,7 +16,7 @@ from strategyrun.domain.inputs import inputs_hash
 from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.reconcile import QUOTA_POLL
 from strategyrun.domain.status import accept, advance
-from strategyrun.domain.strategyrun import Attempt, Phase, StrategyRunStatus
+from strategyrun.domain.strategyrun import Attempt, Executor, FallbackStatus, Phase, StrategyRun, StrategyRunStatus
 from support.builders import NOW, Document, make_run, run_body
 from support.operator import UNSCHEDULABLE, with_slots
 
@@ -118,3 +118,47 @@ def test_what_nobody_can_read_keeps_nobody_from_the_rest(others: str) -> None:
     owners = [{"controller": True}]
     meta = {"name": "broken", "namespace": "research", "uid": "u", "resourceVersion": "1", "ownerReferences": owners}
     play(act, WAITS, **{others: ({"metadata": meta},)})
+
+
+def written(before: Document, after: Document, caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    """Let a status be written; return the lines about it, each with the reason in its `run` field."""
+
+    async def work() -> None:
+        async with Lists() as kube:
+            run, status = StrategyRun.parse(before), StrategyRun.parse(after).status
+            assert status is not None
+            with Observer(kube).writing(run, status):
+                pass
+
+    with caplog.at_level("INFO", logger="strategyrun"):
+        asyncio.run(work())
+    return [(record.getMessage(), record.__dict__["run"]["reason"]) for record in caplog.records]
+
+
+def test_attempts_fallbacks_and_answers_have_a_line_each(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever reads the log of a night sees what became of a run, by its name."""
+    lost = Attempt(number=1, job_name="j-1", created_at=NOW, finished_at=NOW, reason=Reason.NODE_LOST)
+    again = Attempt(number=2, job_name="j-2", created_at=NOW, executor=Executor.SANDBOX)
+    retrying = run_at("night", Phase.QUEUED, Reason.RETRYING, attempts=(lost,))
+    starting = run_at("night", Phase.STARTING, Reason.STARTING, attempts=(lost, again))
+    told = FallbackStatus(used=False, trigger=Reason.IMAGE_PULL_FAILED, message="")
+    falling = run_at("night", Phase.QUEUED, Reason.FALLING_BACK, attempts=(lost, again), fallback=told)
+    ended = run_at("night", Phase.CANCELLED, Reason.CANCELLED, attempts=(lost, again), fallback=told)
+    assert written(retrying, starting, caplog) == [("attempt 2 begins in the Sandbox after NodeLost", "PodStarting")]
+    caplog.clear()
+    turns = ("the sandbox could not start, the run turns to the fallback", "FallingBack")
+    assert written(starting, falling, caplog) == [turns]
+    caplog.clear()
+    assert written(falling, ended, caplog) == [("the run has its answer", "Cancelled")]
+
+
+def test_trouble_with_a_run_says_which(caplog: pytest.LogCaptureFixture) -> None:
+    """By the same field, also where nothing of it can be read."""
+
+    async def act(scene: Scene) -> None:
+        scene.controller.on_run("MODIFIED", run_body("odd", uid="odd", version=101, status={"phase": "Daydreaming"}))
+
+    play(act)
+    assert [record.__dict__["run"] for record in caplog.records] == [
+        {"namespace": "research", "name": "odd", "uid": "odd"}
+    ]
