@@ -4,6 +4,8 @@ import os
 import random
 from itertools import cycle, islice
 
+import pytest
+
 from support.bench import Bench
 from support.census import require_order, wait_answers
 from support.fault_proxy import FaultProxy, anything, kill
@@ -16,6 +18,7 @@ SEED = int(os.environ.get("FAULTS_SEED", "1"))
 PLAYS = {SCORED: "Evaluated", FAILING: "StrategyError", OUT_OF_MEMORY: "OutOfMemory"}
 
 
+@pytest.mark.timeout(600 + 15 * KILLS + RUNS)
 def test_random_kills(bench: Bench, proxy: FaultProxy, operator: KillableOperator) -> None:
     """Each kill hits a request by chance, before or after it is done; or, where it does not come to so many requests,
     a moment. Then every run has its one answer from its one attempt, and a deletion leaves nothing."""
