@@ -30,12 +30,13 @@ from support.fault_proxy import (
     replay,
     silence,
     to,
+    to_phase,
     twice,
     writes,
 )
 from support.journal import Journal
 from support.namespaces import temporary_namespace
-from support.plays import FAILING, HELD, OUT_OF_MEMORY, SCORED, UNPULLABLE
+from support.plays import ENDS, FAILING, HELD, OUT_OF_MEMORY, REPORTED, SCORED, UNPULLABLE
 from support.rig import Rig, running_rig
 from support.rig_operator import ON_RIG, KillableOperator
 from support.waiting import wait_until
@@ -83,29 +84,43 @@ def finish_by_hand(bench: Bench, name: str, attempt: int = 1) -> None:
 
 # The operator dies, is away, or is two
 
-WRITES: dict[str, tuple[When, int]] = {
-    "the intent": (STATUS, 0),
-    "the policy": (to("create", "networkpolicies"), 0),
-    "the snapshot": (to("create", "configmaps"), 0),
-    "the Job": (to("create", "jobs"), 0),
-    "a later status": (STATUS, 1),
-    "the tidying": (to("delete", "configmaps"), 0),
+WRITES: dict[str, When] = {
+    "the acknowledgement": to_phase("Queued"),
+    "the intent": to_phase("Starting"),
+    "the policy": to("create", "networkpolicies"),
+    "the snapshot": to("create", "configmaps"),
+    "the Job": to("create", "jobs"),
+    "the start": to_phase("Running"),
+    "the reading of the report": to("get", "pods/log"),
+    "the answer": to_phase("Succeeded", "Failed"),
+    "the tidying": to("delete", "configmaps"),
+    "the Job's deletion": to("delete", "jobs"),
 }
+"""All that an operator does for a run, in this order."""
+_PLAYS = {"the start": HELD, "the reading of the report": REPORTED}
 
 
 @pytest.mark.parametrize("committed", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize(
+    ("write", "play"),
+    [
+        *((write, _PLAYS.get(write, SCORED)) for write in WRITES),
+        *((write, play) for write in ("the answer", "the Job's deletion") for play in (FAILING, OUT_OF_MEMORY)),
+    ],
+)
 def test_killed_at_a_write(
-    bench: Bench, proxy: FaultProxy, operator: KillableOperator, write: str, committed: bool
+    bench: Bench, proxy: FaultProxy, operator: KillableOperator, write: str, play: str, committed: bool
 ) -> None:
     """A process that dies before a write is sent, or before it hears that it was done, is replaced by one that
     goes on from there."""
-    when, skip = WRITES[write]
-    with proxy.fault(kill(operator.kill, committed=committed), when, skip=skip, times=1) as death:
-        expected = apply_scored(bench, 1)
+    with proxy.fault(kill(operator.kill, committed=committed), WRITES[write], times=1) as death:
+        bench.apply(play, ttlSecondsAfterFinished=0)
         wait_until(f"it dies at {write}", lambda: death.met, bool, seconds=60, every=0.02)
         assert not operator.alive
-    statuses = wait_answers(bench, expected, operator)
+    if play == HELD:
+        kubelet.succeed(bench.cluster, bench.wait_pod(play))
+    statuses = wait_answers(bench, {play: ENDS.get(play, "Evaluated")}, operator)
+    bench.wait_nothing_left()
     assert operator.starts == 2
     assert [len(status["attempts"]) for status in statuses.values()] == [1]
     require_order(bench, proxy)
@@ -294,8 +309,7 @@ def test_storm(bench: Bench, proxy: FaultProxy, operator: KillableOperator, stor
 @pytest.mark.parametrize("write", ["the intent", "the policy", "the snapshot", "the Job", "the tidying"])
 def test_reply_lost_after_commit(bench: Bench, proxy: FaultProxy, operator: KillableOperator, write: str) -> None:
     """What was done and not answered is not done again."""
-    when, _ = WRITES[write]
-    with proxy.fault(lose_reply, when, times=5) as fault:
+    with proxy.fault(lose_reply, WRITES[write], times=5) as fault:
         wait_answers(bench, apply_scored(bench, 10), operator)
         assert fault.met == 5
     require_order(bench, proxy)

@@ -12,6 +12,10 @@ from strategyrun.domain.job import EVALUATE_CONTAINER, NONCE_VARIABLE, PINNED_AN
 from support.builders import last_words, report_document
 
 SCORED, HELD, FAILING, OUT_OF_MEMORY, UNPULLABLE = "scored", "held", "failing", "oom", "unpullable"
+REPORTED = "reported"
+"""Scored too, and promises a full report; no log of a simulated pod has it."""
+ENDS = {SCORED: "Evaluated", REPORTED: "Evaluated", FAILING: "StrategyError", OUT_OF_MEMORY: "OutOfMemory"}
+"""The plays that end by themselves, with the reasons."""
 
 _PLAY = f'.metadata.labels["{naming.RUN_NAME_LABEL}"] // "" | split("-")[0]'
 _NONCE = (
@@ -45,7 +49,8 @@ def kwok_configuration() -> list[dict[str, Any]]:
     }
     begun = _pod("Pending", _running(), _waiting("PodInitializing"))
     ended = {
-        SCORED: _pod("Succeeded", _ended(message=last_words("Completed", "", exitCode=0)), _ended(message=_report())),
+        SCORED: _scored(),
+        REPORTED: _scored(full="f" * 64),
         FAILING: _pod("Failed", _ended(1, "Error", last_words()), _waiting("PodInitializing")),
         OUT_OF_MEMORY: _pod("Failed", _ended(137, "OOMKilled"), _waiting("PodInitializing")),
     }
@@ -57,7 +62,7 @@ def kwok_configuration() -> list[dict[str, Any]]:
     return [
         options,
         _node_ready(),
-        _stage("begin", [alive, fresh, _is(_PLAY, "In", SCORED, HELD, FAILING, OUT_OF_MEMORY)], begun),
+        _stage("begin", [alive, fresh, _is(_PLAY, "In", HELD, *ended)], begun),
         _stage("refuse-image", [alive, fresh, _is(_PLAY, "In", UNPULLABLE)], unpulled),
         *(
             _stage(f"end-{play}", [alive, running, _is(_PLAY, "In", play)], status, after=_STRATEGY_MILLISECONDS)
@@ -117,10 +122,14 @@ def _ended(exit_code: int = 0, reason: str = "Completed", message: str = "") -> 
     return {"terminated": end}
 
 
-def _report() -> str:
+def _scored(*, full: str | None = None) -> dict[str, Any]:
+    return _pod("Succeeded", _ended(message=last_words("Completed", "", exitCode=0)), _ended(message=_report(full)))
+
+
+def _report(full: str | None) -> str:
     """Write the evaluator's report with templates where a pod's own values go."""
     hashes = {name: f"{{{{ index .metadata.annotations `{key}` }}}}" for name, key in PINNED_ANNOTATIONS.items()}
-    document = report_document()
+    document = report_document(full=full)
     return json.dumps(document | {"nonce": "NONCE", "hashes": document["hashes"] | hashes}).replace("NONCE", _NONCE)
 
 
