@@ -36,7 +36,20 @@ from support.fault_proxy import (
 )
 from support.journal import Journal
 from support.namespaces import temporary_namespace
-from support.plays import ENDS, FAILING, HELD, OUT_OF_MEMORY, REPORTED, SCORED, UNPULLABLE
+from support.plays import (
+    ENDS,
+    FAILING,
+    HELD,
+    NEVER,
+    OUT_OF_MEMORY,
+    OVERDUE,
+    REPORTED,
+    SCORED,
+    UNCONFIGURED,
+    UNLOADED,
+    UNPULLABLE,
+    UNSCORED,
+)
 from support.rig import Rig, running_rig
 from support.rig_operator import ON_RIG, KillableOperator
 from support.waiting import wait_until
@@ -476,14 +489,47 @@ def test_quota_is_spent(bench: Bench, operator: KillableOperator, resource: str)
     wait_answers(bench, expected, operator)
 
 
-@pytest.mark.parametrize(
-    ("play", "reason"), [(FAILING, "StrategyError"), (OUT_OF_MEMORY, "OutOfMemory"), (UNPULLABLE, "ImagePullFailed")]
-)
+NAMED = {
+    FAILING: "StrategyError",
+    OUT_OF_MEMORY: "OutOfMemory",
+    OVERDUE: "Timeout",
+    UNPULLABLE: "ImagePullFailed",
+    UNCONFIGURED: "ContainerConfigError",
+    UNSCORED: "EvaluatorFailed",
+    UNLOADED: "LoaderFailed",
+}
+
+
 @pytest.mark.usefixtures("operator")
-def test_a_pod_that_goes_wrong_is_named(bench: Bench, play: str, reason: str) -> None:
+def test_a_pod_that_goes_wrong_is_named(bench: Bench) -> None:
     """While it waits, or at its end."""
-    bench.apply(play)
-    bench.wait_reason(reason, name=play)
+    meta = {"name": "prices", "namespace": bench.namespace}
+    bench.cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"close.csv": ""}})
+    dataset = {"name": "prices", "configMapRef": {"name": "prices"}}
+    for play in NAMED:
+        spec: dict[str, Any] = {"datasets": [dataset]} if play == UNLOADED else {}
+        bench.apply(play, retry={"limit": 0}, **spec)
+    for play, reason in NAMED.items():
+        bench.wait_reason(reason, name=play)
+
+
+def test_a_pod_that_nobody_starts_is_given_up(bench: Bench, proxy: FaultProxy, tmp_path: Path) -> None:
+    """It was on a node, and nothing says what it waited for."""
+    with KillableOperator(proxy.kubeconfig, bench.kind, tmp_path / "log", start_seconds=5):
+        bench.apply(NEVER)
+        assert bench.wait_reason("StartTimeout", name=NEVER)["phase"] == "Failed"
+        bench.wait_names(POD, lambda names: not names)
+
+
+@pytest.mark.usefixtures("operator")
+def test_a_pod_that_the_cluster_refuses_is_named(bench: Bench) -> None:
+    """The Job is let in and its pod is not: the refusal stands in an event of the Job."""
+    meta = {"name": "small", "namespace": bench.namespace}
+    limits = {"limits": [{"type": "Container", "max": {"memory": "1Mi"}}]}
+    bench.cluster.create({"apiVersion": "v1", "kind": "LimitRange", "metadata": meta, "spec": limits})
+    bench.apply(f"{SCORED}-0")
+    status = bench.wait_reason("PolicyDenied", name=f"{SCORED}-0")
+    assert "maximum memory usage per Container is 1Mi" in status["message"]
 
 
 @pytest.mark.usefixtures("operator")
