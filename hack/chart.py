@@ -45,7 +45,7 @@ REPLACED = {
         """\
           resources:
             requests: { cpu: 100m, memory: 128Mi }
-            limits: { memory: 512Mi }
+            limits: { memory: 640Mi }
 """: """\
           resources: {{- toYaml .Values.operator.resources | nindent 12 }}
 """,

@@ -30,12 +30,26 @@ from support.fault_proxy import (
     replay,
     silence,
     to,
+    to_phase,
     twice,
     writes,
 )
 from support.journal import Journal
 from support.namespaces import temporary_namespace
-from support.plays import FAILING, HELD, OUT_OF_MEMORY, SCORED, UNPULLABLE
+from support.plays import (
+    ENDS,
+    FAILING,
+    HELD,
+    NEVER,
+    OUT_OF_MEMORY,
+    OVERDUE,
+    REPORTED,
+    SCORED,
+    UNCONFIGURED,
+    UNLOADED,
+    UNPULLABLE,
+    UNSCORED,
+)
 from support.rig import Rig, running_rig
 from support.rig_operator import ON_RIG, KillableOperator
 from support.waiting import wait_until
@@ -56,7 +70,12 @@ def apply_scored(bench: Bench, count: int) -> dict[str, str]:
 
 def wait_running(bench: Bench, name: str) -> Manifest:
     """Wait until a run's strategy runs, and return its status."""
-    return bench.wait("it runs", lambda seen: seen.get("phase") == "Running", name)
+    return wait_phase(bench, name, "Running")
+
+
+def wait_phase(bench: Bench, name: str, phase: str) -> Manifest:
+    """Wait until a run is in a phase, and return its status."""
+    return bench.wait(f"it is {phase}", lambda seen: seen.get("phase") == phase, name)
 
 
 def wait_attempts(bench: Bench, name: str, *reasons: str) -> Manifest:
@@ -79,29 +98,43 @@ def finish_by_hand(bench: Bench, name: str, attempt: int = 1) -> None:
 
 # The operator dies, is away, or is two
 
-WRITES: dict[str, tuple[When, int]] = {
-    "the intent": (STATUS, 0),
-    "the policy": (to("create", "networkpolicies"), 0),
-    "the snapshot": (to("create", "configmaps"), 0),
-    "the Job": (to("create", "jobs"), 0),
-    "a later status": (STATUS, 1),
-    "the tidying": (to("delete", "configmaps"), 0),
+WRITES: dict[str, When] = {
+    "the acknowledgement": to_phase("Queued"),
+    "the intent": to_phase("Starting"),
+    "the policy": to("create", "networkpolicies"),
+    "the snapshot": to("create", "configmaps"),
+    "the Job": to("create", "jobs"),
+    "the start": to_phase("Running"),
+    "the reading of the report": to("get", "pods/log"),
+    "the answer": to_phase("Succeeded", "Failed"),
+    "the tidying": to("delete", "configmaps"),
+    "the Job's deletion": to("delete", "jobs"),
 }
+"""All that an operator does for a run, in this order."""
+_PLAYS = {"the start": HELD, "the reading of the report": REPORTED}
 
 
 @pytest.mark.parametrize("committed", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize(
+    ("write", "play"),
+    [
+        *((write, _PLAYS.get(write, SCORED)) for write in WRITES),
+        *((write, play) for write in ("the answer", "the Job's deletion") for play in (FAILING, OUT_OF_MEMORY)),
+    ],
+)
 def test_killed_at_a_write(
-    bench: Bench, proxy: FaultProxy, operator: KillableOperator, write: str, committed: bool
+    bench: Bench, proxy: FaultProxy, operator: KillableOperator, write: str, play: str, committed: bool
 ) -> None:
     """A process that dies before a write is sent, or before it hears that it was done, is replaced by one that
     goes on from there."""
-    when, skip = WRITES[write]
-    with proxy.fault(kill(operator.kill, committed=committed), when, skip=skip, times=1) as death:
-        expected = apply_scored(bench, 1)
+    with proxy.fault(kill(operator.kill, committed=committed), WRITES[write], times=1) as death:
+        bench.apply(play, ttlSecondsAfterFinished=0)
         wait_until(f"it dies at {write}", lambda: death.met, bool, seconds=60, every=0.02)
         assert not operator.alive
-    statuses = wait_answers(bench, expected, operator)
+    if play == HELD:
+        kubelet.succeed(bench.cluster, bench.wait_pod(play))
+    statuses = wait_answers(bench, {play: ENDS.get(play, "Evaluated")}, operator)
+    bench.wait_nothing_left()
     assert operator.starts == 2
     assert [len(status["attempts"]) for status in statuses.values()] == [1]
     require_order(bench, proxy)
@@ -116,6 +149,40 @@ def test_away_while_runs_finish(bench: Bench, proxy: FaultProxy, operator: Killa
     statuses = wait_answers(bench, expected, operator)
     assert {len(status["attempts"]) for status in statuses.values()} == {1}
     require_order(bench, proxy)
+
+
+def test_away_for_longer_than_a_job_is_kept(bench: Bench, proxy: FaultProxy, operator: KillableOperator) -> None:
+    """Nobody deletes a Job before its answer was read, not even of a run that asks for no time at all; after that
+    the operator does, also where it has let go of the run."""
+    names = [f"{HELD}-0", f"{HELD}-1"]
+    for name, seconds in zip(names, (0, 5), strict=True):
+        bench.apply(name, ttlSecondsAfterFinished=seconds)
+    for name in names:
+        wait_running(bench, name)
+    pods = [bench.wait_pod(name) for name in names]
+    operator.kill()
+    for pod in pods:
+        kubelet.succeed(bench.cluster, pod)
+    wait_until("every Job is complete", lambda: unfinished_jobs(bench), lambda left: not left, seconds=60)
+    assert len(bench.names(JOB)) == len(names)
+    statuses = wait_answers(bench, dict.fromkeys(names, "Evaluated"), operator)
+    assert [len(status["attempts"]) for status in statuses.values()] == [1, 1]
+    bench.wait_nothing_left()
+    assert set(proxy.created.values()) == {1}
+
+
+def test_killed_before_it_knows_of_a_job_that_is_not_kept(
+    bench: Bench, proxy: FaultProxy, operator: KillableOperator
+) -> None:
+    """The Job is not on record, and ends with nobody there: it is found again and not run twice."""
+    with proxy.fault(kill(operator.kill, committed=True), to("create", "jobs"), times=1):
+        bench.apply(f"{SCORED}-0", ttlSecondsAfterFinished=0)
+        wait_until("it dies", lambda: operator.alive, lambda alive: not alive, seconds=60, every=0.02)
+    wait_until("its Job is complete", lambda: unfinished_jobs(bench), lambda left: not left, seconds=60)
+    statuses = wait_answers(bench, {f"{SCORED}-0": "Evaluated"}, operator)
+    assert [len(status["attempts"]) for status in statuses.values()] == [1]
+    bench.wait_nothing_left()
+    assert set(proxy.created.values()) == {1}
 
 
 def unfinished_jobs(bench: Bench) -> list[str]:
@@ -278,8 +345,7 @@ def test_a_status_that_is_never_taken(bench: Bench, proxy: FaultProxy, code: HTT
 @pytest.mark.parametrize("write", ["the intent", "the policy", "the snapshot", "the Job", "the tidying"])
 def test_reply_lost_after_commit(bench: Bench, proxy: FaultProxy, operator: KillableOperator, write: str) -> None:
     """What was done and not answered is not done again."""
-    when, _ = WRITES[write]
-    with proxy.fault(lose_reply, when, times=5) as fault:
+    with proxy.fault(lose_reply, WRITES[write], times=5) as fault:
         wait_answers(bench, apply_scored(bench, 10), operator)
         assert fault.met == 5
     require_order(bench, proxy)
@@ -409,6 +475,25 @@ def test_many_runs_on_few_slots(bench: Bench, proxy: FaultProxy, tmp_path: Path)
     require_order(bench, proxy)
 
 
+def test_kueue_holds_runs_back_and_preempts_them(bench: Bench, proxy: FaultProxy, tmp_path: Path) -> None:
+    """What waits for Kueue keeps nobody from a slot, and what Kueue stops goes on under the same Job."""
+    queued = f"{HELD}-0"
+    with KillableOperator(proxy.kubeconfig, bench.kind, tmp_path / "log", slots=1, sweep_seconds=2):
+        bench.apply(queued, labels={"kueue.x-k8s.io/queue-name": "team-a"})
+        job = bench.wait("held back", lambda seen: seen.get("phase") == "Queued" and seen.get("attempts"), queued)
+        name = job["attempts"][0]["jobName"]
+        scored = apply_scored(bench, 2)
+        wait_until("others have their answers", lambda: answers_of(bench), lambda seen: seen == scored, seconds=60)
+        for suspended, phase in ((False, "Running"), (True, "Queued"), (False, "Running")):
+            bench.cluster.merge(JOB, name, bench.namespace, {"spec": {"suspend": suspended}})
+            wait_phase(bench, queued, phase)
+            if suspended:
+                bench.wait_names(POD, lambda names: not [each for each in names if each.startswith(name)])
+        finish_by_hand(bench, queued)
+    assert [attempt["reason"] for attempt in bench.status(queued)["attempts"]] == ["Evaluated"]
+    require_order(bench, proxy, pods=False)
+
+
 @pytest.mark.parametrize("resource", ["count/jobs.batch", "pods"])
 def test_quota_is_spent(bench: Bench, operator: KillableOperator, resource: str) -> None:
     """The run waits with that reason and does not fail; when the quota grows it runs."""
@@ -427,14 +512,47 @@ def test_quota_is_spent(bench: Bench, operator: KillableOperator, resource: str)
     wait_answers(bench, expected, operator)
 
 
-@pytest.mark.parametrize(
-    ("play", "reason"), [(FAILING, "StrategyError"), (OUT_OF_MEMORY, "OutOfMemory"), (UNPULLABLE, "ImagePullFailed")]
-)
+NAMED = {
+    FAILING: "StrategyError",
+    OUT_OF_MEMORY: "OutOfMemory",
+    OVERDUE: "Timeout",
+    UNPULLABLE: "ImagePullFailed",
+    UNCONFIGURED: "ContainerConfigError",
+    UNSCORED: "EvaluatorFailed",
+    UNLOADED: "LoaderFailed",
+}
+
+
 @pytest.mark.usefixtures("operator")
-def test_a_pod_that_goes_wrong_is_named(bench: Bench, play: str, reason: str) -> None:
+def test_a_pod_that_goes_wrong_is_named(bench: Bench) -> None:
     """While it waits, or at its end."""
-    bench.apply(play)
-    bench.wait_reason(reason, name=play)
+    meta = {"name": "prices", "namespace": bench.namespace}
+    bench.cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"close.csv": ""}})
+    dataset = {"name": "prices", "configMapRef": {"name": "prices"}}
+    for play in NAMED:
+        spec: dict[str, Any] = {"datasets": [dataset]} if play == UNLOADED else {}
+        bench.apply(play, retry={"limit": 0}, **spec)
+    for play, reason in NAMED.items():
+        bench.wait_reason(reason, name=play)
+
+
+def test_a_pod_that_nobody_starts_is_given_up(bench: Bench, proxy: FaultProxy, tmp_path: Path) -> None:
+    """It was on a node, and nothing says what it waited for."""
+    with KillableOperator(proxy.kubeconfig, bench.kind, tmp_path / "log", start_seconds=5):
+        bench.apply(NEVER)
+        assert bench.wait_reason("StartTimeout", name=NEVER)["phase"] == "Failed"
+        bench.wait_names(POD, lambda names: not names)
+
+
+@pytest.mark.usefixtures("operator")
+def test_a_pod_that_the_cluster_refuses_is_named(bench: Bench) -> None:
+    """The Job is let in and its pod is not: the refusal stands in an event of the Job."""
+    meta = {"name": "small", "namespace": bench.namespace}
+    limits = {"limits": [{"type": "Container", "max": {"memory": "1Mi"}}]}
+    bench.cluster.create({"apiVersion": "v1", "kind": "LimitRange", "metadata": meta, "spec": limits})
+    bench.apply(f"{SCORED}-0")
+    status = bench.wait_reason("PolicyDenied", name=f"{SCORED}-0")
+    assert "maximum memory usage per Container is 1Mi" in status["message"]
 
 
 @pytest.mark.usefixtures("operator")

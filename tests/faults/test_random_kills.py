@@ -4,29 +4,31 @@ import os
 import random
 from itertools import cycle, islice
 
+import pytest
+
 from support.bench import Bench
 from support.census import require_order, wait_answers
 from support.fault_proxy import FaultProxy, anything, kill
-from support.plays import FAILING, OUT_OF_MEMORY, SCORED
+from support.plays import ENDS, SCORED
 from support.rig_operator import KillableOperator
 
 RUNS = int(os.environ.get("FAULTS_RUNS", "100"))
 KILLS = int(os.environ.get("FAULTS_KILLS", "20"))
 SEED = int(os.environ.get("FAULTS_SEED", "1"))
-PLAYS = {SCORED: "Evaluated", FAILING: "StrategyError", OUT_OF_MEMORY: "OutOfMemory"}
 
 
+@pytest.mark.timeout(600 + 15 * KILLS + RUNS)
 def test_random_kills(bench: Bench, proxy: FaultProxy, operator: KillableOperator) -> None:
     """Each kill hits a request by chance, before or after it is done; or, where it does not come to so many requests,
     a moment. Then every run has its one answer from its one attempt, and a deletion leaves nothing."""
     chance = random.Random(SEED)
-    plays = list(islice(cycle([*PLAYS, SCORED, SCORED, "rejected"]), RUNS))
+    plays = list(islice(cycle([*ENDS, SCORED, SCORED, "rejected"]), RUNS))
     expected = {}
     for number in range(KILLS):
         for at in range(number * RUNS // KILLS, (number + 1) * RUNS // KILLS):
             name = f"{plays[at]}-{at}"
-            expected[name] = PLAYS.get(plays[at], "CodeRejected")
-            bench.apply(name, **({} if plays[at] in PLAYS else {"source": {"inline": "x ="}}))
+            expected[name] = ENDS.get(plays[at], "CodeRejected")
+            bench.apply(name, **({} if plays[at] in ENDS else {"source": {"inline": "x ="}}))
         fatal = kill(operator.kill, committed=chance.random() < 0.5)
         with proxy.fault(fatal, anything, skip=chance.randrange(100), times=1) as fault:
             operator.revive()

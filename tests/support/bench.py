@@ -23,9 +23,10 @@ class Bench:
         self.kind = kind
         self.namespace = namespace
 
-    def apply(self, name: str = "run", **spec: Any) -> Manifest:
+    def apply(self, name: str = "run", *, labels: dict[str, str] | None = None, **spec: Any) -> Manifest:
         """Create a run."""
-        return self.cluster.create(strategy_run(name, self.namespace, kind=self.kind, **spec))
+        run = strategy_run(name, self.namespace, kind=self.kind, **spec)
+        return self.cluster.create(run | {"metadata": run["metadata"] | {"labels": labels or {}}})
 
     def edit(self, change: Manifest, name: str = "run") -> None:
         """Merge a change into a run."""

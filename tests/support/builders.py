@@ -109,16 +109,23 @@ def job_body(
     uid: str = JOB_UID,
     created: datetime = NOW,
     conditions: dict[str, str] | None = None,
+    ended: datetime | None = None,
     deleting: bool = False,
 ) -> Document:
-    """Build a Job as the API server returns it; `conditions` are those that are True, with their reasons."""
+    """Build a Job as the API server returns it; `conditions` are those that are True, since `ended`, with reasons."""
     body = job_manifest(run, attempt=attempt, nonce=nonce)
     body["metadata"] |= {"uid": uid, "resourceVersion": "200", "creationTimestamp": rfc3339(created)}
     if deleting:
         body["metadata"]["deletionTimestamp"] = rfc3339(created)
     body["status"] = {
         "conditions": [
-            {"type": kind, "status": "True", "reason": reason, "message": JOB_MESSAGES[reason]}
+            {
+                "type": kind,
+                "status": "True",
+                "reason": reason,
+                "message": JOB_MESSAGES[reason],
+                "lastTransitionTime": rfc3339(ended or created),
+            }
             for kind, reason in (conditions or {}).items()
         ]
     }
@@ -128,6 +135,7 @@ def job_body(
 JOB_MESSAGES = {
     "BackoffLimitExceeded": "Job has reached the specified backoff limit",
     "CompletionsReached": "Reached expected number of succeeded pods",
+    "JobSuspended": "Job suspended",
     "DeadlineExceeded": "Job was active longer than specified deadline",
 }
 

@@ -58,6 +58,16 @@ def to(verb: str, resource: str) -> When:
     return lambda call: (call.verb, call.resource) == (verb, resource)
 
 
+def to_phase(*phases: str) -> When:
+    """Select the writes of a status with one of these phases."""
+    writes_status = to("patch", "strategyruns/status")
+
+    def when(call: Call) -> bool:
+        return writes_status(call) and json.loads(call.body)["status"]["phase"] in phases
+
+    return when
+
+
 def refuse(status: HTTPStatus, reason: str, *, retry_after: int | None = None) -> Act:
     """Answer instead of the API server."""
 
@@ -260,7 +270,7 @@ class FaultProxy:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if request.query.get("watch") == "true":
             return await self._watch(request)
-        call = call_of(request.method, request.path)
+        call = call_of(request.method, request.path)._replace(body=await request.read())
 
         async def forward() -> Answer:
             return await self._forward(request, call)
@@ -275,18 +285,18 @@ class FaultProxy:
         return web.Response()
 
     async def _forward(self, request: web.Request, call: Call) -> Answer:
-        async with self._upstream_request(request) as response:
+        async with self._upstream_request(request, call.body) as response:
             body = await response.read()
         if call.verb == "create" and response.status < 300:
             self.created[call.resource, json.loads(body)["metadata"]["name"]] += 1
         return Answer(response.status, body, _passed_on(response.headers))
 
-    def _upstream_request(self, request: web.Request) -> Any:
+    def _upstream_request(self, request: web.Request, body: bytes = b"") -> Any:
         return self._client.request(
             request.method,
             self._upstream.join(URL(request.raw_path, encoded=True)),
             headers=_passed_on(request.headers) | {"Accept-Encoding": "identity"},
-            data=request.content if request.can_read_body else None,
+            data=body or None,
             read_bufsize=_LINE_BYTES,
         )
 

@@ -75,6 +75,7 @@ class Call(NamedTuple):
     group: str
     resource: str
     name: str
+    body: bytes = b""
 
     @classmethod
     def of(cls, method: str, path: str) -> "Call":

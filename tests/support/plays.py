@@ -8,10 +8,23 @@ import json
 from typing import Any
 
 from strategyrun.domain import naming
-from strategyrun.domain.job import EVALUATE_CONTAINER, NONCE_VARIABLE, PINNED_ANNOTATIONS, STRATEGY_CONTAINER
+from strategyrun.domain.job import (
+    DATASET_CONTAINER,
+    EVALUATE_CONTAINER,
+    NONCE_VARIABLE,
+    PINNED_ANNOTATIONS,
+    STRATEGY_CONTAINER,
+)
 from support.builders import last_words, report_document
 
 SCORED, HELD, FAILING, OUT_OF_MEMORY, UNPULLABLE = "scored", "held", "failing", "oom", "unpullable"
+REPORTED = "reported"
+"""Scored too, and promises a full report; no log of a simulated pod has it."""
+UNCONFIGURED, UNSCORED, OVERDUE, UNLOADED, NEVER = "unconfigured", "unscored", "overdue", "unloaded", "never"
+"""What the node's runtime refuses; whose evaluator and whose loader end without a word; what the kubelet ends at the
+pod's deadline; what no node ever starts."""
+ENDS = {SCORED: "Evaluated", REPORTED: "Evaluated", FAILING: "StrategyError", OUT_OF_MEMORY: "OutOfMemory"}
+"""The plays that end by themselves, with the reasons."""
 
 _PLAY = f'.metadata.labels["{naming.RUN_NAME_LABEL}"] // "" | split("-")[0]'
 _NONCE = (
@@ -45,10 +58,16 @@ def kwok_configuration() -> list[dict[str, Any]]:
     }
     begun = _pod("Pending", _running(), _waiting("PodInitializing"))
     ended = {
-        SCORED: _pod("Succeeded", _ended(message=last_words("Completed", "", exitCode=0)), _ended(message=_report())),
+        SCORED: _scored(),
+        REPORTED: _scored(full="f" * 64),
+        UNSCORED: _pod("Failed", _ended(message=last_words("Completed", "", exitCode=0)), _ended(1, "Error")),
+        OVERDUE: _pod("Failed", _ended(137, "Error"), _waiting("PodInitializing")) | {"reason": "DeadlineExceeded"},
         FAILING: _pod("Failed", _ended(1, "Error", last_words()), _waiting("PodInitializing")),
         OUT_OF_MEMORY: _pod("Failed", _ended(137, "OOMKilled"), _waiting("PodInitializing")),
     }
+    refused = _waiting("CreateContainerConfigError", "container has runAsNonRoot and image will run as root")
+    unconfigured = _pod("Pending", refused, _waiting("PodInitializing"))
+    unloaded = _pod("Failed", _waiting("PodInitializing"), _waiting("PodInitializing"), dataset=_ended(1, "Error"))
     killed = _pod("Failed", _ended(137, "Error"), _waiting("PodInitializing"))
     unpulled = _pod("Pending", _waiting("ImagePullBackOff", "Back-off pulling image"), _waiting("PodInitializing"))
     fresh, running = _is(".status.initContainerStatuses", "DoesNotExist"), _is(_BEGUN, "Exists")
@@ -57,8 +76,10 @@ def kwok_configuration() -> list[dict[str, Any]]:
     return [
         options,
         _node_ready(),
-        _stage("begin", [alive, fresh, _is(_PLAY, "In", SCORED, HELD, FAILING, OUT_OF_MEMORY)], begun),
+        _stage("begin", [alive, fresh, _is(_PLAY, "In", HELD, *ended)], begun),
         _stage("refuse-image", [alive, fresh, _is(_PLAY, "In", UNPULLABLE)], unpulled),
+        _stage("refuse-container", [alive, fresh, _is(_PLAY, "In", UNCONFIGURED)], unconfigured),
+        _stage("fail-to-load", [alive, fresh, _is(_PLAY, "In", UNLOADED)], unloaded),
         *(
             _stage(f"end-{play}", [alive, running, _is(_PLAY, "In", play)], status, after=_STRATEGY_MILLISECONDS)
             for play, status in ended.items()
@@ -92,14 +113,19 @@ def _stage(
     }
 
 
-def _pod(phase: str, strategy: dict[str, Any], evaluate: dict[str, Any]) -> dict[str, Any]:
+def _pod(
+    phase: str, strategy: dict[str, Any], evaluate: dict[str, Any], dataset: dict[str, Any] | None = None
+) -> dict[str, Any]:
     def container(name: str, state: dict[str, Any]) -> dict[str, Any]:
         return {"name": name, "state": state, "ready": False, "restartCount": 0, "image": "", "imageID": _IMAGE_ID}
 
     return {
         "phase": phase,
         "startTime": _NOW,
-        "initContainerStatuses": [container(STRATEGY_CONTAINER, strategy)],
+        "initContainerStatuses": [
+            *([container(DATASET_CONTAINER, dataset)] if dataset else []),
+            container(STRATEGY_CONTAINER, strategy),
+        ],
         "containerStatuses": [container(EVALUATE_CONTAINER, evaluate)],
     }
 
@@ -117,10 +143,14 @@ def _ended(exit_code: int = 0, reason: str = "Completed", message: str = "") -> 
     return {"terminated": end}
 
 
-def _report() -> str:
+def _scored(*, full: str | None = None) -> dict[str, Any]:
+    return _pod("Succeeded", _ended(message=last_words("Completed", "", exitCode=0)), _ended(message=_report(full)))
+
+
+def _report(full: str | None) -> str:
     """Write the evaluator's report with templates where a pod's own values go."""
     hashes = {name: f"{{{{ index .metadata.annotations `{key}` }}}}" for name, key in PINNED_ANNOTATIONS.items()}
-    document = report_document()
+    document = report_document(full=full)
     return json.dumps(document | {"nonce": "NONCE", "hashes": document["hashes"] | hashes}).replace("NONCE", _NONCE)
 
 

@@ -119,9 +119,6 @@ class Rig:
             service_account_signing_key_file=str(folder / "key"),
             service_cluster_ip_range="10.96.0.0/24",
             endpoint_reconciler_type="none",
-            # So that a lost node is given up in seconds.
-            default_not_ready_toleration_seconds="1",
-            default_unreachable_toleration_seconds="1",
         )
         self.controllers = self._program(
             "kube-controller-manager",

@@ -41,10 +41,17 @@ class KillableOperator:
     """The operator as a process: start, kill and start again."""
 
     def __init__(
-        self, kubeconfig: Path, kind: Kind, log: Path, *, slots: int = 50, sweep_seconds: float | None = None
+        self,
+        kubeconfig: Path,
+        kind: Kind,
+        log: Path,
+        *,
+        slots: int = 50,
+        sweep_seconds: float | None = None,
+        start_seconds: int = ON_RIG.profile.sandbox.timeouts.start_seconds,
     ) -> None:
         self.port = free_port()
-        self._arguments = (str(kubeconfig), kind, self.port, str(log), slots, sweep_seconds)
+        self._arguments = (str(kubeconfig), kind, self.port, str(log), slots, sweep_seconds, start_seconds)
         self._log = log
         self._process: multiprocessing.process.BaseProcess | None = None
         self._killing = threading.Lock()
@@ -139,7 +146,9 @@ def _prepare() -> None:
     _forks.set_forkserver_preload(["pytest", __name__])
 
 
-def _operate(kubeconfig: str, kind: Kind, port: int, log: str, slots: int, sweep_seconds: float | None) -> None:
+def _operate(
+    kubeconfig: str, kind: Kind, port: int, log: str, slots: int, sweep_seconds: float | None, start_seconds: int
+) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # it dies with those who started it
     written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for stream in (1, 2):
@@ -154,4 +163,11 @@ def _operate(kubeconfig: str, kind: Kind, port: int, log: str, slots: int, sweep
         await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call]
         return Kube(configuration, runs=resource_of(kind))
 
-    run_operator(with_slots(ON_RIG, slots), health_port=port, connect=connect)
+    run_operator(with_slots(_starting_within(start_seconds), slots), health_port=port, connect=connect)
+
+
+def _starting_within(seconds: int) -> Settings:
+    sandbox = ON_RIG.profile.sandbox
+    timeouts = sandbox.timeouts.model_copy(update={"start_seconds": seconds})
+    profile = ON_RIG.profile.model_copy(update={"sandbox": sandbox.model_copy(update={"timeouts": timeouts})})
+    return replace(ON_RIG, profile=profile)

@@ -6,10 +6,11 @@ may write a Job, a pod or a ConfigMap; the namespace cannot, so nobody reaches a
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from strategyrun.domain.observation import JobObservation, PodObservation, controller_of, observe_job, observe_pod
-from strategyrun.domain.reconcile import Kept, Seen, Vetted
+from strategyrun.domain.reconcile import Kept, Seen, Vetted, expiry
 from strategyrun.domain.sandbox import Profile
 from strategyrun.domain.slots import Place
 from strategyrun.domain.strategyrun import KIND, Phase, StrategyRun
@@ -24,11 +25,13 @@ def key_of(namespace: str, uid: str) -> Key:
 
 
 class Settled(NamedTuple):
-    """All that is kept of a run that has its answer and nothing left to delete: where to read it again."""
+    """All that is kept of a run that has its answer and nothing to delete now: where to read it again, and when."""
 
     namespace: str
     name: str
     version: int
+    expires_at: datetime | None
+    """When the first of its Jobs has been kept for long enough."""
 
 
 @dataclass
@@ -50,6 +53,10 @@ class Sight:
     def untidy(self) -> bool:
         """Whether something of a finished run may still have to be deleted."""
         return bool(self.snapshots) or any(not job.finished for job in self.jobs.values())
+
+    def is_over(self, job: JobObservation) -> bool:
+        """Whether a pod of a Job has been seen to end."""
+        return any(pod.job_uid == job.uid and pod.done for pod in self.pods.values())
 
 
 class Cache:
@@ -95,11 +102,21 @@ class Cache:
         self._runs[key] = run
         return run
 
-    def settle(self, run: StrategyRun) -> None:
-        """Let go of a run that has its answer: a cluster may hold thousands, each with its source."""
+    def settle(self, run: StrategyRun, now: datetime) -> Settled | None:
+        """Let go of a run that has its answer, unless something of it is to be deleted now.
+
+        A cluster may hold thousands, each with its source; their Jobs stay for as long as they ask.
+        """
         key = key_of(run.namespace, run.uid)
+        sight = self._sights[key]
+        ends = [end for job in sight.jobs.values() if (end := expiry(run, job))]
+        if sight.untidy or any(end <= now for end in ends):
+            return None
         self.forget_run(key)
-        self._settled[key] = Settled(run.namespace, run.name, int(run.resource_version))
+        settled = self._settled[key] = Settled(
+            run.namespace, run.name, int(run.resource_version), min(ends, default=None)
+        )
+        return settled
 
     def unsettle(self, key: Key) -> None:
         """Make room for a settled run to be put back."""
@@ -123,7 +140,8 @@ class Cache:
         """Keep a Job with the run that owns it, or with the run that wanted its name."""
         job = observe_job(body)
         key = key_of(job.namespace, claimed_by.uid if claimed_by else job.run_uid or "")
-        if not (key in self._settled and job.finished):
+        settled = self._settled.get(key)
+        if not (settled and job.finished and (settled.expires_at or job.deleting)):
             jobs = self._sights[key].jobs
             if job.name not in jobs or jobs[job.name].version < job.version:
                 jobs[job.name] = job

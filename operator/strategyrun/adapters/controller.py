@@ -9,11 +9,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from strategyrun.adapters.cache import Cache, Key, key_of
+from strategyrun.adapters.cache import Cache, Key, Settled, key_of
 from strategyrun.adapters.kube import (
     BY_KIND,
     CONFIG_MAPS,
@@ -29,10 +29,11 @@ from strategyrun.adapters.kube import (
     RefusedError,
     Resource,
 )
+from strategyrun.adapters.logs import about
 from strategyrun.adapters.observer import Observer
 from strategyrun.adapters.profiles import Profiles
 from strategyrun.adapters.settings import Settings
-from strategyrun.adapters.vetting import Vetter
+from strategyrun.adapters.vetting import StarvedError, Vetter
 from strategyrun.adapters.workqueue import WorkQueue
 from strategyrun.domain import naming
 from strategyrun.domain.inputs import inputs_hash
@@ -56,6 +57,7 @@ from strategyrun.domain.reconcile import (
     Vetted,
     decide,
     give_up,
+    stands_in_line,
 )
 from strategyrun.domain.report import LOG_LIMIT_BYTES, InvalidReportError, full_report
 from strategyrun.domain.slots import Slots, Ticket
@@ -66,6 +68,8 @@ WORKERS = 32
 SWEEP_SECONDS = 60.0
 _NEVER_TAKEN = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+
+Found = TypeVar("Found")
 
 log = logging.getLogger(__name__)
 
@@ -119,21 +123,22 @@ class Controller:
             run = self._cache.put_run(body)
         except ValidationError as error:
             # Another operator's answer: nothing that this one could write would be better.
-            log.error("%s/%s: the status cannot be read: %s", meta["namespace"], meta["name"], complaint(error))
+            facts = {name: meta[name] for name in ("namespace", "name", "uid")}
+            log.error("the status cannot be read: %s", complaint(error), extra={"run": facts})
             self._forget(key)
             return
         if run is None:
             return
         self._observer.saw(run)
-        if _answered(run) and not self._cache.sight(key).untidy:
-            self._cache.settle(run)
+        if self._settle(run):
+            self._settle_slot(key)  # it may be another operator that answered a run which holds a slot of this one's
         else:
             self._queue.add(key, urgent=run.status is None)
 
     def on_job(self, event: str | None, body: dict[str, Any]) -> None:
-        """Take note of a Job."""
+        """Take note of a Job. One whose pod ended before it was deleted says whose answer that is."""
         key, job = self._cache.put_job(body)
-        if event == "DELETED":
+        if event == "DELETED" and not self._cache.sight(key).is_over(job):
             self._cache.drop_job(key, job.uid)
         self._queue.add(key, urgent=True)
 
@@ -190,12 +195,12 @@ class Controller:
         sweep = self._observer.sweep()
         known, jobs, pods = self._cache.known, self._cache.jobs(), self._cache.pods()
         async for body in self._kube.list(JOBS, selector=naming.SELECTOR):
-            key, job = self._cache.put_job(body)
-            jobs.discard((key, job.uid))
+            if job := self._readable(self._cache.put_job, body):
+                jobs.discard((job[0], job[1].uid))
             sweep.found("Job", body)
         async for body in self._kube.list(PODS, selector=naming.SELECTOR):
-            key, pod = self._cache.put_pod(body)
-            pods.discard((key, pod.uid))
+            if pod := self._readable(self._cache.put_pod, body):
+                pods.discard((pod[0], pod[1].uid))
             sweep.found("Pod", body)
         async for body in self._kube.list(CONFIG_MAPS, selector=naming.SELECTOR, metadata_only=True):
             self._cache.put_snapshot(body)
@@ -214,6 +219,15 @@ class Controller:
         self.swept_at = asyncio.get_running_loop().time()
         sweep.ended()
 
+    def _readable(self, put: Callable[[dict[str, Any]], Found], body: dict[str, Any]) -> Found | None:
+        """Keep an object; one that nobody can read is skipped, for the others do not wait for it."""
+        try:
+            return put(body)
+        except (KeyError, TypeError, ValueError):
+            meta = body["metadata"]
+            log.exception("%s/%s: defect: the object cannot be read", meta.get("namespace"), meta.get("name"))
+            return None
+
     async def _work(self) -> None:
         while True:
             key = await self._queue.get()
@@ -224,10 +238,10 @@ class Controller:
             except TROUBLE as error:
                 count = self._failures[key] = self._failures.get(key, -1) + 1
                 seconds = _BACKOFF_SECONDS[min(count, len(_BACKOFF_SECONDS) - 1)]
-                log.warning("%s: again in %s s: %s", self._name(key), seconds, error)
+                log.warning("again in %s s: %s", seconds, error, extra=self._about(key))
                 self._queue.add_after(key, seconds)
             except Exception:  # a defect must neither end the operator nor go unnoticed
-                log.exception("%s: defect, again in %s s", self._name(key), _BACKOFF_SECONDS[-1])
+                log.exception("defect, again in %s s", _BACKOFF_SECONDS[-1], extra=self._about(key))
                 self._queue.add_after(key, _BACKOFF_SECONDS[-1])
             finally:
                 self._settle_slot(key)
@@ -258,27 +272,44 @@ class Controller:
                 break
         if decision.wake_at is not None:
             self._queue.add_after(key, (decision.wake_at - now).total_seconds())
-        latest = self._cache.run(key)
-        if latest and _answered(latest) and not sight.untidy:
-            self._cache.settle(latest)
+        if latest := self._cache.run(key):
+            self._settle(latest)
+
+    def _settle(self, run: StrategyRun) -> bool:
+        """Let go of a run that has its answer until its Jobs expire; tell whether nothing is to be done before."""
+        settled = self._cache.settle(run, self._now()) if _answered(run) else None
+        if settled:
+            self._await_expiry(key_of(run.namespace, run.uid), settled)
+        return settled is not None
+
+    def _await_expiry(self, key: Key, settled: Settled) -> None:
+        if settled.expires_at:
+            self._queue.add_after(key, (settled.expires_at - self._now()).total_seconds())
 
     async def _recall(self, key: Key) -> StrategyRun | None:
         """Read a settled run again if something of it is left; drop what is left of a run that is gone."""
-        settled = self._cache.settled(key)
-        if settled is None or not self._cache.sight(key).untidy:
-            self._cache.drop_sight(key)
-            return None
-        await self._read(key, settled.namespace, settled.name)
-        return self._cache.run(key)
+        settled, sight = self._cache.settled(key), self._cache.sight(key)
+        expired = settled and settled.expires_at and settled.expires_at <= self._now()
+        if settled and (expired or sight.jobs or sight.snapshots):
+            await self._read(key, settled.namespace, settled.name, jobs=bool(expired))
+            return self._cache.run(key)
+        self._cache.drop_sight(key)
+        if settled:
+            self._await_expiry(key, settled)
+        return None
 
-    async def _read(self, key: Key, namespace: str, name: str) -> None:
-        """Replace what is known of a run by what the API server itself says."""
+    async def _read(self, key: Key, namespace: str, name: str, *, jobs: bool = False) -> None:
+        """Replace what is known of a run, and of its `jobs` too, by what the API server itself says."""
         body = await self._kube.get(self._kube.runs, namespace, name)
         if body is None or key_of(namespace, body["metadata"]["uid"]) != key:
             self._forget(key)
-        else:
-            self._cache.unsettle(key)
-            self.on_run(None, body)
+            return
+        selector = naming.selector(body["metadata"]["uid"])
+        found = [each async for each in self._kube.list(JOBS, namespace=namespace, selector=selector)] if jobs else []
+        self._cache.unsettle(key)
+        for each in found:
+            self._cache.put_job(each)
+        self.on_run(None, body)
 
     async def _write_status(self, run: StrategyRun, status: StrategyRunStatus) -> bool:
         """Write the whole status, computed from the version that was seen; a newer version means: look again.
@@ -366,7 +397,7 @@ class Controller:
             self._cache.sight(key_of(run.namespace, run.uid)).gone.add(uid)
 
     async def _find_pod(self, run: StrategyRun, job_uid: str) -> None:
-        pods = self._kube.list(PODS, namespace=run.namespace, selector=naming.selector(run))
+        pods = self._kube.list(PODS, namespace=run.namespace, selector=naming.selector(run.uid))
         if job_uid not in {self._cache.put_pod(body)[1].job_uid async for body in pods}:
             self._cache.sight(key_of(run.namespace, run.uid)).podless.add(job_uid)
 
@@ -424,11 +455,11 @@ class Controller:
         async def vet() -> None:
             try:
                 vetted = await self._vet(run)
-            except TROUBLE as error:
-                log.warning("%s/%s: the source cannot be read, again soon: %s", run.namespace, run.name, error)
+            except (*TROUBLE, StarvedError) as error:
+                log.warning("the source cannot be read, again soon: %s", error, extra=about(run))
                 await asyncio.sleep(_BACKOFF_SECONDS[2])
             except Exception:
-                log.exception("%s/%s: defect while vetting, again soon", run.namespace, run.name)
+                log.exception("defect while vetting, again soon", extra=about(run))
                 await asyncio.sleep(_BACKOFF_SECONDS[-1])
             else:
                 self._cache.sight(key).vetted = vetted
@@ -493,24 +524,31 @@ class Controller:
         if run and status and status.phase.active:
             self._slots.take(key, run.namespace)
             return
-        if run and status and status.reason in (Reason.WAITING_FOR_SLOT, Reason.QUOTA_EXCEEDED):
+        if run and status and stands_in_line(run):
             freed = self._slots.wait(_ticket(run))
             if status.reason == Reason.QUOTA_EXCEEDED and status.queue is None:  # it was refused just now
                 self._slots.pause(run.namespace, now + QUOTA_POLL)
+                asyncio.get_running_loop().call_later(QUOTA_POLL.total_seconds() + 1, self._wake_next)
         else:
             freed = self._slots.leave(key)
         if freed:
-            for next_key in self._slots.next(now):
-                self._queue.add(next_key)
+            self._wake_next()
+
+    def _wake_next(self) -> None:
+        """Let those begin for whom there is a slot."""
+        for key in self._slots.next(self._now()):
+            self._queue.add(key)
 
     def _now(self) -> datetime:
         """Return the time in the milliseconds that a status can hold."""
         now = self._clock()
         return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
-    def _name(self, key: Key) -> str:
-        run = self._cache.run(key)
-        return f"{run.namespace}/{run.name}" if run else key
+    def _about(self, key: Key) -> dict[str, dict[str, str]]:
+        if run := self._cache.run(key):
+            return about(run)
+        namespace, _, uid = key.partition("/")
+        return {"run": {"namespace": namespace, "uid": uid}}
 
 
 def _ticket(run: StrategyRun) -> Ticket:

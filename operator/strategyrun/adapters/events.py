@@ -1,4 +1,4 @@
-"""One Warning event for a run that failed, so that `kubectl describe` and `kubectl get events` tell of it."""
+"""A Warning event for a run that fails, and one if it falls back: `kubectl describe` and `kubectl get events` tell."""
 
 import asyncio
 import logging
@@ -6,22 +6,22 @@ from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from strategyrun.adapters.budget import TokenBucket
 from strategyrun.adapters.kube import TROUBLE, ExistsError, Kube, NotFoundError, RefusedError
 from strategyrun.domain.model import rfc3339
 from strategyrun.domain.naming import MANAGED_BY
 from strategyrun.domain.outcomes import FAILURES
-from strategyrun.domain.strategyrun import KIND, Phase, StrategyRun
+from strategyrun.domain.strategyrun import KIND, ConditionType, Phase, StrategyRun
 from strategyrun.domain.text import clean
 
 NEWS_FOR = timedelta(minutes=10)
-"""A failure that is older is no news: an operator that starts again does not tell of it."""
+"""What is older is no news: an operator that starts again does not tell of it."""
 
 _NOTE_LIMIT = 1000
 """Bytes; the API server takes 1024."""
-_RUNS_IN_MIND = 4096
+_IN_MIND = 4096
 _WAITING = 1000
 _FOR_EACH_RUN = (25, 1 / 300)
 _FOR_ALL = (100, 10.0)
@@ -39,26 +39,25 @@ class EventRecorder:
         self._kube = kube
         self._instance = instance
         self._count = count
-        self._told: OrderedDict[str, str] = OrderedDict()
-        """Name of the last event of a run by its UID."""
+        self._told: OrderedDict[str, None] = OrderedDict()
+        """Names of the last events."""
         self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
         self._bucket = TokenBucket(*_FOR_ALL)
         self._waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue(_WAITING)
 
     def saw(self, run: StrategyRun, now: datetime) -> None:
-        """Take note of a run as the API server holds it; tell of its failure, once."""
-        status = run.status
-        if status is None or status.phase is not Phase.FAILED or not status.finished_at:
+        """Take note of a run as the API server holds it; tell of what is new, once."""
+        for each in news(run):
+            if now - each.at <= NEWS_FOR:
+                self._tell(run, event(run, each, self._instance), now.timestamp())
+
+    def _tell(self, run: StrategyRun, manifest: dict[str, Any], at: float) -> None:
+        name = manifest["metadata"]["name"]
+        if name in self._told:
             return
-        if now - status.finished_at > NEWS_FOR:
-            return
-        manifest = event(run, self._instance)
-        if self._told.get(run.uid) == manifest["metadata"]["name"]:
-            return
-        _remember(self._told, run.uid, manifest["metadata"]["name"])
+        _remember(self._told, name, None)
         bucket = self._buckets.get(run.uid) or TokenBucket(*_FOR_EACH_RUN)
         _remember(self._buckets, run.uid, bucket)
-        at = now.timestamp()
         if not (bucket.allow(at) and self._bucket.allow(at)) or self._waiting.full():
             self._count("Dropped")
             return
@@ -88,23 +87,47 @@ class EventRecorder:
         return "Posted"
 
 
-def event(run: StrategyRun, instance: str) -> dict[str, Any]:
-    """Build the event of a failed run. Its name is a function of the recorded failure."""
+class News(NamedTuple):
+    """What is on record of a run, and since when."""
+
+    reason: str
+    message: str
+    at: datetime
+
+
+def news(run: StrategyRun) -> list[News]:
+    """Return what there is to tell of a run: that it went to the fallback, and that it failed."""
     status = run.status
-    if status is None or status.finished_at is None:
-        raise ValueError("only what has ended can be told of")
-    ended = rfc3339(status.finished_at)
-    outcome = next((row for reason, row in FAILURES.items() if reason == status.reason), None)
-    digest = sha256("\0".join((run.uid, status.inputs_hash, status.reason, ended)).encode()).hexdigest()[:16]
+    if status is None:
+        return []
+    told: list[News] = []
+    if status.fallback:
+        message = f"{status.fallback.trigger}: {status.fallback.message}"
+        told += [
+            News(ConditionType.FALLBACK_USED, message, each.last_transition_time)
+            for each in status.conditions
+            if (each.type, each.status) == (ConditionType.FALLBACK_USED, "True")
+        ]
+    if status.phase is Phase.FAILED and status.finished_at:
+        outcome = next((row for reason, row in FAILURES.items() if reason == status.reason), None)
+        message = status.message or (outcome.meaning if outcome else "the run failed")
+        told.append(News(outcome.reason if outcome else "Failed", message, status.finished_at))
+    return told
+
+
+def event(run: StrategyRun, told: News, instance: str) -> dict[str, Any]:
+    """Build the event. Its name is a function of what is on record."""
+    inputs = run.status.inputs_hash if run.status else ""
+    digest = sha256("\0".join((run.uid, inputs, told.reason, rfc3339(told.at))).encode()).hexdigest()[:16]
     return {
         "apiVersion": "v1",
         "kind": "Event",
         "metadata": {"name": f"{run.name[:200].rstrip('-.')}.{digest}", "namespace": run.namespace},
-        "eventTime": status.finished_at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "eventTime": told.at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "type": "Warning",
-        "reason": outcome.reason if outcome else "Failed",
+        "reason": told.reason,
         "action": "Evaluate",
-        "message": clean(status.message or (outcome.meaning if outcome else "the run failed"), _NOTE_LIMIT),
+        "message": clean(told.message, _NOTE_LIMIT),
         "involvedObject": {
             "apiVersion": run.api_version,
             "kind": KIND,
@@ -121,5 +144,5 @@ def event(run: StrategyRun, instance: str) -> dict[str, Any]:
 def _remember(known: OrderedDict[str, Any], key: str, value: object) -> None:
     known[key] = value
     known.move_to_end(key)
-    if len(known) > _RUNS_IN_MIND:
+    if len(known) > _IN_MIND:
         known.popitem(last=False)

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from strategyrun.domain.crd import definitions
-from strategyrun.domain.outcomes import FAILURES
+from strategyrun.domain.outcomes import ENDS, FAILURES
 from strategyrun.domain.policies import policies
 from strategyrun.domain.reference import reference
 from strategyrun.domain.strategyrun import FailureClass
@@ -46,8 +46,12 @@ def _outcomes() -> str:
         "<!-- Generated from operator/strategyrun/domain/outcomes.py by `make generate`. -->",
         "# Outcomes",
         "",
-        "A run ends `Succeeded` with reason `Evaluated`, or `Failed` with one of the reasons below. The reason,",
-        "its class and the hint stand in `status.failure` and in the columns of `kubectl get srun`.",
+        "A run ends well, is cancelled, or has `Failed` with one of the reasons further below. The reason, its class",
+        "and the hint stand in `status.failure` and in the columns of `kubectl get srun`.",
+        "",
+        "| reason | what happened |",
+        "|---|---|",
+        *(f"| `{reason}` | {meaning} |" for reason, meaning in ENDS.items()),
     ]
     for class_, meaning in _CLASSES.items():
         lines += ["", f"## {class_}", "", meaning, "", "| reason | what happened | what to do |", "|---|---|---|"]

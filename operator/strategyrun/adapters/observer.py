@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from itertools import pairwise
 from socket import gethostname
 from time import monotonic
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ from strategyrun.adapters.logs import about
 from strategyrun.adapters.telemetry import Telemetry
 from strategyrun.adapters.watches import Watches, version_of
 from strategyrun.adapters.workqueue import WorkQueue
+from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.strategyrun import KIND, Phase, StrategyRun, StrategyRunStatus
 
 WATCHED = (KIND, "Job", "Pod")
@@ -95,8 +97,17 @@ class Observer:
 
     def _recorded(self, run: StrategyRun, status: StrategyRunStatus) -> None:
         self.telemetry.recorded(run, status)
+        facts = about(run, status)
+        before = run.status if run.status and run.status.inputs_hash == status.inputs_hash else None
+        known = before.attempts[-1].number if before and before.attempts else 0
+        for last, attempt in pairwise((None, *status.attempts)):
+            if attempt and attempt.number > known:
+                after = f" after {last.reason}" if last else ""
+                log.info("attempt %s begins in the %s%s", attempt.number, attempt.executor, after, extra=facts)
+        if status.reason == Reason.FALLING_BACK and not (before and before.fallback):
+            log.warning("the sandbox could not start, the run turns to the fallback", extra=facts)
         if status.final:
-            log.info("the run has its answer", extra=about(run, status))
+            log.info("the run has its answer", extra=facts)
 
     @contextmanager
     def vetting(self) -> Iterator[None]:

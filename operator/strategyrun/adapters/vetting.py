@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sys
 from collections import OrderedDict
 from hashlib import sha256
@@ -13,15 +14,27 @@ Gate = tuple[Flaw, ...]
 """What keeps a source out of the fallback; nothing does if it is empty."""
 
 _CHILD = Path(__file__).with_name("vetting_child.py")
-_WALL_SECONDS = 8.0
+_WALL_SECONDS = 30.0
+_OF_THE_SOURCE = frozenset(
+    {signal.SIGXCPU, signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE}
+)
+"""Signals that a source brings about: its CPU limit, and what a parser dies of. Any other comes from outside."""
 _MEMORY = 1024
 """Sources whose reading is remembered."""
+
+
+class StarvedError(Exception):
+    """The child was ended or held up by something else than its source: a full node, the kernel's want of memory."""
+
+
+AT_ONCE = 2
+"""Children; the memory of the operator's container has room for so many."""
 
 
 class Vetter:
     """Vets sources, no more than a few at a time."""
 
-    def __init__(self, *, at_once: int = 2, wall_seconds: float = _WALL_SECONDS) -> None:
+    def __init__(self, *, at_once: int = AT_ONCE, wall_seconds: float = _WALL_SECONDS) -> None:
         self._places = asyncio.Semaphore(at_once)
         self._wall_seconds = wall_seconds
         self._known: OrderedDict[bytes, tuple[Reading, Gate]] = OrderedDict()
@@ -30,7 +43,8 @@ class Vetter:
         """Return the kind and the flaws of a source, and the strict gate's; one that exhausts the child is too complex.
 
         A source that was read lately is not read again: loops send the same one with other params.
-        Raises RuntimeError where the child itself does not work: that is no fault of the source.
+        Raises StarvedError where the child was not let finish, and RuntimeError where it does not work: neither is
+        a fault of the source.
         """
         if len(source) > SIZE_LIMIT_BYTES:
             return vet(source), ()
@@ -47,7 +61,7 @@ class Vetter:
             return self._known[digest]
 
     async def _ask_child(self, source: bytes) -> tuple[Reading, Gate] | None:
-        """Return what the child says; None where it met a limit."""
+        """Return what the child says; None where it met a limit of its own."""
         child = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-I", "-S", "-W", "ignore"),
@@ -60,13 +74,15 @@ class Vetter:
         try:
             answer, complaint = await asyncio.wait_for(child.communicate(source), self._wall_seconds)
         except TimeoutError:
-            return None
+            raise StarvedError(f"the vetting child did not end within {self._wall_seconds:g} s") from None
         finally:
             if child.returncode is None:
                 child.kill()
                 await child.wait()
-        if child.returncode is None or child.returncode < 0:
+        if -(child.returncode or 0) in _OF_THE_SOURCE:
             return None
+        if child.returncode is None or child.returncode < 0:
+            raise StarvedError(f"something ended the vetting child: {child.returncode}")
         if child.returncode:
             raise RuntimeError(f"the vetting child failed: {complaint.decode(errors='replace')[-500:]}")
         document = json.loads(answer)

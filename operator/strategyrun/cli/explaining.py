@@ -6,7 +6,7 @@ from datetime import datetime
 
 from strategyrun.cli.cells import since, span
 from strategyrun.client import Result
-from strategyrun.domain.outcomes import FAILURES, Reason
+from strategyrun.domain.outcomes import ENDS, FAILURES, Reason, named
 from strategyrun.domain.strategyrun import TIMEOUT_CEILING_SECONDS
 
 _OUTCOMES = {str(reason): outcome for reason, outcome in FAILURES.items()}
@@ -46,10 +46,7 @@ _STATES: dict[str, str] = {
     "StrategyRunning": "The strategy runs in its pod.",
     "Retrying": "The platform ended an attempt; another one begins.",
     "FallingBack": "The sandbox could not start; the strategy goes to the fallback.",
-    "Evaluated": "It succeeded; the numbers are the trusted evaluator's.",
-    "SelfReported": "The script ended well; it printed numbers of its own, which nobody has checked.",
-    "ScriptCompleted": "The script ended well; it handed over no positions, so nothing was scored.",
-    "Cancelled": "Somebody cancelled it; nothing of it goes on.",
+    **ENDS,
 }
 """What a run does, for each reason that is no failure."""
 
@@ -133,38 +130,27 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
     "SelfReported": ("strategyrun report {name} {ns}",),
     "ScriptCompleted": ("strategyrun logs {name} {ns}",),
     "Cancelled": ("strategyrun rerun {name} {ns}",),
-    "SpecInvalid": ("kubectl explain strategyrun.spec",),
-    "SourceMissing": ("kubectl get configmaps {ns}", "strategyrun rerun {name} {ns}"),
-    "DataMissing": ("kubectl get configmaps,persistentvolumeclaims {ns}", "strategyrun rerun {name} {ns}"),
-    "CodeRejected": ("strategyrun lint FILE",),
-    "VendorAuthRequired": ("strategyrun lint FILE",),
-    "Timeout": ("strategyrun logs {name} {ns}", "strategyrun run FILE"),
-    "LookAheadDetected": ("strategyrun report {name} {ns}",),
-    "ProfileDenied": ("kubectl get sandboxprofiles",),
-    "ProfileMissing": ("kubectl get sandboxprofiles", "strategyrun doctor {ns}"),
-    "PolicyDenied": ("kubectl get events {ns}", "strategyrun rerun {name} {ns}"),
-    "Unschedulable": ("kubectl get nodes", "strategyrun rerun {name} {ns}"),
 }
+"""What to type, for each reason that is no failure; those say it in their hints."""
+
+_MORE_TIME = f'{{"spec":{{"timeoutSeconds":{TIMEOUT_CEILING_SECONDS}}}}}'
 _WITH_MORE_TIME = (
-    'kubectl patch srun {name} {ns} --type merge --patch \'{{"spec":{{"timeoutSeconds":{ceiling}}}}}\'',
-    "strategyrun rerun {name} {ns}",
+    f"kubectl patch srun RUN -n NAMESPACE --type merge --patch '{_MORE_TIME}'",
+    "strategyrun rerun RUN -n NAMESPACE",
 )
 """For a run that asked for less time than it may have."""
-_BY_CLASS = {
-    "User": ("strategyrun logs {name} {ns}",),
-    "Sandbox": ("strategyrun doctor {ns}", "strategyrun rerun {name} {ns}"),
-    "Platform": ("strategyrun doctor {ns}", "strategyrun rerun {name} {ns}"),
-}
 
 
 def _next(result: Result) -> list[str]:
-    of_class = _OUTCOMES[result.reason].class_ if result.reason in _OUTCOMES else result.outcome
-    commands = _COMMANDS.get(result.reason) or _BY_CLASS.get(of_class, ("strategyrun doctor {ns}",))
-    if result.reason == Reason.TIMEOUT and _asked_seconds(result) < TIMEOUT_CEILING_SECONDS:
-        commands = (*commands, *_WITH_MORE_TIME)
-    words = {"name": shlex.quote(result.name), "ns": f"-n {shlex.quote(result.namespace)}"}
-    words["ceiling"] = str(TIMEOUT_CEILING_SECONDS)
-    return [command.format(**words) for command in commands]
+    name, namespace = shlex.quote(result.name), shlex.quote(result.namespace)
+    if result.reason in _OUTCOMES:
+        pod = (result.attempts[-1].pod_name if result.attempts else None) or "POD"
+        commands = _OUTCOMES[result.reason].commands
+        if result.reason == Reason.TIMEOUT and _asked_seconds(result) < TIMEOUT_CEILING_SECONDS:
+            commands = (*commands, *_WITH_MORE_TIME)
+        return [named(command, namespace=namespace, run=name, pod=shlex.quote(pod)) for command in commands]
+    commands = _COMMANDS.get(result.reason, ("strategyrun doctor {ns}",))
+    return [command.format(name=name, ns=f"-n {namespace}") for command in commands]
 
 
 def _asked_seconds(result: Result) -> int:

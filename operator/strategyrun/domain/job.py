@@ -27,6 +27,17 @@ INPUT_VARIABLE = "FINLAB_INPUT_SHA256"
 """Where the same template says what the harness must have read: input.json, which has the hash of the code."""
 PINNED_ANNOTATIONS = {name: f"{GROUP}/{name}-sha256" for name in ("code", "input", "evaluation")}
 """Where the Job's immutable pod template says what the evaluator must have read."""
+LOST_NODE_SECONDS = 30
+"""How long a pod waits for a node that is not heard of: a cluster's own default is longer than a run."""
+_TOLERATIONS = [
+    {
+        "key": f"node.kubernetes.io/{taint}",
+        "operator": "Exists",
+        "effect": "NoExecute",
+        "tolerationSeconds": LOST_NODE_SECONDS,
+    }
+    for taint in ("not-ready", "unreachable")
+]
 
 
 def snapshot(run: StrategyRun, inputs: Inputs) -> dict[str, Any]:
@@ -88,7 +99,8 @@ def job(
 
     Three clocks, each a backstop of the one before: the harness ends the strategy at its limit; the
     kubelet ends a pod whose harness does not, and keeps it readable; the Job's own deadline deletes
-    pods that never came to a node.
+    pods that never came to a node. It has no time to live: its pod holds an answer that may not have been
+    read, so the operator deletes it (`reconcile.expiry`).
 
     The fallback differs in the image, in the node runtime's own seccomp profile, and in that the harness
     is told, so that it tries the walls that are left. Raises ValueError where the profile has none.
@@ -116,7 +128,6 @@ def job(
             "backoffLimit": 0,
             "podReplacementPolicy": "Failed",
             "activeDeadlineSeconds": to_start + pod_deadline,
-            "ttlSecondsAfterFinished": run.spec.ttl_seconds_after_finished,
             "template": {
                 "metadata": {
                     "labels": labels,
@@ -124,6 +135,7 @@ def job(
                 },
                 "spec": {
                     **placement(profile, executor),
+                    "tolerations": _TOLERATIONS,
                     "restartPolicy": "Never",
                     "activeDeadlineSeconds": pod_deadline,
                     "initContainers": [*_dataset_containers(dataset, step), _strategy_container(dataset, step, inputs)],

@@ -46,9 +46,9 @@ def labels(run: StrategyRun, component: str = "strategy") -> dict[str, str]:
     }
 
 
-def selector(run: StrategyRun) -> str:
+def selector(run_uid: str) -> str:
     """Select the objects of a run."""
-    return f"{SELECTOR},{RUN_UID_LABEL}={run.uid}"
+    return f"{SELECTOR},{RUN_UID_LABEL}={run_uid}"
 
 
 def owner_reference(run: StrategyRun) -> dict[str, Any]:

@@ -95,18 +95,28 @@ class JobObservation(Model):
     nonce: str
     pinned: dict[str, str]
     deleting: bool = False
-    finished: bool = False
+    finished_at: datetime | None = None
     failure: str | None = None
     failure_message: str = ""
     suspended: bool = False
-    """Whether somebody, Kueue as a rule, holds it back."""
+    """Whether somebody, Kueue as a rule, holds it back, or its controller has not let it go on yet."""
     released_at: datetime | None = None
     """When the Job's own clock began: it begins again with every release."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether its controller is done with it."""
+        return self.finished_at is not None
 
     @property
     def ended(self) -> bool:
         """Whether no pod will be started for this Job any more."""
         return self.finished or self.failure is not None
+
+    def has(self, pod: PodObservation) -> bool:
+        """Whether a pod is the Job's, since it was last let go: suspending a Job takes its pod away."""
+        left = pod.leaving_since
+        return pod.job_uid == self.uid and not (left and self.released_at and left <= self.released_at)
 
 
 def observe_job(body: dict[str, Any]) -> JobObservation:
@@ -115,6 +125,7 @@ def observe_job(body: dict[str, Any]) -> JobObservation:
     template = body["spec"]["template"]
     annotations = template.get("metadata", {}).get("annotations") or {}
     conditions = {c["type"]: c for c in status.get("conditions") or [] if c.get("status") == "True"}
+    end = conditions.get("Complete") or conditions.get("Failed")
     failed = conditions.get("Failed") or conditions.get("FailureTarget")
     variables = {
         variable["name"]: variable.get("value", "")
@@ -132,10 +143,10 @@ def observe_job(body: dict[str, Any]) -> JobObservation:
         nonce=variables.get(NONCE_VARIABLE, ""),
         pinned={name: annotations.get(key, "") for name, key in PINNED_ANNOTATIONS.items()},
         deleting="deletionTimestamp" in meta,
-        finished="Complete" in conditions or "Failed" in conditions,
+        finished_at=end.get("lastTransitionTime") or meta["creationTimestamp"] if end else None,
         failure=failed.get("reason", "") if failed else None,
         failure_message=failed.get("message", "") if failed else "",
-        suspended=bool(body["spec"].get("suspend")),
+        suspended=bool(body["spec"].get("suspend")) or "Suspended" in conditions,
         released_at=status.get("startTime"),
     )
 
@@ -173,7 +184,7 @@ def observe_pod(body: dict[str, Any]) -> PodObservation:
 
 def _leaving_since(meta: dict[str, Any], disruption: dict[str, Any]) -> datetime | None:
     moments = []
-    if disruption.get("status") == "True":
+    if disruption.get("status") == "True" and disruption.get("lastTransitionTime"):
         moments.append(_moment(disruption["lastTransitionTime"]))
     if "deletionTimestamp" in meta:
         grace = timedelta(seconds=meta.get("deletionGracePeriodSeconds") or 0)

@@ -3,6 +3,7 @@
 docs/outcomes.md is generated from this table.
 """
 
+import re
 from enum import StrEnum
 
 from strategyrun.domain.model import Model
@@ -72,10 +73,24 @@ class Outcome(Model):
     class_: FailureClass
     meaning: str
     hint: str
+    """What to do. `named` puts the run's own NAMESPACE, RUN and POD in."""
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """What of the hint can be typed."""
+        return tuple(_COMMAND.findall(self.hint))
 
 
-_AGAIN = "`kubectl annotate --overwrite -n NAMESPACE srun NAME finlab-sandbox.dev/rerun=again`."
-"""A status shows the run's own names."""
+_COMMAND = re.compile("`((?:kubectl|strategyrun) [^`]+)`")
+
+
+def named(text: str, *, namespace: str, run: str, pod: str) -> str:
+    """Write a run's own names, which have no capitals, into a hint or a command."""
+    return text.replace("NAMESPACE", namespace).replace("RUN", run).replace("POD", pod)
+
+
+_LOGS = "See `strategyrun logs RUN -n NAMESPACE`;"
+_AGAIN = "`kubectl annotate --overwrite -n NAMESPACE srun RUN finlab-sandbox.dev/rerun=$(date +%s)`."
 
 
 def _rows(class_: FailureClass, *rows: tuple[Reason, str, str]) -> list[Outcome]:
@@ -93,82 +108,82 @@ _FAILURES = [
         (
             Reason.SOURCE_MISSING,
             "The ConfigMap or the key that should hold the source was not there.",
-            "Create it with `kubectl create configmap NAME --from-file=strategy.py`, then set the rerun annotation.",
+            "Run `kubectl get configmaps -n NAMESPACE`; when it is there, `strategyrun rerun RUN -n NAMESPACE`.",
         ),
         (
             Reason.CODE_REJECTED,
             "The source cannot work in the sandbox; no pod was started.",
-            "Mend the lines named in status.failure.findings, and submit or run it again.",
+            "Mend the lines named in status.failure.findings until `strategyrun lint FILE` is content.",
         ),
         (
             Reason.STRATEGY_ERROR,
             "The strategy raised an exception or exited with an error.",
-            "Read the traceback in status.failure.lastLines; the line numbers are those of your source.",
+            "Read the traceback with `strategyrun logs RUN -n NAMESPACE`; the line numbers are those of your source.",
         ),
         (
             Reason.TIMEOUT,
             "The strategy used up its wall-clock limit.",
-            "Make it faster (vectorise loops), or raise spec.timeoutSeconds up to its ceiling and rerun it.",
+            "Make it faster (vectorise loops; try `strategyrun run FILE`), or raise spec.timeoutSeconds and rerun it.",
         ),
         (
             Reason.OUT_OF_MEMORY,
             "The strategy used more memory than the sandbox has; files in /tmp count as memory.",
-            "Work on fewer columns at once, avoid copies, delete files in /tmp.",
+            f"{_LOGS} work on fewer columns at once, avoid copies, delete files in /tmp.",
         ),
         (
             Reason.DISK_LIMIT,
             "The strategy filled /tmp.",
-            "Write less; /tmp lies in memory and is gone after the run.",
+            f"{_LOGS} write less, /tmp lies in memory and is gone after the run.",
         ),
         (
             Reason.PROCESS_LIMIT,
             "The strategy started more threads than the sandbox allows.",
-            "Work in one thread (n_jobs=1, no multiprocessing): the sandbox has half a CPU.",
+            f"{_LOGS} work in one thread (n_jobs=1, no multiprocessing).",
         ),
         (
             Reason.SYSCALL_VIOLATION,
             "The strategy used a system call that no honest strategy needs, and was killed.",
-            "Remove what touches the kernel directly (ctypes, ptrace, namespaces, mounts).",
+            f"{_LOGS} remove what touches the kernel directly (ctypes, ptrace, mounts).",
         ),
         (
             Reason.CRASHED,
             "A signal ended the strategy's process.",
-            "See status.failure.signal; SIGSEGV is mostly endless recursion or misuse of a native library.",
+            f"{_LOGS} SIGSEGV is mostly endless recursion or misuse of a native library.",
         ),
         (
             Reason.RESULT_MISSING,
             "The strategy ended without handing over positions, a result or any output.",
-            "Return positions from strategy(data, params), or leave them in `positions`; do not call os._exit.",
+            f"{_LOGS} return positions from strategy(data, params), or leave them in `positions`.",
         ),
         (
             Reason.RESULT_INVALID,
             "What the strategy returned is not a frame of target weights.",
-            "Return a DataFrame of finite weights, dates of the data by symbols of the data; NaN rows hold.",
+            f"{_LOGS} return a DataFrame of finite weights, dates by symbols of the data; NaN rows hold.",
         ),
         (
             Reason.RESULT_TOO_LARGE,
             "The positions are larger than the hand-over allows.",
-            "Return at most the dates and symbols of the dataset.",
+            f"{_LOGS} return at most the dates and symbols of the dataset.",
         ),
         (
             Reason.DATA_MISSING,
             "The dataset is not there, or it has no such table, symbol or file.",
-            "See the message for what there is; set the rerun annotation when the data is in its place.",
+            "See the message for what there is; when the data is in its place, `strategyrun rerun RUN -n NAMESPACE`.",
         ),
         (
             Reason.DATA_INVALID,
             "The dataset's tables cannot be read.",
-            "Mend the file, row and column that the message names; docs/datasets.md has the formats.",
+            "Mend the file, row and column that the message names, then `strategyrun rerun RUN -n NAMESPACE`.",
         ),
         (
             Reason.LOOK_AHEAD_DETECTED,
             "Earlier positions change with later prices, and evaluation.lookAhead.action is Fail.",
-            "See status.lookAhead for the first date; use rolling windows and shift(1), never shift(-1) or bfill.",
+            "Run `strategyrun report RUN -n NAMESPACE` for the first date; use shift(1) and rolling windows.",
         ),
         (
             Reason.VENDOR_AUTH_REQUIRED,
             "The source calls what needs the vendor's authorisation over the network, such as finlab.backtest.sim.",
-            "Leave the frame in `position` and take the call out; the sandbox scores the positions itself.",
+            "Leave the frame in `position` and take the call out until `strategyrun lint FILE` is content.",
         ),
         (
             Reason.PROFILE_DENIED,
@@ -196,7 +211,7 @@ _FAILURES = [
         (
             Reason.IMAGE_INVALID,
             "The sandbox image started but is not what the operator expects.",
-            "Rebuild the image from image/ at the operator's version.",
+            "Run `strategyrun doctor -n NAMESPACE`; rebuild the image from image/ at the operator's version.",
         ),
         (
             Reason.RUNTIME_CLASS_MISSING,
@@ -211,7 +226,7 @@ _FAILURES = [
         (
             Reason.CONTAINER_CONFIG_ERROR,
             "The node's runtime refused the container.",
-            "Read status.message; it is the runtime's own.",
+            "Read status.message, the runtime's own, and `kubectl describe pod -n NAMESPACE POD`.",
         ),
         (
             Reason.START_TIMEOUT,
@@ -221,7 +236,7 @@ _FAILURES = [
         (
             Reason.TAMPERED,
             "The inputs or the report are not this run's: nonce or hashes differ from what the Job's template pins.",
-            "Find out who can write pods, Jobs or ConfigMaps in the namespace.",
+            "Run `kubectl get rolebindings -n NAMESPACE -o wide`; find out who can write pods and Jobs there.",
         ),
     ),
     *_rows(
@@ -239,7 +254,7 @@ _FAILURES = [
         (
             Reason.POLICY_DENIED,
             "The API server refused the Job or the status: by a policy, a limit, a schema, or a namespace that ends.",
-            "Read status.message; it is the API server's own.",
+            "Read status.message, the API server's own, and `kubectl get events -n NAMESPACE`.",
         ),
         (
             Reason.EVICTED,
@@ -264,15 +279,23 @@ _FAILURES = [
         (
             Reason.EVALUATOR_FAILED,
             "The trusted evaluator ended without a report.",
-            "This is a defect of the sandbox image or the node; read `kubectl logs` of container evaluate.",
+            "A defect of the sandbox image or the node; read `kubectl logs -n NAMESPACE POD -c evaluate`.",
         ),
         (
             Reason.LOADER_FAILED,
             "The trusted loader of the dataset ended without a word.",
-            "This is a defect of the sandbox image or the node; read `kubectl logs` of container dataset.",
+            "A defect of the sandbox image or the node; read `kubectl logs -n NAMESPACE POD -c dataset`.",
         ),
     ),
 ]
+
+ENDS: dict[str, str] = {
+    Reason.EVALUATED: "It succeeded; the numbers are the trusted evaluator's.",
+    Reason.SELF_REPORTED: "The script ended well; it printed numbers of its own, which nobody has checked.",
+    Reason.SCRIPT_COMPLETED: "The script ended well; it handed over no positions, so nothing was scored.",
+    Reason.CANCELLED: "Somebody cancelled it; nothing of it goes on.",
+}
+"""The ends that are no failure."""
 
 FAILURES: dict[Reason, Outcome] = {row.reason: row for row in _FAILURES}
 """The failure reasons, in the order of the documentation."""

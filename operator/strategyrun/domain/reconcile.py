@@ -28,6 +28,7 @@ from strategyrun.domain.status import (
     duration,
     fail,
     gated,
+    has_begun,
     look_ahead_fault,
     succeed,
     witness,
@@ -200,9 +201,29 @@ class Decision:
 
 def decide(seen: Seen, now: datetime) -> Decision:
     """Return the next step of a run."""
+    if seen.run.kueue_queue:
+        seen = replace(seen, place=Place(0))  # it stands in Kueue's line
     decision = _decide(seen, now)
     forgotten = sorted(_reports(seen.run.status) - _reports(decision.status))
-    return replace(decision, acts=(*decision.acts, *(DeleteReport(name) for name in forgotten)))
+    expired, expires_at = _expired(seen, decision.status, now)
+    deletions = (act for act in _deletions(expired) if act not in decision.acts)
+    acts = (*decision.acts, *(DeleteReport(name) for name in forgotten), *deletions)
+    return replace(decision, acts=acts, wake_at=min(filter(None, (decision.wake_at, expires_at)), default=None))
+
+
+def stands_in_line(run: StrategyRun) -> bool:
+    """Whether a run waits for one of the operator's own slots."""
+    waits = run.status and run.status.reason in (Reason.WAITING_FOR_SLOT, Reason.QUOTA_EXCEEDED)
+    return bool(waits) and not run.kueue_queue
+
+
+def expiry(run: StrategyRun, job: JobObservation) -> datetime | None:
+    """Return until when an ended Job is kept, which is for some time after its run's answer; None while it has not
+    ended, or if it is on its way out."""
+    if job.finished_at is None or job.deleting or job.run_uid != run.uid:
+        return None
+    answered_at = run.status.finished_at if run.status and run.status.finished_at else job.finished_at
+    return max(job.finished_at, answered_at) + timedelta(seconds=run.spec.ttl_seconds_after_finished)
 
 
 def give_up(run: StrategyRun, now: datetime, why: str) -> StrategyRunStatus:
@@ -269,7 +290,7 @@ def _begin(seen: Seen, status: StrategyRunStatus, now: datetime) -> Decision:
     attempt = Attempt(number=number, executor=executor, job_name=name, created_at=now)
     if obstacles := _obstacles(seen, attempt.job_name):
         return Decision(status, (*_deletions(obstacles), *_snapshot_deletions(seen)))
-    if seen.place.position and not run.kueue_queue:
+    if seen.place.position:
         return Decision(_in_line(status, run, seen.place, now, kind=vetted.reading.kind), tidy)
     begun = advance(
         status,
@@ -295,8 +316,9 @@ def _follow(seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: dateti
         return _without_job(seen, status, attempt, now)
     if job.run_uid != run.uid:
         return _ended(seen, status, now, Fault(Reason.NAME_CONFLICT, f"Job {job.name} is not this run's"))
-    pod = next((pod for pod in seen.pods if pod.job_uid == job.uid), None)
-    match judge(job, pod, podless=job.uid in seen.podless, trouble=seen.trouble):
+    pod = max(filter(job.has, seen.pods), key=lambda pod: pod.created_at, default=None)
+    began = attempt.started_at is not None
+    match judge(job, pod, podless=job.uid in seen.podless, began=began, trouble=seen.trouble):
         case Pending() as pending:
             return _await_start(seen, status, job, pod, pending, now)
         case Running():
@@ -330,7 +352,8 @@ def _await_start(
         held = advance(witness(status, job, pod), run, now, Phase.QUEUED, reason, message)
         return Decision(held, tidy)
     limit = start_seconds(run, profile.sandbox) if profile else int(PROFILE_PATIENCE.total_seconds())
-    since = job.released_at or job.created_at
+    ahead = max(timedelta(0), attempt.created_at - job.created_at)  # this clock may be, of the API server's
+    since = (job.released_at or job.created_at) + ahead
     deadline = since + timedelta(seconds=limit)
     if now >= deadline:
         return _ended(seen, witness(status, job, pod), now, _overdue(reason, message, limit), pod)
@@ -442,8 +465,7 @@ def _unavailable(
 ) -> Decision:
     """Turn to the fallback if the sandbox could not start and no line of the strategy has run; else fail."""
     run, profile = seen.run, seen.profile
-    began = any(attempt.started_at for attempt in status.attempts)
-    untouched = not began and (pod is None or not (pod.strategy.started_at or pod.strategy.running))
+    untouched = not has_begun(status) and (pod is None or not (pod.strategy.started_at or pod.strategy.running))
     wanted = (
         run.spec.fallback.policy is FallbackPolicy.ON_SANDBOX_UNAVAILABLE and profile and profile.sandbox.falls_back
     )
@@ -511,8 +533,7 @@ def _open_attempt(status: StrategyRunStatus) -> Attempt | None:
 
 def _is_over(seen: Seen, attempt: Attempt) -> bool:
     """Whether the pod of an attempt has ended: its answer is worth more than a wish to wait."""
-    uids = {job.uid for job in seen.jobs if job.name == attempt.job_name}
-    return any(pod.job_uid in uids and pod.done for pod in seen.pods)
+    return any(_over(job, seen) for job in seen.jobs if job.name == attempt.job_name)
 
 
 def _failures_of_platform(status: StrategyRunStatus) -> int:
@@ -584,8 +605,12 @@ def _refusal(run: StrategyRun, status: StrategyRunStatus, vetted: Vetted) -> Fau
 
 def _can_run(job: JobObservation, seen: Seen) -> bool:
     """Whether a strategy may run or start under this Job of the run."""
-    ended = {pod.job_uid for pod in seen.pods if pod.done}
-    return job.run_uid == seen.run.uid and not job.finished and job.uid not in ended
+    return job.run_uid == seen.run.uid and not job.finished and not _over(job, seen)
+
+
+def _over(job: JobObservation, seen: Seen) -> bool:
+    """Whether the pod of a Job has ended, and no other will follow."""
+    return not job.suspended and any(job.has(pod) and pod.done for pod in seen.pods)
 
 
 def _obstacles(seen: Seen, job_name: str) -> list[JobObservation]:
@@ -602,6 +627,17 @@ def _tidy(seen: Seen, attempt: Attempt | None = None) -> tuple[Act, ...]:
     name = attempt.job_name if attempt else None
     jobs = [job for job in seen.jobs if job.name != name and _can_run(job, seen)]
     return (*_deletions(jobs), *(() if attempt else _snapshot_deletions(seen)))
+
+
+def _expired(
+    seen: Seen, status: StrategyRunStatus | None, now: datetime
+) -> tuple[list[JobObservation], datetime | None]:
+    """Return the Jobs that have been kept long enough, and when the next has been; not that of an open attempt."""
+    run = seen.run.model_copy(update={"status": status})
+    attempt = _open_attempt(status) if status else None
+    others = [job for job in seen.jobs if attempt is None or job.name != attempt.job_name]
+    ends = [(end, job) for job in others if (end := expiry(run, job))]
+    return [job for end, job in ends if end <= now], min((end for end, _ in ends if end > now), default=None)
 
 
 def _deletions(jobs: list[JobObservation]) -> tuple[DeleteJob, ...]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from strategyrun.domain.observation import JobObservation, PodObservation
-from strategyrun.domain.outcomes import FAILURES, Reason
+from strategyrun.domain.outcomes import FAILURES, Reason, named
 from strategyrun.domain.report import LastWords, Report, parse_last_words
 from strategyrun.domain.strategyrun import (
     HISTORY_LIMIT,
@@ -73,7 +73,10 @@ def acknowledge(status: StrategyRunStatus, run: StrategyRun) -> StrategyRunStatu
 
 
 ATTEMPTS_LIMIT = 6
-"""Attempts that a status keeps: retries are fewer, but a run may be suspended as often as somebody likes."""
+"""Attempts that a status keeps: as many as can fail. A run may wait more often than that."""
+
+_WAITS = frozenset({Reason.QUOTA_EXCEEDED.value, Reason.SUSPENDED.value})
+"""Ends of attempts that no limit counts."""
 
 
 def advance(
@@ -103,14 +106,23 @@ def advance(
 
 
 def begin(status: StrategyRunStatus, attempt: Attempt) -> tuple[Attempt, ...]:
-    """Return the attempts with one more."""
-    return (*status.attempts, attempt)[-ATTEMPTS_LIMIT:]
+    """Return the attempts with one more, and beyond the limit one less: none that failed, for retries are counted by
+    these; of what led to the fallback the status speaks elsewhere."""
+    told = {*_WAITS, status.fallback.trigger if status.fallback else None}
+    spare = [each for each in status.attempts if each.reason in told]
+    dropped = (*spare, *status.attempts)[0] if len(status.attempts) >= ATTEMPTS_LIMIT else None
+    return (*(each for each in status.attempts if each is not dropped), attempt)
+
+
+def has_begun(status: StrategyRunStatus) -> bool:
+    """Whether a line of the strategy has run for these inputs, be the attempt still on record or not."""
+    known = any((each.type, each.status) == (ConditionType.STARTED, "True") for each in status.conditions)
+    return any(attempt.started_at for attempt in status.attempts) or (known and bool(status.attempts))
 
 
 def _hint(text: str, status: StrategyRunStatus, run: StrategyRun) -> str:
-    """Write the run's own names into the command that a hint proposes."""
     pod = (status.attempts[-1].pod_name if status.attempts else None) or "POD"
-    return text.replace("NAMESPACE", run.namespace).replace("srun NAME", f"srun {run.name}").replace("POD", pod)
+    return named(text, namespace=run.namespace, run=run.name, pod=pod)
 
 
 def witness(status: StrategyRunStatus, job: JobObservation, pod: PodObservation | None) -> StrategyRunStatus:
@@ -287,7 +299,7 @@ def _conditions(status: StrategyRunStatus, now: datetime) -> tuple[Condition, ..
 
 def _facts(status: StrategyRunStatus) -> list[tuple[ConditionType, Truth, str, str]]:
     phase, reason = status.phase, status.reason
-    started = any(attempt.started_at for attempt in status.attempts)
+    started = has_begun(status)
     refused = phase is Phase.FAILED and not status.attempts
     vetted = bool(status.attempts or status.kind)
     accepted: Truth = "True" if vetted else "False" if refused else "Unknown"

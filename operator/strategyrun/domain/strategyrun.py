@@ -309,7 +309,8 @@ class StrategyRunSpec(Model):
         "(some 50 KB each). Discard: the status alone stays.",
     )
     ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=604_800)] = Field(
-        default=3600, description="Life of the finished Job and its pod. The answer stays on the StrategyRun."
+        default=3600,
+        description="How long the finished Job and its pod stay after the answer, which stays on the StrategyRun.",
     )
 
 

@@ -72,6 +72,7 @@ class Trouble:
 
 Verdict = Pending | Running | Unseen | Success | Fault
 
+_HELD = Pending(Reason.WAITING_FOR_SLOT, "the Job is suspended; Kueue, or whoever suspended it, lets it go on")
 _DEADLINE = "DeadlineExceeded"
 _OUT_OF_MEMORY = "OOMKilled"
 _IMAGE_TROUBLE = frozenset(
@@ -111,20 +112,32 @@ _SIGKILL, _SIGSYS = 9, 31
 
 
 def judge(
-    job: JobObservation, pod: PodObservation | None, *, podless: bool = False, trouble: Trouble | None = None
+    job: JobObservation,
+    pod: PodObservation | None,
+    *,
+    podless: bool = False,
+    began: bool = False,
+    trouble: Trouble | None = None,
 ) -> Verdict:
     """Tell what became of an attempt.
 
     Evidence of success outranks every sign of failure; a strategy that failed by itself is not
-    excused by what was done to its pod afterwards. `podless` says that a direct read found no pod;
+    excused by what was done to its pod afterwards. A suspended Job has lost its pod on purpose: it gets
+    another when it goes on. `podless` says that a direct read found no pod, `began` that the strategy is
+    known to have begun;
     `trouble` is what events say of the Job or the pod.
     """
     if pod is None:
-        return _without_pod(job, podless, trouble if trouble and trouble.uid == job.uid else None)
-    if pod.evaluate.terminated:
+        return _without_pod(job, podless, began, trouble if trouble and trouble.uid == job.uid else None)
+    if pod.evaluate.terminated and not (job.suspended and pod.evaluate.failed):
         return _evaluated(job, pod)
-    if not _failed_by_itself(pod) and (loss := _loss(pod)):
-        return loss
+    if not _failed_by_itself(pod):
+        if job.suspended:
+            return _HELD
+        if loss := _loss(pod):
+            return loss
+        if job.failure == _DEADLINE and pod.strategy.failed and pod.strategy.started_at:
+            return Fault(Reason.TIMEOUT, job.failure_message, pod.strategy.exit_code)
     if pod.unloadable:
         return _loader_failed(pod)
     if pod.strategy.failed:
@@ -140,9 +153,9 @@ def judge(
     return _starting(pod, trouble if trouble and trouble.uid == pod.uid else None)
 
 
-def _without_pod(job: JobObservation, podless: bool, trouble: Trouble | None) -> Verdict:
+def _without_pod(job: JobObservation, podless: bool, began: bool, trouble: Trouble | None) -> Verdict:
     if job.suspended:
-        return Pending(Reason.WAITING_FOR_SLOT, "the Job is suspended; Kueue, or whoever suspended it, lets it go on")
+        return _HELD
     if not job.ended:
         if trouble and trouble.reason == "FailedCreate":
             return Pending(refusal_reason(trouble.message), trouble.message)
@@ -150,7 +163,7 @@ def _without_pod(job: JobObservation, podless: bool, trouble: Trouble | None) ->
     if not podless:
         return Unseen()
     if job.failure == _DEADLINE:
-        return Fault(Reason.START_TIMEOUT, job.failure_message)
+        return Fault(Reason.TIMEOUT if began else Reason.START_TIMEOUT, job.failure_message)
     return Fault(Reason.JOB_VANISHED, f"the pod of Job {job.name} is gone: {job.failure_message or 'it was deleted'}")
 
 

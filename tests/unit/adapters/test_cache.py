@@ -16,10 +16,12 @@ from strategyrun.domain.strategyrun import StrategyRun
 from strategyrun.domain.verdict import Fault
 from support.builders import (
     JOB_UID,
+    NOW,
     POD_UID,
     PROFILE,
     RUN_UID,
     Document,
+    after,
     job_body,
     make_inputs,
     make_run,
@@ -217,7 +219,7 @@ def test_untidy_is_what_may_have_to_be_deleted(sight: Sight, *, untidy: bool) ->
 
 @pytest.mark.parametrize(("conditions", "untidy"), [({}, True), ({"Complete": "CompletionsReached"}, False)], ids=str)
 def test_a_finished_job_may_stay(conditions: dict[str, str], *, untidy: bool) -> None:
-    """Its time to live deletes it."""
+    """For as long as the run asks."""
     cache = Cache()
     cache.put_job(job_body(conditions=conditions))
     assert cache.sight(KEY).untidy is untidy
@@ -227,7 +229,7 @@ def settled(cache: Cache, version: int = 100) -> None:
     """Put a run and settle it."""
     run = cache.put_run(run_body(version=version))
     assert run is not None
-    cache.settle(run)
+    assert cache.settle(run, NOW)
 
 
 def test_a_settled_run_is_known_by_name_and_version_only() -> None:
@@ -237,7 +239,7 @@ def test_a_settled_run_is_known_by_name_and_version_only() -> None:
     assert cache.run(KEY) is None
     assert cache.known == {KEY}
     assert cache.restless == set()
-    assert cache.settled(KEY) == ("research", "momentum", 100)
+    assert cache.settled(KEY) == ("research", "momentum", 100, None)
 
 
 def test_a_settled_run_comes_back_with_a_new_version_only() -> None:
@@ -258,11 +260,35 @@ def test_a_settled_run_can_be_read_again() -> None:
     assert cache.put_run(run_body(version=100)) is not None
 
 
-def test_a_settled_run_takes_note_of_what_would_have_to_be_deleted() -> None:
-    """Its finished Job and its pod are no news; a Job that may still run and a snapshot are."""
+def test_a_run_rests_until_its_first_job_expires() -> None:
+    """Its ended Jobs are forgotten with it, and known to be due; then it rests no longer."""
+    cache = Cache()
+    run = cache.put_run(run_body(ttlSecondsAfterFinished=60))
+    assert run is not None
+    ended = job_body(run, conditions={"Complete": "CompletionsReached"})
+    cache.put_job(ended)
+    assert cache.settle(run, after(60)) is None
+    found = cache.settle(run, after(59))
+    assert found
+    assert found.expires_at == after(60)
+    cache.put_job(with_version(ended, 201))
+    assert cache.restless == set()
+
+
+def test_an_ended_job_that_turns_up_after_all_is_news() -> None:
+    """A run that was settled without a Job does not know when that expires; one that is on its way out needs nobody."""
     cache = Cache()
     settled(cache)
+    cache.put_job(job_body(conditions={"Complete": "CompletionsReached"}, deleting=True))
+    assert cache.restless == set()
     cache.put_job(job_body(conditions={"Complete": "CompletionsReached"}))
+    assert cache.restless == {KEY}
+
+
+def test_a_settled_run_takes_note_of_what_would_have_to_be_deleted() -> None:
+    """Its pod is no news; a Job that may still run and a snapshot are."""
+    cache = Cache()
+    settled(cache)
     cache.put_pod(pod_body())
     assert cache.restless == set()
     cache.put_job(job_body())
@@ -282,7 +308,8 @@ def test_six_thousand_answers_are_small() -> None:
             run = cache.put_run(body)
             assert run is not None
             assert inputs_hash(run)
-            cache.settle(run)
+            cache.put_job(job_body(run, conditions={"Complete": "CompletionsReached"}))
+            assert cache.settle(run, NOW)
         gc.collect()
         used, _ = tracemalloc.get_traced_memory()
     finally:

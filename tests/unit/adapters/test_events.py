@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from kubernetes.aio import client
 
-from strategyrun.adapters.events import EventRecorder, event
+from strategyrun.adapters.events import EventRecorder, event, news
 from strategyrun.adapters.kube import Kube
 from strategyrun.domain.outcomes import FAILURES, Reason
 from strategyrun.domain.strategyrun import Phase, StrategyRun
@@ -26,6 +26,11 @@ def failed(name: str = "momentum", *, uid: str = "uid", **status: Any) -> Strate
         "finishedAt": "2026-03-02T09:30:05.123Z",
     }
     return StrategyRun.parse(run_body(name, uid=uid, status=facts | status))
+
+
+def posted(run: StrategyRun, instance: str = "one") -> Any:
+    """Build the event of a run's failure."""
+    return event(run, news(run)[-1], instance)
 
 
 def outcomes(*runs: tuple[StrategyRun, float]) -> tuple[list[str], int]:
@@ -71,30 +76,50 @@ def test_a_flood_of_failures_is_cut() -> None:
 
 def test_the_name_is_a_function_of_what_is_on_record() -> None:
     """Two operators, or one before and after a crash, tell of one failure by one name; of the next, by another."""
-    name = event(failed(), "one")["metadata"]["name"]
-    assert event(failed(), "two")["metadata"]["name"] == name
+    name = posted(failed())["metadata"]["name"]
+    assert posted(failed(), "two")["metadata"]["name"] == name
     assert name.startswith("momentum.")
     others = [failed(uid="other"), failed(inputsHash="b"), failed(finishedAt="2026-03-02T09:30:05.124Z")]
-    assert len({name, *(event(other, "one")["metadata"]["name"] for other in others)}) == 4
-    assert len(event(failed("n" * 253), "one")["metadata"]["name"]) <= 253
+    assert len({name, *(posted(other)["metadata"]["name"] for other in others)}) == 4
+    assert len(posted(failed("n" * 253))["metadata"]["name"]) <= 253
 
 
 @pytest.mark.parametrize("reason", sorted(FAILURES))
 def test_the_reason_is_that_of_the_table(reason: Reason) -> None:
     """And where there is no message, its meaning is one."""
-    posted = event(failed(reason=reason, message=""), "one")
-    assert (posted["type"], posted["reason"], posted["message"]) == ("Warning", reason, FAILURES[reason].meaning)
+    told = posted(failed(reason=reason, message=""))
+    assert (told["type"], told["reason"], told["message"]) == ("Warning", reason, FAILURES[reason].meaning)
 
 
 def test_a_hostile_message_is_cleaned_and_cut_and_a_foreign_reason_does_not_pass() -> None:
     """The API server takes 1024 bytes; a terminal should not be taken over by `kubectl describe`."""
-    posted = event(failed(reason="Forged", message="\x1b[31m\u202e" + "好" * 5000), "one")
-    assert posted["reason"] == "Failed"
-    assert len(json.dumps(posted["message"], ensure_ascii=False).encode()) <= 1024
-    assert posted["message"].startswith("好")
+    told = posted(failed(reason="Forged", message="\x1b[31m\u202e" + "好" * 5000))
+    assert told["reason"] == "Failed"
+    assert len(json.dumps(told["message"], ensure_ascii=False).encode()) <= 1024
+    assert told["message"].startswith("好")
 
 
-def test_what_has_not_ended_has_no_event() -> None:
-    """A mistake of the caller."""
-    with pytest.raises(ValueError, match="ended"):
-        event(failed(finishedAt=None), "one")
+def test_the_fallback_is_told_while_the_run_goes_on() -> None:
+    """Once: what runs behind weaker walls is news to whoever answers for them, however it ends."""
+    condition = {
+        "type": "FallbackUsed",
+        "status": "True",
+        "reason": "ImagePullFailed",
+        "message": "",
+        "observedGeneration": 1,
+        "lastTransitionTime": "2026-03-02T09:30:00Z",
+    }
+    told = {"used": True, "trigger": "ImagePullFailed", "message": "not found"}
+    falls = failed(phase="Starting", reason="PodStarting", finishedAt=None, fallback=told, conditions=[condition])
+    (each,) = news(falls)
+    assert each == ("FallbackUsed", "ImagePullFailed: not found", NOW)
+    ended = failed(fallback=told, conditions=[condition])
+    assert outcomes((falls, 1), (falls, 2), (ended, 10), (ended, 11)) == ([], 2)
+    unused = failed(fallback=told | {"used": False}, conditions=[condition | {"status": "False"}])
+    assert [each.reason for each in news(unused)] == ["Timeout"]
+
+
+def test_what_has_not_ended_is_no_news() -> None:
+    """Nor is a run that nobody has seen."""
+    assert news(failed(finishedAt=None)) == []
+    assert news(failed().model_copy(update={"status": None})) == []

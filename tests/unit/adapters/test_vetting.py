@@ -4,15 +4,18 @@ import asyncio
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from strategyrun.adapters import vetting_child
-from strategyrun.adapters.vetting import Vetter
+from strategyrun.adapters.vetting import AT_ONCE, StarvedError, Vetter
 from strategyrun.domain.vetting import SIZE_LIMIT_BYTES, Kind, Reading, too_complex
+from support.cluster import CHECKOUT
 from support.waiting import wait_until
 
 HONEST = b"def strategy(data, params):\n    return data['close'].notna()\n"
@@ -70,9 +73,45 @@ def test_twelve_megabytes_start_no_child(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "12000000" in flaw.hint
 
 
-def test_the_child_gives_up_at_the_wall_clock() -> None:
-    """A child that is still at it is ended, and its source is too complex."""
-    assert vet(HONEST, wall_seconds=0.001) == too_complex()
+def test_a_child_that_gets_no_time_is_no_fault_of_the_source() -> None:
+    """On a node that has no CPU to give, the wall clock runs out for every source."""
+    with pytest.raises(StarvedError, match=r"did not end within 0\.001 s"):
+        vet(HONEST, wall_seconds=0.001)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["out-of-memory-killer", "shutdown"])
+def test_a_child_that_is_killed_is_no_fault_of_the_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """Whoever needs its memory takes it, whatever it reads; it is read again later."""
+    monkeypatch.setattr(sys, "executable", spy(tmp_path, f"import os; os.kill(os.getpid(), {number.value})"))
+    with pytest.raises(StarvedError):
+        vet(HONEST)
+
+
+@pytest.mark.parametrize("number", [signal.SIGXCPU, signal.SIGSEGV, signal.SIGABRT], ids=lambda number: number.name)
+def test_a_child_that_dies_of_its_source_gives_a_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """Its CPU limit, or a parser at the end of its stack: the next child would die of it too."""
+    monkeypatch.setattr(sys, "executable", spy(tmp_path, f"import os; os.kill(os.getpid(), {number.value})"))
+    assert vet(HONEST) == too_complex()
+
+
+def test_the_cpu_limit_says_that_it_was_the_cpu_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its signal comes before the one that the kernel sends for want of memory."""
+    script = "import resource; resource.setrlimit(resource.RLIMIT_CPU, (0, 2))\nwhile True: pass"
+    monkeypatch.setattr(sys, "executable", spy(tmp_path, script))
+    assert vet(HONEST) == too_complex()
+
+
+def test_the_operators_memory_has_room_for_its_children() -> None:
+    """All at their limits leave it 320 MiB: the kernel has no reason to kill one."""
+    documents = yaml.safe_load_all((CHECKOUT / "manifests/base/deployment.yaml").read_text(encoding="utf-8"))
+    (deployment,) = (each for each in documents if each["kind"] == "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    limit = int(container["resources"]["limits"]["memory"].removesuffix("Mi")) * 1024 * 1024
+    assert limit - AT_ONCE * vetting_child.MEMORY_BYTES >= 320 * 1024 * 1024
 
 
 PROBE = """
@@ -100,7 +139,7 @@ def test_the_child_has_limits_and_imports_nothing_of_ours_but_the_rules() -> Non
         env={},
     )
     seen = json.loads(done.stdout)
-    assert seen["cpu"] == [vetting_child.CPU_SECONDS] * 2
+    assert seen["cpu"] == [vetting_child.CPU_SECONDS, vetting_child.CPU_SECONDS + vetting_child.GRACE_SECONDS]
     assert seen["memory"] == [vetting_child.MEMORY_BYTES] * 2
     assert seen["file"] == seen["core"] == [0, 0]
     assert not {"kubernetes", "kopf", "aiohttp", "pydantic", "socket", "yaml"} & set(seen["modules"])

@@ -65,7 +65,7 @@ def without_what_a_run_may_say(manifest: Document) -> Document:
     manifest = copy.deepcopy(manifest)
     manifest["metadata"] = {}
     spec = manifest["spec"]
-    del spec["ttlSecondsAfterFinished"], spec["activeDeadlineSeconds"]
+    del spec["activeDeadlineSeconds"]
     template = spec["template"]
     template["metadata"] = {}
     pod = template["spec"]

@@ -10,7 +10,7 @@ from strategyrun.domain.job import is_snapshot, report, snapshot
 from support.builders import CODE, Document, job_manifest, make_inputs, make_run
 
 GOLDEN = Path(__file__).parent / "golden"
-RUN = make_run("momentum", params={"fast": 20}, timeoutSeconds=60, ttlSecondsAfterFinished=600)
+RUN = make_run("momentum", params={"fast": 20}, timeoutSeconds=60)
 WITH_DATASET = make_run(
     "taiwan", datasets=[{"name": "prices", "persistentVolumeClaim": {"claimName": "prices", "path": "daily/2024"}}]
 )

@@ -282,3 +282,48 @@ def test_a_foreign_job_has_neither_nonce_nor_hashes() -> None:
 def test_a_job_that_is_being_deleted_says_so() -> None:
     """A foreground deletion leaves it visible until its pod has gone."""
     assert make_job(deleting=True).deleting
+
+
+@pytest.mark.parametrize(
+    ("spec", "conditions", "suspended"),
+    [
+        ({}, {}, False),
+        ({"suspend": True}, {}, True),
+        ({"suspend": True}, {"Suspended": "JobSuspended"}, True),
+        ({"suspend": False}, {"Suspended": "JobSuspended"}, True),
+    ],
+    ids=["never", "from-the-beginning", "held-back", "about-to-go-on"],
+)
+def test_a_job_is_suspended_until_its_controller_lets_it_go_on(
+    spec: Document, conditions: dict[str, str], *, suspended: bool
+) -> None:
+    """Before that, its last pod is still the one that was taken away."""
+    body = job_body(conditions=conditions)
+    assert observe_job(body | {"spec": body["spec"] | spec}).suspended is suspended
+
+
+@pytest.mark.parametrize(
+    ("released", "deleted", "its"),
+    [(None, None, True), (0, None, True), (0, 5, True), (20, 5, False), (20, None, True)],
+    ids=["not-begun", "runs", "taken-away", "taken-away-before-its-release", "made-since"],
+)
+def test_a_job_has_the_pod_of_its_last_release(released: float | None, deleted: float | None, *, its: bool) -> None:
+    """Suspending takes a pod away; what is said of it then is no news of the next one."""
+    job = make_job().model_copy(update={"released_at": None if released is None else after(released)})
+    pod = make_pod(strategy=running(), deleted=None if deleted is None else after(deleted))
+    assert job.has(pod) is its
+    assert not job.has(pod.model_copy(update={"job_uid": "another"}))
+
+
+def test_a_disruption_without_a_time_is_a_disruption() -> None:
+    """The field may be null: then nobody knows since when, and the pod is read like any other."""
+    body = pod_body(strategy=running(), disruption="DeletionByTaintManager")
+    body["status"]["conditions"][-1]["lastTransitionTime"] = None
+    pod = observe_pod(body)
+    assert (pod.disruption, pod.leaving_since) == ("DeletionByTaintManager", None)
+
+
+def test_a_job_has_ended_when_its_controller_says_so() -> None:
+    """Which is when its pod was counted, not when it was told to fail."""
+    assert make_job(conditions={"FailureTarget": "DeadlineExceeded"}, ended=after(9)).finished_at is None
+    assert make_job(conditions={"Complete": "CompletionsReached"}, ended=after(9)).finished_at == after(9)

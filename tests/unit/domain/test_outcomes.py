@@ -1,8 +1,10 @@
 """The taxonomy of failures."""
 
+import shlex
+
 import pytest
 
-from strategyrun.domain.outcomes import FAILURES, SAID_BY_HARNESS, STARTS_FALLBACK, Reason
+from strategyrun.domain.outcomes import FAILURES, SAID_BY_HARNESS, STARTS_FALLBACK, Reason, named
 from strategyrun.domain.strategyrun import FailureClass
 
 NOT_FAILURES = {
@@ -35,6 +37,15 @@ def test_every_failure_says_who_has_to_act_and_how(reason: Reason) -> None:
         assert sentence[0].isupper()
         assert sentence.endswith(".")
         assert "|" not in sentence
+
+
+@pytest.mark.parametrize("reason", FAILURES, ids=str)
+def test_every_failure_names_the_next_command(reason: Reason) -> None:
+    """Something to type, for this very run: whoever reads a hint has a terminal."""
+    command, *_ = FAILURES[reason].commands
+    typed = shlex.split(named(command, namespace="research", run="momentum", pod="momentum-1-x"))
+    assert typed[0] in ("kubectl", "strategyrun")
+    assert not {"NAMESPACE", "RUN", "POD"} & set(typed)
 
 
 def test_no_two_reasons_have_the_same_name() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from strategyrun.domain import reconcile
 from strategyrun.domain.inputs import PARAMS_LIMIT_BYTES, inputs_hash
-from strategyrun.domain.observation import PodObservation, observe_job, observe_pod
+from strategyrun.domain.observation import JobObservation, PodObservation, observe_job, observe_pod
 from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.reconcile import (
     NOWHERE,
@@ -541,7 +541,7 @@ def test_no_attempt_begins_beside_a_job_that_may_still_run() -> None:
     ],
 )
 def test_a_job_under_which_nothing_can_run_is_not_waited_for(seen: Document) -> None:
-    """It stays for its TTL, for those who want to see what happened."""
+    """It stays for a while, for those who want to see what happened."""
     decision = decide(look(lost(), **seen), after(20))
     assert answer(decision).phase is Phase.STARTING
     assert "DeleteJob" not in kinds(decision)
@@ -551,6 +551,58 @@ def test_a_job_that_is_being_deleted_is_not_deleted_again() -> None:
     """But it is waited for."""
     decision = decide(look(lost(), jobs=(make_job(deleting=True),)), after(20))
     assert decision == Decision(lost())
+
+
+def ended_job(run: StrategyRun | None = None, seconds: float = 20) -> JobObservation:
+    """Build a Job that its controller counted so many seconds after NOW."""
+    return make_job(run, conditions={"Complete": "CompletionsReached"}, ended=after(seconds))
+
+
+@pytest.mark.parametrize(("ended", "kept_until"), [(20, 90), (50, 110)], ids=["before-the-answer", "after-the-answer"])
+def test_an_ended_job_is_kept_for_a_while_after_the_answer(ended: float, kept_until: float) -> None:
+    """A Job has no clock of its own: one that ended while no operator was there waits until it has been read."""
+    run = make_run(ttlSecondsAfterFinished=60)
+    job = ended_job(run, ended)
+    seen = look(answered(run), run, jobs=(job,), pods=(scored_pod(),))
+    assert decide(seen, after(kept_until - 1)) == Decision(answered(run), (), wake_at=after(kept_until))
+    assert decide(seen, after(kept_until)) == Decision(answered(run), (DeleteJob(job.name, JOB_UID),))
+
+
+def test_a_job_whose_answer_is_due_does_not_expire() -> None:
+    """However long ago it ended, and although its run asks for no time at all: first its answer is on record."""
+    run = make_run(ttlSecondsAfterFinished=0, report="Discard")
+    decision = decide(look(begun(run), run, jobs=(ended_job(run),), pods=(scored_pod(job_body(run)),)), after(9000))
+    assert answer(decision).phase is Phase.SUCCEEDED
+    assert decision.acts == (DeleteJob(make_job(run).name, JOB_UID),)
+    unread = decide(look(begun(run), run, jobs=(ended_job(run),)), after(9000))
+    assert unread.acts == (FindPod(JOB_UID),)
+
+
+def test_the_jobs_of_earlier_attempts_expire_by_themselves() -> None:
+    """They do not wait for the end of their run, which may be suspended for days."""
+    run = make_run(ttlSecondsAfterFinished=60, suspend=True)
+    held = advance(lost(make_run()), run, after(20), Phase.QUEUED, Reason.SUSPENDED, "spec.suspend is set")
+    seen = look(held, run, jobs=(ended_job(run),))
+    assert decide(seen, after(79)) == Decision(held, (), wake_at=after(80))
+    assert decide(seen, after(80)).acts == (DeleteJob(make_job(run).name, JOB_UID),)
+
+
+def test_nobody_elses_job_expires() -> None:
+    """Nor one that is on its way out."""
+    job = make_job(conditions={"Complete": "CompletionsReached"})
+    others = (job.model_copy(update={"run_uid": "another"}), job.model_copy(update={"deleting": True}))
+    assert decide(look(answered(), jobs=others), after(90_000)) == Decision(answered())
+
+
+@pytest.mark.parametrize("ahead", [-300, 300], ids=["behind", "ahead"])
+def test_the_operators_clock_need_not_be_the_clusters(ahead: float) -> None:
+    """Time to start is measured from where the two clocks stood when the Job was made; what is measured is enough."""
+    job = make_job(created=after(-ahead))
+    seen = look(begun(), jobs=(job,))
+    early = decide(seen, after(START_SECONDS - 1))
+    assert answer(early).phase is Phase.STARTING
+    late = decide(seen, after(START_SECONDS + max(0, -ahead)))
+    assert answer(late).reason == Reason.START_TIMEOUT
 
 
 # --- edits and deletion -------------------------------------------------------------------------------------------
@@ -587,7 +639,7 @@ def test_inputs_that_come_back_are_evaluated_anew() -> None:
     job = make_job(conditions={"Complete": "CompletionsReached"})
     seen = look(queued(), jobs=(job,), pods=(scored_pod(),))
     decision = decide(seen)
-    assert decision == Decision(queued(), (DeleteJob(job.name, JOB_UID),))
+    assert (decision.status, decision.acts) == (queued(), (DeleteJob(job.name, JOB_UID),))
     assert kinds(decide(replace(seen, jobs=(), pods=())))[-1] == "Job"
 
 
@@ -1095,6 +1147,42 @@ def test_a_job_that_kueue_holds_back_has_no_deadline() -> None:
     released = make_job().model_copy(update={"released_at": after(9999)})
     starts = decide(look(answer(waits), run, jobs=(released,)), after(10_000))
     assert (answer(starts).phase, answer(starts).reason) == (Phase.STARTING, Reason.STARTING)
+
+
+def test_a_job_that_is_let_go_again_is_judged_by_its_new_pod() -> None:
+    """The pod that was taken away for somebody else says no more of the answer, nor that all is over."""
+    run = make_run().model_copy(update={"kueue_queue": "team-a"})
+    preempted = make_pod(uid="first", phase="Failed", strategy=terminated(137), deleted=after(20))
+    let_go = make_job().model_copy(update={"released_at": after(60)})
+    waits = decide(look(started(), run, jobs=(let_go,), pods=(preempted,)), after(61))
+    assert (answer(waits).phase, answer(waits).reason) == (Phase.STARTING, Reason.STARTING)
+    assert decide(look(lost(), run, jobs=(let_go,), pods=(preempted,)), after(61)).acts == (
+        DeleteJob(let_go.name, JOB_UID),
+    )
+    pods = (preempted, scored_pod(uid="second").model_copy(update={"created_at": after(60)}))
+    assert answer(decide(look(started(), run, jobs=(let_go,), pods=pods), after(90))).phase is Phase.SUCCEEDED
+
+
+def test_a_preempted_job_is_no_longer_wanted_once_its_run_is_cancelled() -> None:
+    """Its pod has ended, and yet another would come."""
+    run = make_run(cancel=True).model_copy(update={"kueue_queue": "team-a"})
+    preempted = make_pod(phase="Failed", strategy=terminated(137), deleted=after(20))
+    held = make_job().model_copy(update={"suspended": True})
+    decision = decide(look(started(), run, jobs=(held,), pods=(preempted,)), after(30))
+    assert (answer(decision).phase, decision.acts) == (Phase.CANCELLED, (DeleteJob(held.name, JOB_UID),))
+
+
+def test_a_run_of_kueues_stands_in_no_line_of_ours() -> None:
+    """Not when it is acknowledged, not before it is vetted again, and not while Kueue holds its Job back."""
+    run = make_run().model_copy(update={"kueue_queue": "team-a"})
+    first = decide(look(None, run, place=NOWHERE, vetted=None))
+    assert (answer(first).reason, answer(first).queue, first.acts) == (Reason.VETTING, None, (Vet(),))
+    again = decide(look(lost(), run, place=NOWHERE, vetted=None), after(20))
+    assert again.acts == (Vet(),)
+    waits = queued()
+    assert reconcile.stands_in_line(at(waits))
+    assert not reconcile.stands_in_line(at(waits, run))
+    assert not reconcile.stands_in_line(at(begun()))
 
 
 # --- the fallback -------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import json
 import unicodedata
+from collections import Counter
 from datetime import datetime
 from typing import Any
 
@@ -10,9 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strategyrun.domain.observation import PodObservation
-from strategyrun.domain.outcomes import FAILURES, Reason
+from strategyrun.domain.outcomes import FAILURES, Reason, named
 from strategyrun.domain.report import LastWords, parse_last_words, parse_report
-from strategyrun.domain.status import accept, acknowledge, advance, close_attempt, fail, gated, succeed, witness
+from strategyrun.domain.status import (
+    ATTEMPTS_LIMIT,
+    accept,
+    acknowledge,
+    advance,
+    begin,
+    close_attempt,
+    fail,
+    gated,
+    has_begun,
+    succeed,
+    witness,
+)
 from strategyrun.domain.strategyrun import (
     HISTORY_LIMIT,
     Attempt,
@@ -137,9 +150,8 @@ def test_every_failure_finishes_the_run(reason: Reason) -> None:
     assert conditions(status)["Finished"] == "True"
     assert (status.reason, status.message) == (reason, "what happened")
     assert status.hint is not None
-    assert status.hint == outcome.hint.replace("srun NAME", "srun momentum").replace("NAMESPACE", "research").replace(
-        "POD", "POD" if status.attempts[-1].pod_name is None else status.attempts[-1].pod_name
-    )
+    pod = status.attempts[-1].pod_name or "POD"
+    assert status.hint == named(outcome.hint, namespace="research", run="momentum", pod=pod)
     assert status.failure is not None
     assert (status.failure.class_, status.failure.reason) == (outcome.class_, reason)
     assert status.finished_at == after(30)
@@ -352,6 +364,43 @@ def test_only_the_last_attempt_is_written_on() -> None:
     assert [attempt.reason for attempt in second.attempts] == [Reason.EVICTED, Reason.NODE_LOST]
 
 
+def attempted(*ends: tuple[Reason, bool]) -> StrategyRunStatus:
+    """Build the status of a run whose attempts have ended so; each with whether the strategy had begun."""
+    status = queued()
+    for number, (reason, ran) in enumerate(ends, 1):
+        known = begin(status, Attempt(number=number, job_name=f"j-{number}", created_at=NOW))
+        last = known[-1].model_copy(update={"reason": reason, "finished_at": NOW, "started_at": NOW if ran else None})
+        status = advance(status, RUN, NOW, Phase.QUEUED, reason, "", attempts=(*known[:-1], last))
+    return status
+
+
+def test_waiting_makes_no_failure_forgotten() -> None:
+    """However often a run waits for a quota or is suspended: its retries are counted, and that it ran is known."""
+    waits = [(Reason.QUOTA_EXCEEDED, False)] * 20
+    status = attempted((Reason.SUSPENDED, True), *[(Reason.EVICTED, False)] * 5, *waits)
+    reasons = Counter(attempt.reason for attempt in status.attempts)
+    assert reasons == {Reason.EVICTED: 5, Reason.QUOTA_EXCEEDED: 1}
+    assert (len(status.attempts), status.attempts[-1].number) == (ATTEMPTS_LIMIT, 26)
+    assert has_begun(status)
+    assert conditions(status)["Started"] == "True"
+
+
+def test_what_led_to_the_fallback_makes_room_for_its_failures() -> None:
+    """It stands in status.fallback."""
+    told = FallbackStatus(used=True, trigger=Reason.IMAGE_PULL_FAILED, message="")
+    status = attempted((Reason.IMAGE_PULL_FAILED, False), *[(Reason.EVICTED, False)] * 5)
+    known = begin(status.model_copy(update={"fallback": told}), Attempt(number=7, job_name="j-7", created_at=NOW))
+    assert [attempt.number for attempt in known] == [2, 3, 4, 5, 6, 7]
+
+
+def test_other_inputs_have_not_begun() -> None:
+    """Whatever was true of the earlier ones."""
+    assert has_begun(ran())
+    later = accept(RUN.model_copy(update={"status": ran()}), "another", after(9))
+    assert not has_begun(later)
+    assert conditions(later)["Started"] == "False"
+
+
 def test_findings_stand_line_by_line() -> None:
     """As the vetting named them."""
     fault = Fault(Reason.CODE_REJECTED, "no", flaws=(Flaw(3, "network", "no network"), Flaw(9, "syntax", "what?")))
@@ -414,7 +463,7 @@ def exhausted(text: str, end: datetime) -> StrategyRunStatus:
         run = run.model_copy(update={"status": accept(run, "f" * 64, end)})
     assert run.status is not None
     status = run.status
-    for number in range(1, 7):
+    for number in range(1, ATTEMPTS_LIMIT + 1):
         status = begun(number, status)
         carried = make_pod(node=node, strategy=terminated(137)).model_copy(update={"name": pod})
         status = close_attempt(witness(status, make_job(), carried), end, Reason.EVALUATOR_FAILED, text)

@@ -122,6 +122,56 @@ def test_an_attempt_that_goes_on(pod: PodObservation | None, conditions: dict[st
     assert judge(make_job(conditions=conditions), pod) == verdict
 
 
+OVERRUN = make_job(conditions={"FailureTarget": "DeadlineExceeded", "Failed": "DeadlineExceeded"})
+
+
+@pytest.mark.parametrize(
+    ("pod", "began", "reason"),
+    [
+        (None, False, Reason.START_TIMEOUT),
+        (None, True, Reason.TIMEOUT),
+        (failed_pod(exit_code=137, deleted=after(5)), False, Reason.TIMEOUT),
+        (starting(deleted=after(5)), False, Reason.START_TIMEOUT),
+    ],
+    ids=["gone", "gone-after-it-began", "killed", "never-began"],
+)
+def test_the_jobs_deadline_ends_the_start_or_the_strategy(
+    pod: PodObservation | None, began: bool, reason: Reason
+) -> None:
+    """Its controller deletes the pod: what the strategy had got to is known from before."""
+    fault = judge(OVERRUN, pod, podless=True, began=began)
+    assert isinstance(fault, Fault)
+    assert (fault.reason, fault.message) == (reason, "Job was active longer than specified deadline")
+
+
+SUSPENDED = make_job().model_copy(update={"suspended": True})
+HELD = Pending(Reason.WAITING_FOR_SLOT, "the Job is suspended; Kueue, or whoever suspended it, lets it go on")
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        None,
+        starting(running()),
+        starting(running(), deleted=after(5)),
+        failed_pod(exit_code=137, deleted=after(5)),
+        evaluating(terminated(137), deleted=after(5)),
+    ],
+    ids=["gone", "about-to-go", "going", "killed", "killed-while-it-was-scored"],
+)
+def test_what_is_preempted_by_its_queue_waits(pod: PodObservation | None) -> None:
+    """Kueue takes a run's place by suspending its Job, which deletes the pod: nothing has vanished."""
+    assert judge(SUSPENDED, pod) == HELD
+
+
+def test_what_had_ended_before_its_job_was_suspended_has_its_answer() -> None:
+    """Scored or failed: a second evaluation would tell nothing else."""
+    assert isinstance(judge(SUSPENDED, scored_pod(deleted=after(25))), Success)
+    failed = judge(SUSPENDED, failed_pod(message=last_words(), deleted=after(25)))
+    assert isinstance(failed, Fault)
+    assert failed.reason is Reason.STRATEGY_ERROR
+
+
 @pytest.mark.parametrize(
     "reason",
     [

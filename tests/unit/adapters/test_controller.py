@@ -1,0 +1,164 @@
+"""What the controller makes of what it is told, before any worker looks at it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from kubernetes.aio import client
+
+from strategyrun.adapters.controller import Controller
+from strategyrun.adapters.kube import JOBS, PODS, Kube, Resource
+from strategyrun.adapters.observer import Observer
+from strategyrun.domain import naming
+from strategyrun.domain.inputs import inputs_hash
+from strategyrun.domain.outcomes import Reason
+from strategyrun.domain.reconcile import QUOTA_POLL
+from strategyrun.domain.status import accept, advance
+from strategyrun.domain.strategyrun import Attempt, Executor, FallbackStatus, Phase, StrategyRun, StrategyRunStatus
+from support.builders import NOW, Document, make_run, run_body
+from support.operator import UNSCHEDULABLE, with_slots
+
+
+class Lists(Kube):
+    """An API server of which all that can be asked is a list."""
+
+    def __init__(self, *runs: Document, jobs: tuple[Document, ...] = (), pods: tuple[Document, ...] = ()) -> None:
+        super().__init__(client.Configuration(host="http://127.0.0.1:1"))
+        self._held: dict[Resource, tuple[Document, ...]] = {self.runs: runs, JOBS: jobs, PODS: pods}
+
+    async def list(self, resource: Resource, **_: Any) -> AsyncIterator[Document]:
+        """Yield what there is."""
+        for body in self._held.get(resource, ()):
+            yield body
+
+
+class Scene:
+    """A controller with one slot that has learnt what there is, and whose workers are the test."""
+
+    def __init__(self, kube: Kube) -> None:
+        self.now = NOW
+        settings = with_slots(UNSCHEDULABLE, 1)
+        self.controller = Controller(kube, settings, Observer(kube, clock=self.clock), clock=self.clock)
+
+    def clock(self) -> datetime:
+        """Return the time."""
+        return self.now
+
+    async def woken(self) -> set[str]:
+        """Return the names of all that somebody should look at, and look away."""
+        keys = set()
+        while len(self.controller.queue):
+            key = await self.controller.queue.get()
+            self.controller.queue.done(key)
+            keys.add(key.partition("/")[2])
+        return keys
+
+
+def play(act: Callable[[Scene], Awaitable[None]], *runs: Document, **others: tuple[Document, ...]) -> None:
+    """Let a controller learn what there is, then act."""
+
+    async def work() -> None:
+        async with Lists(*runs, **others) as kube:
+            scene = Scene(kube)
+            await scene.controller.prepare()
+            await scene.woken()
+            await act(scene)
+
+    asyncio.run(work())
+
+
+def run_at(name: str, phase: Phase, reason: Reason, *, version: int = 100, **changes: Any) -> Document:
+    """Build a run of that name and UID that stands there."""
+    run = make_run(name, uid=name)
+    status = advance(accept(run, inputs_hash(run), NOW), run, NOW, phase, reason, "")
+    attempt = Attempt(number=1, job_name=naming.job_name(run, inputs_hash(run), 1), created_at=NOW)
+    status = status.model_copy(update={"attempts": (attempt,) if phase.active else (), **changes})
+    return run_body(name, uid=name, version=version, status=StrategyRunStatus.document(status))
+
+
+WAITS = run_at("waits", Phase.QUEUED, Reason.WAITING_FOR_SLOT)
+
+
+def test_an_answer_by_another_operator_frees_the_slot() -> None:
+    """The run is settled at once, since nothing of it is left here; who waits for its slot is looked at."""
+
+    async def act(scene: Scene) -> None:
+        answered = run_at("runs", Phase.CANCELLED, Reason.CANCELLED, version=101)
+        scene.controller.on_run("MODIFIED", answered)
+        assert await scene.woken() == {"waits"}
+
+    play(act, run_at("runs", Phase.RUNNING, Reason.RUNNING), WAITS)
+
+
+def test_whoever_waits_for_a_quota_is_looked_at_when_the_pause_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not at the next sweep: the run that was refused may wait for something else by then."""
+
+    async def act(scene: Scene) -> None:
+        loop = asyncio.get_running_loop()
+        real, later = loop.time, QUOTA_POLL.total_seconds() + 1
+        monkeypatch.setattr(loop, "time", lambda: real() + later)
+        scene.now += timedelta(seconds=later)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert await scene.woken() == {"refused"}
+
+    play(act, run_at("refused", Phase.QUEUED, Reason.QUOTA_EXCEEDED), WAITS)
+
+
+@pytest.mark.parametrize("others", ["jobs", "pods"])
+def test_what_nobody_can_read_keeps_nobody_from_the_rest(others: str) -> None:
+    """One object without an owner's kind, which no API server lets in: all others are found."""
+
+    async def act(scene: Scene) -> None:
+        assert scene.controller.swept_at is not None
+        assert scene.controller.unfinished == {Phase.QUEUED: 1}
+
+    owners = [{"controller": True}]
+    meta = {"name": "broken", "namespace": "research", "uid": "u", "resourceVersion": "1", "ownerReferences": owners}
+    play(act, WAITS, **{others: ({"metadata": meta},)})
+
+
+def written(before: Document, after: Document, caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    """Let a status be written; return the lines about it, each with the reason in its `run` field."""
+
+    async def work() -> None:
+        async with Lists() as kube:
+            run, status = StrategyRun.parse(before), StrategyRun.parse(after).status
+            assert status is not None
+            with Observer(kube).writing(run, status):
+                pass
+
+    with caplog.at_level("INFO", logger="strategyrun"):
+        asyncio.run(work())
+    return [(record.getMessage(), record.__dict__["run"]["reason"]) for record in caplog.records]
+
+
+def test_attempts_fallbacks_and_answers_have_a_line_each(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever reads the log of a night sees what became of a run, by its name."""
+    lost = Attempt(number=1, job_name="j-1", created_at=NOW, finished_at=NOW, reason=Reason.NODE_LOST)
+    again = Attempt(number=2, job_name="j-2", created_at=NOW, executor=Executor.SANDBOX)
+    retrying = run_at("night", Phase.QUEUED, Reason.RETRYING, attempts=(lost,))
+    starting = run_at("night", Phase.STARTING, Reason.STARTING, attempts=(lost, again))
+    told = FallbackStatus(used=False, trigger=Reason.IMAGE_PULL_FAILED, message="")
+    falling = run_at("night", Phase.QUEUED, Reason.FALLING_BACK, attempts=(lost, again), fallback=told)
+    ended = run_at("night", Phase.CANCELLED, Reason.CANCELLED, attempts=(lost, again), fallback=told)
+    assert written(retrying, starting, caplog) == [("attempt 2 begins in the Sandbox after NodeLost", "PodStarting")]
+    caplog.clear()
+    turns = ("the sandbox could not start, the run turns to the fallback", "FallingBack")
+    assert written(starting, falling, caplog) == [turns]
+    caplog.clear()
+    assert written(falling, ended, caplog) == [("the run has its answer", "Cancelled")]
+
+
+def test_trouble_with_a_run_says_which(caplog: pytest.LogCaptureFixture) -> None:
+    """By the same field, also where nothing of it can be read."""
+
+    async def act(scene: Scene) -> None:
+        scene.controller.on_run("MODIFIED", run_body("odd", uid="odd", version=101, status={"phase": "Daydreaming"}))
+
+    play(act)
+    assert [record.__dict__["run"] for record in caplog.records] == [
+        {"namespace": "research", "name": "odd", "uid": "odd"}
+    ]
