@@ -481,7 +481,17 @@ BAD = {
     "host-aliases": Bad(of_pod(hostAliases=[{"ip": "192.0.2.1", "hostnames": ["a"]}]), "dnsPolicy must be None"),
     "long-end": Bad(of_pod(terminationGracePeriodSeconds=3), "terminationGracePeriodSeconds must be 2 at most"),
     "scheduler": Bad(of_pod(schedulerName="another"), "schedulerName must be the cluster's default", ("Job",)),
-    "toleration": Bad(of_pod(tolerations=[{"operator": "Exists"}]), "tolerations must be absent", ("Job",)),
+    "toleration": Bad(of_pod(tolerations=[{"operator": "Exists"}]), "tolerations must be of lost nodes", ("Job",)),
+    "toleration-for-ever": Bad(
+        of_pod(tolerations=[{"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute"}]),
+        "tolerations must be of lost nodes",
+        ("Job",),
+    ),
+    "toleration-of-another": Bad(
+        of_pod(tolerations=[{"key": "pool", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1}]),
+        "tolerations must be of lost nodes",
+        ("Job",),
+    ),
     "pull-secret": Bad(of_pod(imagePullSecrets=[{"name": "any"}]), "imagePullSecrets must be absent", ("Job",)),
     "restart": Bad(of_pod(restartPolicy="OnFailure"), "restartPolicy must be Never"),
     "no-deadline": Bad(without("activeDeadlineSeconds"), "activeDeadlineSeconds must be set"),
@@ -509,10 +519,6 @@ BAD = {
     "evaluators-user": Bad(of_security(runAsUser=2000), "container strategy: must runAsNonRoot"),
     "evaluators-group": Bad(of_security(runAsGroup=2000), "container strategy: must runAsNonRoot"),
     "privileged": Bad(of_security(privileged=True, allowPrivilegeEscalation=True), "privileged must be false"),
-    "proc-unmasked": Bad(
-        lambda pod: (pod.update(hostUsers=False), strategy(pod)["securityContext"].update(procMount="Unmasked")),
-        "and procMount the default",
-    ),
     "escalation": Bad(of_security(allowPrivilegeEscalation=True), "allowPrivilegeEscalation must be false"),
     "writable-root": Bad(of_security(readOnlyRootFilesystem=False), "readOnlyRootFilesystem must be true"),
     "capability": Bad(of_security(capabilities={"drop": ["ALL"], "add": ["NET_RAW"]}), "must drop ALL and add none"),
@@ -972,14 +978,16 @@ def words(message: str) -> Manifest:
     return {"status": {"phase": "Succeeded", "containerStatuses": [said]}}
 
 
-UNREADY = {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}
+def unready(said: str) -> Manifest:
+    """Build the status of a pod that is not ready, in words that no other test has written."""
+    return {"status": {"conditions": [{"type": "Ready", "status": "False", "message": said}]}}
 
 
 @pytest.mark.parametrize("who", ["tenant", "admin", "operator"])
 def test_only_a_node_says_what_became_of_a_container(place: Place, living: tuple[Manifest, Manifest], who: str) -> None:
     """Whoever may write the status of pods could write the evaluator's report, with the nonce and hashes of its Job."""
     name = living[1]["metadata"]["name"]
-    for change in (words("{}"), UNREADY, {"status": {"phase": "Failed"}}):
+    for change in (words("{}"), unready(f"says {who}"), {"status": {"phase": "Failed"}}):
         with pytest.raises(RefusedError, match="write the status of a run's pod"):
             getattr(place, who).merge(POD, name, place.namespace, change, subresource="status")
 
@@ -989,10 +997,11 @@ def test_controllers_write_of_a_pod_what_no_container_said(place: Place, living:
     name = living[1]["metadata"]["name"]
     for account in ("system:kube-scheduler", "system:serviceaccount:kube-system:node-controller"):
         writer = acting(place.admin, account)
+        change = unready(f"says {account}")
         wait_until(
             f"{account} may write",
-            lambda writer=writer: refusal(
-                lambda: writer.merge(POD, name, place.namespace, UNREADY, subresource="status")
+            lambda writer=writer, change=change: refusal(
+                lambda: writer.merge(POD, name, place.namespace, change, subresource="status")
             ),  # type: ignore[misc]
             _nothing,
         )
@@ -1039,7 +1048,7 @@ def profiled(place: Place) -> Iterator[Callable[[Profile | None], None]]:
                     _nothing,
                 )
         else:
-            place.admin.merge(place.profiles, profile.name, None, {"spec": profile.sandbox.document()})
+            place.admin.apply(resource(place.profiles, profile))
 
     yield write
     for each in (DEFAULT, GVISOR, CLOSED):
@@ -1074,6 +1083,19 @@ def test_the_next_job_is_held_to_what_the_profile_says_now(
     manifest = job_of(make_run(namespace=place.namespace), other)
     wait_until("it holds", lambda: refusal(lambda: place.operator.create(manifest, dry_run=True)), _nothing)
     assert "the image must be the profile's" in refusal(lambda: place.operator.create(place.job(), dry_run=True))
+
+
+def test_what_is_masked_in_proc_stays_so_for_users_of_its_own(
+    place: Place, profiled: Callable[[Profile | None], None]
+) -> None:
+    """Elsewhere the API server itself refuses to unmask it."""
+    own = DEFAULT.model_copy(update={"sandbox": SANDBOX.model_copy(update={"host_users": False})})
+    profiled(own)
+    manifest = job_of(make_run(namespace=place.namespace), own)
+    wait_until("it holds", lambda: refusal(lambda: place.operator.create(manifest, dry_run=True)), _nothing)
+    strategy(manifest["spec"]["template"]["spec"])["securityContext"]["procMount"] = "Unmasked"
+    with pytest.raises(RefusedError, match="and procMount the default"):
+        place.operator.create(manifest, dry_run=True)
 
 
 @pytest.mark.parametrize("policy", ["Background", "Foreground", "Orphan"])
@@ -1373,7 +1395,7 @@ CANARY_BAD: dict[str, tuple[Mutation, str]] = {
     "resolver": (of_canary(dnsConfig={"nameservers": ["192.0.2.1"]}), "a canary asks the cluster's resolver"),
     "deadline": (of_its_job(activeDeadlineSeconds=121), "activeDeadlineSeconds of a canary must be set"),
     "parallel": (of_its_job(parallelism=2), "parallelism and completions must be 1"),
-    "tolerations": (of_canary(tolerations=[{"operator": "Exists"}]), "tolerations must be absent"),
+    "tolerations": (of_canary(tolerations=[{"operator": "Exists"}]), "tolerations must be of lost nodes"),
     "scheduler": (of_canary(schedulerName="another"), "schedulerName must be the cluster's default"),
     "node": (of_canary(nodeName="any"), "nodeName must be absent"),
     "host-network": (of_canary(hostNetwork=True), "hostNetwork, hostPID, hostIPC and shareProcessNamespace"),

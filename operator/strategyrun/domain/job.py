@@ -29,14 +29,10 @@ PINNED_ANNOTATIONS = {name: f"{GROUP}/{name}-sha256" for name in ("code", "input
 """Where the Job's immutable pod template says what the evaluator must have read."""
 LOST_NODE_SECONDS = 30
 """How long a pod waits for a node that is not heard of: a cluster's own default is longer than a run."""
+LOST_NODE_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 _TOLERATIONS = [
-    {
-        "key": f"node.kubernetes.io/{taint}",
-        "operator": "Exists",
-        "effect": "NoExecute",
-        "tolerationSeconds": LOST_NODE_SECONDS,
-    }
-    for taint in ("not-ready", "unreachable")
+    {"key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": LOST_NODE_SECONDS}
+    for taint in LOST_NODE_TAINTS
 ]
 
 

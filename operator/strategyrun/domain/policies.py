@@ -20,6 +20,8 @@ from strategyrun.domain.job import (
     DATASET_PATH_VARIABLE,
     EXECUTOR_VARIABLE,
     INPUT_VARIABLE,
+    LOST_NODE_SECONDS,
+    LOST_NODE_TAINTS,
     NONCE_VARIABLE,
     PINNED_ANNOTATIONS,
     job,
@@ -753,8 +755,11 @@ def _job_clauses() -> list[Clause]:
             "schedulerName must be the cluster's default: another knows no taints",
         ),
         Clause(
-            f"variables.pod.?tolerations.orValue([]).size() == 0 || {_let_in_by_kueue()}",
-            "tolerations must be absent: the nodes of others stay theirs",
+            "variables.pod.?tolerations.orValue([]).all(t, t.?effect.orValue('') == 'NoExecute'"
+            f" && t.?key.orValue('') in {_cel(LOST_NODE_TAINTS)}"
+            f" && t.?tolerationSeconds.orValue({LOST_NODE_SECONDS + 1}) <= {LOST_NODE_SECONDS})"
+            f" || {_let_in_by_kueue()}",
+            "tolerations must be of lost nodes, for a short time: the nodes of others stay theirs",
         ),
         Clause(
             "variables.pod.?priorityClassName.orValue('') == ''",
