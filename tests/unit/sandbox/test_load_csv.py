@@ -317,10 +317,16 @@ def test_two_rows_of_a_symbol_on_one_day(lay: Lay, files: dict[str, str | bytes]
             "p.csv, line 3: is no UTF-8; save the file as UTF-8",
         ),
         ("日期,close\n".encode("big5"), "p.csv, line 1: is no UTF-8; save the file as UTF-8"),
-        (gzip.compress((HEADER + ROW * 99).encode())[:-9], "p.csv is cut off; its gzip data ends early"),
-        (gzip.compress(HEADER.encode())[:-8] + b"12345678", "p.csv is broken; its gzip data cannot be decompressed"),
-        (gzip.compress(gzip.compress(HEADER.encode())), "p.csv is gzipped twice; CSV and Parquet are read"),
-        (gzip.compress(b""), "p.csv is empty"),
+        (gzip.compress((HEADER + ROW * 99).encode(), mtime=0)[:-9], "p.csv is cut off; its gzip data ends early"),
+        (
+            gzip.compress(HEADER.encode(), mtime=0)[:-8] + b"12345678",
+            "p.csv is broken; its gzip data cannot be decompressed",
+        ),
+        (
+            gzip.compress(gzip.compress(HEADER.encode(), mtime=0), mtime=0),
+            "p.csv is gzipped twice; CSV and Parquet are read",
+        ),
+        (gzip.compress(b"", mtime=0), "p.csv is empty"),
         (",".join(f"c{i}" for i in range(1025)) + "\n", "p.csv has 1025 columns; at most 1024 are read"),
     ],
 )
@@ -340,7 +346,7 @@ def test_what_is_no_table(lay: Lay, content: str | bytes, words: str) -> None:
         HEADER + ROW + ",,,,,,\n  \n",
         (HEADER + ROW).replace(",", ", "),
         HEADER + '"2020-01-02","AAPL","1","2","0.5","1.5","100"\n',
-        gzip.compress(HEADER.encode()) + gzip.compress(ROW.encode()) + b"\0" * 9,
+        gzip.compress(HEADER.encode(), mtime=0) + gzip.compress(ROW.encode(), mtime=0) + b"\0" * 9,
     ],
 )
 @pytest.mark.parametrize("name", ["p.csv", "p", "p.csv.gz"])
