@@ -314,6 +314,8 @@ def refusal_reason(message: str) -> Reason:
         return Reason.QUOTA_EXCEEDED
     if "RuntimeClass" in message and "not found" in message:
         return Reason.RUNTIME_CLASS_MISSING
+    if "must specify a volume type" in message:  # a cluster drops the one kind of volume that it may not know: an image
+        return Reason.DATA_MISSING
     return Reason.POLICY_DENIED
 
 

@@ -695,6 +695,11 @@ TROUBLES = {
         'pods "a" is forbidden: pod rejected: RuntimeClass "gvisor" not found',
         Reason.RUNTIME_CLASS_MISSING,
     ),
+    "no-image-volumes": (
+        "FailedCreate",
+        'Pod "a" is invalid: spec.volumes[6]: Required value: must specify a volume type',
+        Reason.DATA_MISSING,
+    ),
     "admission": ("FailedCreate", 'pods "a" is forbidden: violates PodSecurity "restricted"', Reason.POLICY_DENIED),
 }
 
