@@ -14,13 +14,7 @@ from hypothesis import HealthCheck, given, settings
 
 from strategyrun.adapters.settings import load_settings
 from strategyrun.domain import naming
-from strategyrun.domain.canary import ROLE_LABEL, Role, canary_job
-from strategyrun.domain.crd import profile_crd
-from strategyrun.domain.inputs import build_inputs, inputs_hash
-from strategyrun.domain.job import job, report, snapshot
-from strategyrun.domain.network_policy import POLICY_NAME, deny_all
-from strategyrun.domain.policies import (
-    CANARY_NAMESPACE,
+from strategyrun.domain.admission.accounts import (
     INSTALLER_ACCOUNT,
     JOB_CONTROLLERS,
     KUEUE_ACCOUNT,
@@ -28,10 +22,14 @@ from strategyrun.domain.policies import (
     OPERATOR_ACCOUNT,
     OPERATOR_NAME,
     OPERATOR_NAMESPACE,
-    SWITCH_LABEL,
-    SWITCHED_OFF,
-    policies,
 )
+from strategyrun.domain.admission.canaries import CANARY_NAMESPACE
+from strategyrun.domain.admission.policies import SWITCH_LABEL, SWITCHED_OFF, policies
+from strategyrun.domain.canary import ROLE_LABEL, Role, canary_job
+from strategyrun.domain.crd import profile_crd
+from strategyrun.domain.inputs import build_inputs, inputs_hash
+from strategyrun.domain.job import job, report, snapshot
+from strategyrun.domain.network_policy import POLICY_NAME, deny_all
 from strategyrun.domain.sandbox import NODE_LABEL_PREFIX, Profile, Resources, SandboxProfile, SeccompProfile
 from strategyrun.domain.strategyrun import GROUP, KUEUE_LABEL, Executor, StrategyRun
 from strategyrun.domain.vetting import Kind as SourceKind
