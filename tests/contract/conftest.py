@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from strategyrun.domain.crd import crd
+from support.admission import Place, under_policies
 from support.bench import Bench, workbench
 from support.cluster import Cluster, Kind
 from support.definitions import installed
@@ -36,4 +37,11 @@ def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]
 def bench(cluster: Cluster, operated_kind: Kind, namespace: str) -> Iterator[Bench]:
     """Give the test a namespace to work in, and the next one an operator without work."""
     with workbench(cluster, operated_kind, namespace) as lent:
+        yield lent
+
+
+@pytest.fixture(scope="module")
+def place(cluster: Cluster, operated_kind: Kind) -> Iterator[Place]:
+    """Give the tests of one module a namespace under the policies, and accounts that act in it."""
+    with under_policies(cluster, operated_kind) as lent:
         yield lent

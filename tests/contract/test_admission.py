@@ -3,338 +3,52 @@
 import copy
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from secrets import token_hex
 from typing import Any, NamedTuple
 
-import kubernetes
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 
 from strategyrun.adapters.settings import load_settings
 from strategyrun.domain import naming
-from strategyrun.domain.canary import ROLE_LABEL, Role, canary_job
-from strategyrun.domain.crd import profile_crd
-from strategyrun.domain.inputs import build_inputs, inputs_hash
-from strategyrun.domain.job import job, report, snapshot
+from strategyrun.domain.admission.accounts import INSTALLER_ACCOUNT, KUEUE_ACCOUNT, OPERATOR_ACCOUNT
+from strategyrun.domain.admission.canaries import CANARY_NAMESPACE
+from strategyrun.domain.admission.policies import policies
+from strategyrun.domain.canary import Role, canary_job
+from strategyrun.domain.job import report, snapshot
 from strategyrun.domain.network_policy import POLICY_NAME, deny_all
-from strategyrun.domain.policies import (
-    CANARY_NAMESPACE,
-    INSTALLER_ACCOUNT,
-    JOB_CONTROLLERS,
-    KUEUE_ACCOUNT,
-    NODES_GROUP,
-    OPERATOR_ACCOUNT,
-    OPERATOR_NAME,
-    OPERATOR_NAMESPACE,
-    SWITCH_LABEL,
-    SWITCHED_OFF,
-    policies,
-)
-from strategyrun.domain.sandbox import NODE_LABEL_PREFIX, Profile, Resources, SandboxProfile, SeccompProfile
+from strategyrun.domain.sandbox import NODE_LABEL_PREFIX, Profile
 from strategyrun.domain.strategyrun import GROUP, KUEUE_LABEL, Executor, StrategyRun
-from strategyrun.domain.vetting import Kind as SourceKind
-from support.builders import CODE, NONCE, SECCOMP, make_run, specs
-from support.cluster import (
-    CHECKOUT,
-    CONFIG_MAP,
-    JOB,
-    NAMESPACE,
-    NETWORK_POLICY,
-    NODE,
-    POD,
-    Cluster,
-    Kind,
-    Manifest,
-    RefusedError,
+from support.admission import (
+    CLOSED,
+    CLUSTER_ROLE,
+    COMMAND,
+    DATASETS,
+    DEFAULT,
+    GVISOR,
+    POLICY,
+    SANDBOX,
+    SECRET,
+    STATUS,
+    Mutation,
+    Place,
+    acting,
+    evaluate,
+    inputs_of,
+    job_of,
+    messages,
+    nothing,
+    pod_of,
+    refusal,
+    relabelled,
+    resource,
+    strategy,
+    wait_let_in,
 )
-from support.definitions import installed
-from support.namespaces import temporary_namespace
+from support.builders import make_run, specs
+from support.cluster import CHECKOUT, CONFIG_MAP, JOB, NETWORK_POLICY, NODE, POD, Cluster, Kind, Manifest, RefusedError
 from support.runs import strategy_run
 from support.waiting import wait_until
-
-SHIPPED = SandboxProfile.parse(yaml.safe_load((CHECKOUT / "config" / "sandbox.yaml").read_text(encoding="utf-8"))).spec
-SANDBOX = SHIPPED.model_copy(
-    update={"limits": SHIPPED.limits.model_copy(update={"cpu": "1k"}), "requests": Resources(cpu="1k", memory="2Gi")}
-)
-"""What is shipped, but for a CPU that no node has: pods are made, and none runs."""
-
-DEFAULT = Profile(name="default", sandbox=SANDBOX, seccomp=SECCOMP)
-GVISOR = Profile(
-    name="gvisor",
-    sandbox=SANDBOX.model_copy(
-        update={"image": "other@sha256:" + "a" * 64, "runtime_class_name": "gvisor", "tmp": "64Mi"}
-    ),
-    seccomp=SeccompProfile.of(b"other"),
-)
-CLOSED = Profile(
-    name="closed",
-    sandbox=SANDBOX.model_copy(update={"allowed_namespaces": ("elsewhere",), "fallback": None}),
-    seccomp=SECCOMP,
-)
-POLICY = Kind("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy")
-CLUSTER_ROLE = Kind("rbac.authorization.k8s.io/v1", "ClusterRole")
-BINDING = Kind("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding")
-JOB_CONTROLLER = JOB_CONTROLLERS[0]
-KUBELET = "test-admission-kubelet"
-"""In the group of nodes, and by its name none of them: a node may write of its own pods alone."""
-
-DATASETS: dict[str, Manifest] = {
-    "builtin": {"builtin": "us-stocks"},
-    "config-map": {"configMapRef": {"name": "prices", "key": "a.csv"}},
-    "claim": {"persistentVolumeClaim": {"claimName": "prices", "path": "a.csv"}},
-    "image": {"image": {"reference": "prices:1"}},
-}
-
-
-def acting(cluster: Cluster, user: str, group: str = "") -> Cluster:
-    """Connect as somebody else; what that account may do is what RBAC grants it."""
-    api = kubernetes.config.new_client_from_config(str(cluster.kubeconfig))  # type: ignore[no-untyped-call]
-    api.set_default_header("Impersonate-User", user)
-    if group:
-        api.set_default_header("Impersonate-Group", group)
-    return Cluster(cluster.kubeconfig, api)
-
-
-class Place(NamedTuple):
-    """A namespace under the policies, one beside it that is switched off, and who acts there."""
-
-    namespace: str
-    exempt: str
-    suffix: str
-    admin: Cluster
-    operator: Cluster
-    tenant: Cluster
-    controller: Cluster
-    node: Cluster
-    runs: Kind
-    profiles: Kind
-    canaries: str
-
-    def job(self, dataset: str = "config-map", **spec: Any) -> Manifest:
-        """Build the operator's Job of a run in this namespace."""
-        spec = {"datasets": [{"name": "prices", **DATASETS[dataset]}]} | spec
-        return job_of(make_run(namespace=self.namespace, **spec))
-
-    def pod(self, dataset: str = "config-map") -> Manifest:
-        """Build the pod that the job controller makes of it."""
-        return pod_of(self.job(dataset))
-
-
-def job_of(run: StrategyRun, profile: Profile = DEFAULT, executor: Executor = Executor.SANDBOX) -> Manifest:
-    """Build the Job that the operator would POST for a run."""
-    return job(
-        run,
-        inputs_hash=inputs_hash(run),
-        inputs=build_inputs(run, CODE.encode(), SourceKind.POSITIONS, profile.sandbox),
-        attempt=1,
-        nonce=NONCE,
-        profile=profile,
-        executor=executor,
-    )
-
-
-def resource(kind: Kind, profile: Profile) -> Manifest:
-    """Build the SandboxProfile of a profile."""
-    return {
-        "apiVersion": kind.api_version,
-        "kind": kind.kind,
-        "metadata": {"name": profile.name},
-        "spec": profile.sandbox.document(),
-    }
-
-
-def pod_of(made: Manifest) -> Manifest:
-    """Build the pod of a Job."""
-    template = copy.deepcopy(made["spec"]["template"])
-    meta = made["metadata"]
-    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": meta["name"], "uid": "0", "controller": True}
-    template["metadata"] |= {
-        "name": f"{meta['name']}-x7k2p",
-        "namespace": meta["namespace"],
-        "ownerReferences": [owner],
-    }
-    return {"apiVersion": "v1", "kind": "Pod", **template}
-
-
-def rendered(namespaces: list[str], suffix: str, group: str, profiles: str) -> list[Manifest]:
-    """Give the policies names and a switch of their own, for these namespaces alone, with another operator.
-
-    The last namespace is that of the canaries; `group` has the StrategyRuns, `profiles` the SandboxProfiles.
-    """
-    documents = policies()
-    names = {document["metadata"]["name"] for document in documents}
-    text = yaml.safe_dump_all(documents, width=10_000)
-    text = text.replace(OPERATOR_ACCOUNT, f"system:serviceaccount:{namespaces[0]}:operator")
-    text = text.replace(INSTALLER_ACCOUNT, f"system:serviceaccount:{namespaces[0]}:installer")
-    account = f'serviceAccount("{OPERATOR_NAMESPACE}", "{OPERATOR_NAME}").group("{GROUP}")'
-    assert account in text
-    text = text.replace(account, f'serviceAccount("{namespaces[0]}", "operator").group("{profiles}")')
-    text = text.replace(CANARY_NAMESPACE, namespaces[-1])
-    text = text.replace(SWITCH_LABEL, f"{SWITCH_LABEL}-{suffix}")
-    only = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": namespaces}
-    documents = list(yaml.safe_load_all(text))
-    for document in documents:
-        spec = document["spec"]
-        document["metadata"]["name"] += f"-{suffix}"
-        if document["kind"] == POLICY.kind:
-            for rule in spec["matchConstraints"]["resourceRules"]:
-                if rule["apiGroups"] == [GROUP]:
-                    rule["apiGroups"] = [group, profiles]
-            if "paramKind" in spec:
-                spec["paramKind"]["apiVersion"] = f"{profiles}/v1alpha1"
-        else:
-            assert spec["policyName"] in names
-            spec["policyName"] += f"-{suffix}"
-            spec["matchResources"]["namespaceSelector"]["matchExpressions"].append(only)
-    return documents
-
-
-def grant(stack: ExitStack, cluster: Cluster, name: str, rule: Manifest, subject: Manifest) -> None:
-    """Give an account a right in the whole cluster."""
-    version = "rbac.authorization.k8s.io/v1"
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
-    for manifest in (
-        {"apiVersion": version, "kind": "ClusterRole", "metadata": {"name": name}, "rules": [rule]},
-        {
-            "apiVersion": version,
-            "kind": "ClusterRoleBinding",
-            "metadata": {"name": name},
-            "roleRef": role,
-            "subjects": [subject],
-        },
-    ):
-        cluster.create(manifest)
-        stack.callback(cluster.delete, Kind.of(manifest), name)
-
-
-@pytest.fixture(scope="module")
-def place(cluster: Cluster, operated_kind: Kind) -> Iterator[Place]:
-    """Hold a namespace to these policies and to no deployed ones; RBAC lets operator and tenant do all in it."""
-    with ExitStack() as stack:
-        namespace = stack.enter_context(temporary_namespace(cluster, "test_admission"))
-        exempt = stack.enter_context(temporary_namespace(cluster, "test_admission_exempt"))
-        canaries = stack.enter_context(temporary_namespace(cluster, "test_admission_canaries"))
-        profiles = stack.enter_context(installed(cluster, profile_crd()))
-        suffix = token_hex(4)
-        deployed, tested = {SWITCH_LABEL: SWITCHED_OFF}, {f"{SWITCH_LABEL}-{suffix}": SWITCHED_OFF}
-        for name, labels in ((namespace, deployed), (exempt, deployed | tested), (canaries, deployed)):
-            cluster.merge(NAMESPACE, name, None, {"metadata": {"labels": labels}})
-        accounts = ("operator", "tenant")
-        profile_group = profiles.api_version.split("/")[0]
-        for profile in (DEFAULT, GVISOR, CLOSED):
-            cluster.create(resource(profiles, profile))
-        operator = {"kind": "ServiceAccount", "name": "operator", "namespace": namespace}
-        use: Manifest = {"apiGroups": [profile_group], "resources": ["sandboxprofiles"], "verbs": ["use"]}
-        use["resourceNames"] = [each.name for each in (DEFAULT, GVISOR, CLOSED)]
-        grant(stack, cluster, f"test-admission-use-{suffix}", use, operator)
-        installer = operator | {"name": "installer"}
-        patch = {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "patch"]}
-        grant(stack, cluster, f"test-admission-nodes-{suffix}", patch, installer)
-        for name in accounts:
-            meta = {"name": name, "namespace": namespace}
-            cluster.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
-        for each in (namespace, canaries):
-            cluster.create(
-                {
-                    "apiVersion": "rbac.authorization.k8s.io/v1",
-                    "kind": "RoleBinding",
-                    "metadata": {"name": "all", "namespace": each},
-                    "roleRef": {
-                        "apiGroup": "rbac.authorization.k8s.io",
-                        "kind": "ClusterRole",
-                        "name": "cluster-admin",
-                    },
-                    "subjects": [
-                        *({"kind": "ServiceAccount", "name": name, "namespace": namespace} for name in accounts),
-                        *(
-                            {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": name}
-                            for name in (KUEUE_ACCOUNT, KUBELET)
-                        ),
-                    ],
-                }
-            )
-        group = operated_kind.api_version.split("/")[0]
-        for document in rendered([namespace, exempt, canaries], suffix, group, profile_group):
-            cluster.create(document)
-            stack.callback(cluster.delete, Kind.of(document), document["metadata"]["name"])
-        account = f"system:serviceaccount:{namespace}:"
-        ready = Place(
-            namespace,
-            exempt,
-            suffix,
-            cluster,
-            acting(cluster, f"{account}operator"),
-            acting(cluster, f"{account}tenant"),
-            acting(cluster, JOB_CONTROLLER),
-            acting(cluster, KUBELET, NODES_GROUP),
-            operated_kind,
-            profiles,
-            canaries,
-        )
-        wait_enforced(ready)
-        yield ready
-
-
-def wait_enforced(place: Place) -> None:
-    """Wait until the API server refuses by each of the policies, and takes what is good."""
-    run = strategy_run("probe", place.namespace, kind=place.runs)
-    place.admin.create(run)
-    maps = snapshot(make_run(namespace=place.namespace), _inputs(make_run(namespace=place.namespace)))
-    path = f"/api/v1/namespaces/{place.namespace}/pods/{place.pod()['metadata']['name']}/exec"
-    job, pod = place.job(), place.pod()
-    evaluate(job["spec"]["template"]["spec"])["image"] = evaluate(pod["spec"])["image"] = "other:1"
-    probes: dict[str, Callable[[], object]] = {
-        "profiled-jobs": lambda: place.operator.create(job, dry_run=True),
-        "profiled-pods": lambda: place.controller.create(pod, dry_run=True),
-        "jobs": lambda: place.tenant.create(place.job(), dry_run=True),
-        "pods": lambda: place.tenant.create(place.pod(), dry_run=True),
-        "configmaps": lambda: place.tenant.create(maps, dry_run=True),
-        "status": lambda: place.tenant.merge(place.runs, "probe", place.namespace, STATUS, subresource="status"),
-        "shells": lambda: place.tenant.request("POST", path, {"command": "id", "stdout": "true"}),
-    }
-    for name, probe in probes.items():
-        policy = f"finlab-sandbox-{name}-{place.suffix}"
-        wait_until(f"{policy} is enforced", lambda probe=probe: refusal(probe), lambda said, p=policy: f"'{p}'" in said)  # type: ignore[misc]
-    wait_let_in(place)
-
-
-def wait_let_in(place: Place) -> None:
-    """Wait until a good Job and a good pod pass."""
-    wait_until("Jobs are let in", lambda: refusal(lambda: place.operator.create(place.job(), dry_run=True)), _nothing)
-    wait_until("pods are let in", lambda: refusal(lambda: place.controller.create(place.pod(), dry_run=True)), _nothing)
-
-
-STATUS = {"status": {"phase": "Queued", "reason": "Queued", "observedGeneration": 1, "inputsHash": "0" * 64}}
-
-
-def _nothing(said: str) -> bool:
-    return not said
-
-
-def _inputs(run: StrategyRun) -> Any:
-    return build_inputs(run, CODE.encode(), SourceKind.POSITIONS, SANDBOX)
-
-
-def refusal(attempt: Callable[[], object]) -> str:
-    """Return the API server's no; empty where it said yes."""
-    try:
-        attempt()
-    except RefusedError as error:
-        return str(error)
-    return ""
-
-
-def messages(kind: str) -> list[str]:
-    """Return what the policies of a kind say where they refuse."""
-    names = {f"finlab-sandbox-{kind}", f"finlab-sandbox-profiled-{kind}"}
-    found = [each for each in policies() if each["kind"] == POLICY.kind and each["metadata"]["name"] in names]
-    assert len(found) == len(names)
-    return [validation["message"] for policy in found for validation in policy["spec"]["validations"]]
-
-
-Mutation = Callable[[Manifest], object]
 
 
 class Bad(NamedTuple):
@@ -343,18 +57,6 @@ class Bad(NamedTuple):
     change: Mutation
     said: str
     on: tuple[str, ...] = ("Job", "Pod")
-
-
-def strategy(pod: Manifest) -> Manifest:
-    """Find the untrusted container."""
-    container: Manifest = pod["initContainers"][-1]
-    return container
-
-
-def evaluate(pod: Manifest) -> Manifest:
-    """Find the trusted container."""
-    container: Manifest = pod["containers"][0]
-    return container
 
 
 def volume(pod: Manifest, name: str) -> Manifest:
@@ -431,8 +133,6 @@ def without(*path: str) -> Mutation:
     return change
 
 
-COMMAND = {"exec": {"command": ["id"]}}
-SECRET = {"secretKeyRef": {"name": "any", "key": "any"}}
 BAD = {
     "sidecar": Bad(more("containers"), "must be the steps of a run alone"),
     "another-init-container": Bad(more("initContainers"), "must be the steps of a run alone"),
@@ -869,7 +569,7 @@ def test_nobody_enters_the_pod_of_a_run(place: Place, living: tuple[Manifest, Ma
 def test_only_the_operator_makes_config_maps_of_runs(place: Place, made: str) -> None:
     """A tenant's ConfigMap cannot pass for a snapshot or a report, and its own are its own."""
     run = make_run(namespace=place.namespace)
-    manifest = snapshot(run, _inputs(run)) if made == "snapshot" else report(run, "0", b"any")
+    manifest = snapshot(run, inputs_of(run)) if made == "snapshot" else report(run, "0", b"any")
     place.operator.create(manifest, dry_run=True)
     for client in (place.tenant, place.admin):
         with pytest.raises(RefusedError, match="makes or changes snapshots and reports of runs"):
@@ -880,7 +580,7 @@ def test_only_the_operator_makes_config_maps_of_runs(place: Place, made: str) ->
 def test_only_the_operator_changes_config_maps_of_runs(place: Place) -> None:
     """Taking the label away is a change too; deleting is not held back, and changes no verdict."""
     owner = StrategyRun.parse(place.admin.create(strategy_run("kept", place.namespace, kind=place.runs)))
-    name = place.operator.create(snapshot(owner, _inputs(owner)))["metadata"]["name"]
+    name = place.operator.create(snapshot(owner, inputs_of(owner)))["metadata"]["name"]
     with pytest.raises(RefusedError, match="makes or changes snapshots and reports of runs"):
         place.tenant.merge(CONFIG_MAP, name, place.namespace, {"metadata": {"labels": {naming.RUN_UID_LABEL: None}}})
     place.tenant.delete(CONFIG_MAP, name, place.namespace)
@@ -890,7 +590,7 @@ def test_only_the_operator_changes_config_maps_of_runs(place: Place) -> None:
 def test_the_operator_makes_no_other_config_map(place: Place, change: str) -> None:
     """A stolen token of it does not configure what others run."""
     run = make_run(namespace=place.namespace)
-    manifest = snapshot(run, _inputs(run))
+    manifest = snapshot(run, inputs_of(run))
     del manifest["metadata"]["labels" if change == "labels" else "ownerReferences"]
     with pytest.raises(RefusedError, match=r"with the labels of a run alone|must own it"):
         place.operator.create(manifest, dry_run=True)
@@ -915,7 +615,7 @@ def test_the_operator_deletes_its_own(place: Place) -> None:
     owner = StrategyRun.parse(place.admin.create(strategy_run("tidied", place.namespace, kind=place.runs)))
     canary = canary_job(DEFAULT, Role.FREE, namespace=place.canaries, serial="0c1b2c3d")
     canary["spec"]["suspend"] = True
-    for manifest in (job_of(owner), snapshot(owner, _inputs(owner)), canary):
+    for manifest in (job_of(owner), snapshot(owner, inputs_of(owner)), canary):
         meta = place.operator.create(manifest)["metadata"]
         place.operator.delete(Kind.of(manifest), meta["name"], meta["namespace"])
 
@@ -1003,7 +703,7 @@ def test_controllers_write_of_a_pod_what_no_container_said(place: Place, living:
             lambda writer=writer, change=change: refusal(
                 lambda: writer.merge(POD, name, place.namespace, change, subresource="status")
             ),  # type: ignore[misc]
-            _nothing,
+            nothing,
         )
         with pytest.raises(RefusedError, match="only its node says what became of a container"):
             writer.merge(POD, name, place.namespace, words("{}"), subresource="status")
@@ -1045,7 +745,7 @@ def profiled(place: Place) -> Iterator[Callable[[Profile | None], None]]:
                 wait_until(
                     f"{each.name} is deleted",
                     lambda name=each.name: refusal(lambda: place.admin.delete(place.profiles, name)),  # type: ignore[misc]
-                    _nothing,
+                    nothing,
                 )
         else:
             place.admin.apply(resource(place.profiles, profile))
@@ -1081,7 +781,7 @@ def test_the_next_job_is_held_to_what_the_profile_says_now(
     other = DEFAULT.model_copy(update={"sandbox": SANDBOX.model_copy(update=changed)})
     profiled(other)
     manifest = job_of(make_run(namespace=place.namespace), other)
-    wait_until("it holds", lambda: refusal(lambda: place.operator.create(manifest, dry_run=True)), _nothing)
+    wait_until("it holds", lambda: refusal(lambda: place.operator.create(manifest, dry_run=True)), nothing)
     assert "the image must be the profile's" in refusal(lambda: place.operator.create(place.job(), dry_run=True))
 
 
@@ -1092,7 +792,7 @@ def test_what_is_masked_in_proc_stays_so_for_users_of_its_own(
     own = DEFAULT.model_copy(update={"sandbox": SANDBOX.model_copy(update={"host_users": False})})
     profiled(own)
     manifest = job_of(make_run(namespace=place.namespace), own)
-    wait_until("it holds", lambda: refusal(lambda: place.operator.create(manifest, dry_run=True)), _nothing)
+    wait_until("it holds", lambda: refusal(lambda: place.operator.create(manifest, dry_run=True)), nothing)
     strategy(manifest["spec"]["template"]["spec"])["securityContext"]["procMount"] = "Unmasked"
     with pytest.raises(RefusedError, match="and procMount the default"):
         place.operator.create(manifest, dry_run=True)
@@ -1208,13 +908,6 @@ def test_the_jobs_of_other_profiles_and_fallbacks_are_let_in(
         place.controller.create(pod, dry_run=True)
 
 
-def relabelled(manifest: Manifest, label: str, value: str) -> Manifest:
-    """Give a Job and its pods another label."""
-    for meta in (manifest["metadata"], manifest["spec"]["template"]["metadata"]):
-        meta["labels"] = meta["labels"] | {label: value}
-    return manifest
-
-
 @pytest.mark.parametrize(
     ("profile", "executor", "label", "value", "said"),
     [
@@ -1302,203 +995,6 @@ def test_kueue_lets_its_jobs_in_and_nobody_elses(place: Place) -> None:
         kueue.merge(JOB, job_name, place.namespace, resume)
 
 
-@pytest.mark.parametrize("role", Role)
-def test_the_operators_canaries_are_let_in(place: Place, role: Role) -> None:
-    """In their namespace, of every profile; elsewhere a canary is a Job of no run."""
-    for profile in (DEFAULT, GVISOR):
-        manifest = canary_job(profile, role, namespace=place.canaries, serial="0a1b2c3d", peer="10.244.0.9")
-        place.operator.create(manifest, dry_run=True)
-        for client in (place.tenant, place.admin):
-            with pytest.raises(RefusedError, match="makes Jobs of this namespace"):
-                client.create(manifest, dry_run=True)
-    manifest["metadata"]["namespace"] = place.namespace
-    with pytest.raises(RefusedError, match="must carry the same labels"):
-        place.operator.create(manifest, dry_run=True)
-
-
-def of_canary(**fields: Any) -> Mutation:
-    """Set fields of the pod of a canary."""
-    return lambda job: job["spec"]["template"]["spec"].update(fields)
-
-
-def of_its_container(**fields: Any) -> Mutation:
-    """Set fields of a canary's one container."""
-    return lambda job: evaluate(job["spec"]["template"]["spec"]).update(fields)
-
-
-def of_its_security(**fields: Any) -> Mutation:
-    """Set fields of the security context of a canary's container."""
-    return lambda job: evaluate(job["spec"]["template"]["spec"])["securityContext"].update(fields)
-
-
-def of_its_job(**fields: Any) -> Mutation:
-    """Set fields of the Job of a canary."""
-    return lambda job: job["spec"].update(fields)
-
-
-def of_its_context(**fields: Any) -> Mutation:
-    """Set fields of the security context of a canary's pod."""
-    return lambda job: job["spec"]["template"]["spec"]["securityContext"].update(fields)
-
-
-def with_variable(**fields: Any) -> Mutation:
-    """Add an environment variable to a canary."""
-    return lambda job: evaluate(job["spec"]["template"]["spec"])["env"].append(fields)
-
-
-def unlabelled(*labels: str) -> Mutation:
-    """Take labels off a Job and its pods; all of them where none is named."""
-
-    def change(job: Manifest) -> None:
-        for meta in (job["metadata"], job["spec"]["template"]["metadata"]):
-            meta["labels"] = {key: value for key, value in meta["labels"].items() if labels and key not in labels}
-
-    return change
-
-
-LIMITS = {"cpu": "1", "memory": "128Mi"}
-HOST = [{"name": "any", "hostPath": {"path": "/"}}]
-CANARY_BAD: dict[str, tuple[Mutation, str]] = {
-    "no-labels": (unlabelled(), "must name a profile"),
-    "no-profile": (unlabelled(naming.PROFILE_LABEL), "must name a profile"),
-    "unknown-profile": (
-        lambda job: relabelled(job, naming.PROFILE_LABEL, "granted-to-nobody"),
-        "must name a profile",
-    ),
-    "no-role": (unlabelled(ROLE_LABEL), "must carry the same labels, with its role"),
-    "unknown-role": (lambda job: relabelled(job, ROLE_LABEL, "any"), "must carry the same labels, with its role"),
-    "pods-of-another-role": (
-        lambda job: job["spec"]["template"].update(
-            metadata={"labels": job["metadata"]["labels"] | {ROLE_LABEL: "peer"}}
-        ),
-        "must carry the same labels, with its role",
-    ),
-    "image": (of_its_container(image="other:1"), "a canary's image must be the profile's"),
-    "command": (of_its_container(command=["sh"]), "command must be the step's own"),
-    "arguments": (of_its_container(args=["x"]), "command must be the step's own"),
-    "another-name": (of_its_container(name="evaluate"), "a canary is one container"),
-    "sidecar": (
-        lambda job: job["spec"]["template"]["spec"]["containers"].append(
-            evaluate(job["spec"]["template"]["spec"]) | {"name": "more"}
-        ),
-        "a canary is one container",
-    ),
-    "init-container": (
-        lambda job: job["spec"]["template"]["spec"].update(
-            initContainers=[evaluate(job["spec"]["template"]["spec"]) | {"name": "more"}]
-        ),
-        "a canary is one container",
-    ),
-    "token": (of_canary(automountServiceAccountToken=True), "automountServiceAccountToken must be false"),
-    "account": (of_canary(serviceAccountName="operator"), "serviceAccountName must be default"),
-    "volume": (of_canary(volumes=HOST), "a canary has no volumes"),
-    "resolver": (of_canary(dnsConfig={"nameservers": ["192.0.2.1"]}), "a canary asks the cluster's resolver"),
-    "deadline": (of_its_job(activeDeadlineSeconds=121), "activeDeadlineSeconds of a canary must be set"),
-    "parallel": (of_its_job(parallelism=2), "parallelism and completions must be 1"),
-    "tolerations": (of_canary(tolerations=[{"operator": "Exists"}]), "tolerations must be of lost nodes"),
-    "scheduler": (of_canary(schedulerName="another"), "schedulerName must be the cluster's default"),
-    "node": (of_canary(nodeName="any"), "nodeName must be absent"),
-    "host-network": (of_canary(hostNetwork=True), "hostNetwork, hostPID, hostIPC and shareProcessNamespace"),
-    "restart": (of_canary(restartPolicy="OnFailure"), "restartPolicy must be Never"),
-    "long-end": (of_canary(terminationGracePeriodSeconds=30), "terminationGracePeriodSeconds must be 2 at most"),
-    "no-seccomp": (of_its_context(seccompProfile={"type": "Unconfined"}), "seccompProfile must be Localhost"),
-    "other-seccomp": (
-        of_its_context(seccompProfile={"type": "Localhost", "localhostProfile": "any.json"}),
-        "seccompProfile must be Localhost",
-    ),
-    "own-seccomp": (of_its_security(seccompProfile={"type": "Unconfined"}), "no container may have a seccomp"),
-    "pod-user": (of_its_context(runAsUser=0, runAsNonRoot=False), "the pod must runAsNonRoot"),
-    "user": (of_its_security(runAsUser=0, runAsNonRoot=False), "must runAsNonRoot as the step's own user"),
-    "privileged": (of_its_security(privileged=True, allowPrivilegeEscalation=True), "privileged must be false"),
-    "capability": (of_its_security(capabilities={"drop": ["ALL"], "add": ["NET_RAW"]}), "must drop ALL and add none"),
-    "writable-root": (of_its_security(readOnlyRootFilesystem=False), "readOnlyRootFilesystem must be true"),
-    "probe": (of_its_container(livenessProbe=COMMAND), "lifecycle hooks and probes must be absent"),
-    "hook": (of_its_container(lifecycle={"postStart": COMMAND}), "lifecycle hooks and probes must be absent"),
-    "port": (of_its_container(ports=[{"containerPort": 80}]), "ports and hostPorts must be absent"),
-    "preload": (with_variable(name="LD_PRELOAD", value="/tmp/a.so"), "env of a canary is its role"),
-    "another-role": (with_variable(name="FINLAB_CANARY", value="sandbox"), "env of a canary is its role"),
-    "peer-by-name": (with_variable(name="FINLAB_CANARY_PEER", value="example.com"), "env of a canary is its role"),
-    "secret-variable": (with_variable(name="FINLAB_CANARY_PEER", valueFrom=SECRET), "env of a canary is its role"),
-    "secret-variables": (of_its_container(envFrom=[{"secretRef": {"name": "any"}}]), "env of a canary is its role"),
-    "runtime-class": (of_canary(runtimeClassName="any"), "runtimeClassName of a canary must be"),
-    "no-limits": (of_its_container(resources={}), "limits of a canary must be set"),
-    "too-much-memory": (of_its_container(resources={"limits": LIMITS | {"memory": "129Mi"}}), "limits of a canary"),
-    "too-much-cpu": (of_its_container(resources={"limits": LIMITS | {"cpu": "1001"}}), "limits of a canary"),
-    "gpu": (of_its_container(resources={"limits": LIMITS | {"example.com/gpu": "1"}}), "limits of a canary"),
-}
-
-
-@pytest.mark.parametrize("case", CANARY_BAD)
-def test_a_canary_of_another_shape_is_refused(place: Place, case: str) -> None:
-    """Even the operator's own: a stolen token of it starts nothing there but a measurement."""
-    manifest = canary_job(DEFAULT, Role.FREE, namespace=place.canaries, serial="0a1b2c3d")
-    change, said = CANARY_BAD[case]
-    change(manifest)
-    with pytest.raises(RefusedError, match=said):
-        place.operator.create(manifest, dry_run=True)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        of_context(seccompProfile={"type": "RuntimeDefault"}),
-        of_pod(dnsPolicy="Default"),
-        of_pod(runtimeClassName="any"),
-    ],
-    ids=["seccomp", "resolver", "runtime-class"],
-)
-def test_a_canary_with_the_seccomp_file_is_as_a_strategys_pod(place: Place, change: Mutation) -> None:
-    """Else it would measure another."""
-    manifest = canary_job(DEFAULT, Role.SANDBOX, namespace=place.canaries, serial="0a1b2c3d")
-    change(manifest["spec"]["template"]["spec"])
-    with pytest.raises(
-        RefusedError, match=r"must be Localhost|with the seccomp file nobody|runtimeClassName of a canary"
-    ):
-        place.operator.create(manifest, dry_run=True)
-
-
-@pytest.mark.parametrize("who", ["tenant", "admin", "operator"])
-def test_only_the_job_controller_makes_pods_where_canaries_are(place: Place, who: str) -> None:
-    """Whatever their labels; what it makes comes from a Job, and each of those is looked at."""
-    made = canary_job(DEFAULT, Role.FREE, namespace=place.canaries, serial="0a1b2c3d")
-    pod = pod_of(made)
-    place.controller.create(pod, dry_run=True)
-    pod["metadata"]["labels"] = {}
-    with pytest.raises(RefusedError, match="pods of this namespace are made by the job controller"):
-        getattr(place, who).create(pod, dry_run=True)
-
-
-def test_nobody_changes_or_enters_a_canary(place: Place) -> None:
-    """Who could make one say that the network is cut off would be believed."""
-    profile = DEFAULT.model_copy(update={"sandbox": SANDBOX.model_copy(update={"requests": SANDBOX.limits})})
-    manifest = canary_job(profile, Role.BOUND, namespace=place.canaries, serial="0b1b2c3d")
-    evaluate(manifest["spec"]["template"]["spec"])["resources"]["requests"]["cpu"] = "1k"
-    job_name = place.operator.create(manifest)["metadata"]["name"]
-    (pod,) = wait_until(
-        "the canary's pod",
-        lambda: place.admin.list(POD, place.canaries, labels=f"batch.kubernetes.io/job-name={job_name}"),
-        bool,
-    )
-    name = pod["metadata"]["name"]
-    debug = {"spec": {"ephemeralContainers": [{"name": "debug", "image": "any"}]}}
-    unbound = {"metadata": {"labels": {naming.MANAGED_BY_LABEL: None}}}
-    for change, subresource in ((debug, "ephemeralcontainers"), (unbound, "")):
-        with pytest.raises(RefusedError, match="and stay what they were"):
-            place.admin.merge(POD, name, place.canaries, change, subresource=subresource)
-    with pytest.raises(RefusedError, match="write the status of a run's pod"):
-        place.admin.merge(POD, name, place.canaries, {"status": {"podIP": "192.0.2.1"}}, subresource="status")
-    path = f"/api/v1/namespaces/{place.canaries}/pods/{name}/exec"
-    with pytest.raises(RefusedError, match="nobody enters"):
-        place.admin.request("POST", path, {"command": "id", "stdout": "true"})
-
-
-def test_every_clause_for_canaries_has_its_case() -> None:
-    """But those that pods of runs have as well, and whose cases are there."""
-    shown = [said for _, said in CANARY_BAD.values()] + ["only system:serviceaccount:"]
-    of_runs = {*messages("jobs"), *messages("pods")}
-    assert [each for each in messages("canaries") if each not in of_runs and not any(s in each for s in shown)] == []
-
-
 def installer_on(place: Place, node: str) -> Cluster:
     """Act as the installer with a token that says on which node its pod runs."""
     client = acting(place.admin, f"system:serviceaccount:{place.namespace}:installer")
@@ -1554,47 +1050,3 @@ def test_the_installer_labels_no_other_node(place: Place, node: str) -> None:
     for client in (installer_on(place, "another"), acting(place.admin, account)):
         with pytest.raises(RefusedError, match="labels the node that it runs on"):
             client.merge(NODE, node, None, change)
-
-
-OWN: Manifest = yaml.safe_load((CHECKOUT / "manifests" / "base" / "namespace.yaml").read_text(encoding="utf-8"))
-RESTRICTED: dict[str, str] = OWN["metadata"]["labels"]
-"""What the operator's own namespace has, and what those of runs are to have (docs/operations.md)."""
-
-
-@pytest.mark.parametrize("role", Role)
-def test_canaries_are_admitted_where_pod_security_is_restricted(cluster: Cluster, namespace: str, role: Role) -> None:
-    """As their own namespace is."""
-    cluster.merge(NAMESPACE, namespace, None, {"metadata": {"labels": RESTRICTED | {SWITCH_LABEL: SWITCHED_OFF}}})
-    cluster.create(pod_of(canary_job(DEFAULT, role, namespace=namespace, serial="0a1b2c3d")), dry_run=True)
-
-
-def test_namespaces_say_which_pod_security_they_have() -> None:
-    """Enforced, audited and warned of, by one version: a newer cluster does not change what is let in."""
-    documents = yaml.safe_load_all((CHECKOUT / "manifests" / "base" / "canary.yaml").read_text(encoding="utf-8"))
-    (canaries,) = [each for each in documents if each["kind"] == "Namespace"]
-    assert canaries["metadata"]["labels"] == RESTRICTED
-    for mode in ("enforce", "audit", "warn"):
-        assert RESTRICTED[f"pod-security.kubernetes.io/{mode}"] == "restricted"
-        assert re.fullmatch(r"v1\.\d+", RESTRICTED[f"pod-security.kubernetes.io/{mode}-version"])
-    page = (CHECKOUT / "docs" / "operations.md").read_text(encoding="utf-8")
-    demo = (CHECKOUT / "hack" / "demo.sh").read_text(encoding="utf-8")
-    for label, value in RESTRICTED.items():
-        for text in (page, demo):
-            assert f"{label}={value}" in text
-
-
-@pytest.mark.parametrize("dataset", DATASETS)
-def test_pods_of_runs_are_admitted_where_pod_security_is_restricted(
-    cluster: Cluster, namespace: str, dataset: str
-) -> None:
-    """The strictest of Kubernetes' own standards, for every source of data."""
-    cluster.merge(NAMESPACE, namespace, None, {"metadata": {"labels": RESTRICTED | {SWITCH_LABEL: SWITCHED_OFF}}})
-    manifest = pod_of(job_of(make_run(namespace=namespace, datasets=[{"name": "prices", **DATASETS[dataset]}])))
-    privileged = copy.deepcopy(manifest)
-    privileged["spec"]["securityContext"]["seccompProfile"] = {"type": "Unconfined"}
-    wait_until(
-        "Pod Security is enforced",
-        lambda: refusal(lambda: cluster.create(privileged, dry_run=True)),
-        lambda said: "violates PodSecurity" in said,
-    )
-    cluster.create(manifest, dry_run=True)

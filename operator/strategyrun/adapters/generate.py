@@ -5,9 +5,9 @@ from typing import Any
 
 import yaml
 
+from strategyrun.domain.admission.policies import policies
 from strategyrun.domain.crd import definitions
 from strategyrun.domain.outcomes import ENDS, FAILURES
-from strategyrun.domain.policies import policies
 from strategyrun.domain.reference import reference
 from strategyrun.domain.strategyrun import FailureClass
 
