@@ -121,7 +121,7 @@ def _request(trial: Trial) -> Request:
     return Request(_document(f"{trial.prefix}-{token_hex(4)}", spec), dataset=path)
 
 
-def _path(dataset: Dataset | Path | None) -> Path | None:
+def _path(dataset: Dataset | None) -> Path | None:
     """Return the file or folder that a dataset names: a path, or a text with a slash or a suffix and no kind."""
     match dataset:
         case Path():
