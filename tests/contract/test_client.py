@@ -821,7 +821,7 @@ def test_the_doctor_sees_what_there_is(command: Command) -> None:
     assert found["crd"]["level"] == "ok"
     assert found["permissions"]["level"] == "ok"
     assert found["operator"]["level"] == "ok"
-    assert set(found) >= {"cluster", "crd", "permissions", "operator", "profile", "network"}
+    assert set(found) >= {"cluster", "crd", "permissions", "namespace", "operator", "profile", "network"}
 
 
 def test_the_doctor_names_missing_rights(stage: Stage, nobody: str) -> None:
@@ -834,6 +834,7 @@ def test_the_doctor_names_missing_rights(stage: Stage, nobody: str) -> None:
     assert done.exit_code == 20
     assert "fail permissions you may not create, get, list, watch strategyruns" in done.stdout
     assert "warn permissions you may not get pods/log: needed for logs" in done.stdout
+    assert "warn namespace   cannot be seen: " in done.stdout
 
 
 def test_every_class_of_failure_has_a_reason_to_try() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from abuse.cases import CASES
+from strategyrun import Client
 from strategyrun.local.installation import configured
 from support.attacks import assert_ends_right, attack
 from support.cluster import CHECKOUT
@@ -83,6 +84,14 @@ def test_every_end_has_the_clusters_reason(tmp_path: Path, source: str) -> None:
 def test_attacks_end_as_in_the_cluster(tmp_path: Path, name: str) -> None:
     """A few of each kind."""
     assert_ends_right(CASES[name], run(attack(tmp_path, CASES[name])))
+
+
+def test_the_client_can_ask_for_this_engine() -> None:
+    """By its name, where `local` would take bubblewrap first."""
+    with Client(engine="docker") as client:
+        result = client.evaluate(HALF, evaluation=QUICK)
+    assert result.reason == "Evaluated", result
+    assert result.provenance["isolation"]["runtimeClass"].startswith("docker ")
 
 
 def test_prices_of_ones_own_are_read_by_the_loader(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """The client with the engine of this machine."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -50,7 +49,7 @@ def test_prices_of_ones_own_are_a_path(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     (tmp_path / "daily.csv").write_text(PRICES)
     with Client(engine="local") as client:
-        dataset: Any = "daily.csv" if as_text else tmp_path / "daily.csv"
+        dataset = "daily.csv" if as_text else tmp_path / "daily.csv"
         result = client.evaluate(CODE, params={"days": 5}, dataset=dataset)
         assert (result.reason, result.metrics.days) == ("Evaluated", 28)
         with pytest.raises(NotAskedError, match=r"dataset: there is no .*other\.csv"):

@@ -1,9 +1,13 @@
-"""YAML as kubectl reads it, so that a manifest means the same at every door."""
+"""YAML as kubectl reads it, and which files hold it, so that a manifest means the same at every door."""
 
 import re
 from typing import Any
 
 import yaml
+
+SUFFIXES = (".yaml", ".yml", ".json")
+RUNNABLE = f"a .py file, or a manifest ({', '.join(SUFFIXES)})"
+"""What a file must be to be run, in words."""
 
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 

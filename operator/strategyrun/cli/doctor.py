@@ -15,11 +15,13 @@ from strategyrun.cli.output import Format, Output, console
 from strategyrun.cli.session import Namespace, ask
 from strategyrun.client import AsyncClient, UnreachableError
 from strategyrun.domain.crd import crd
-from strategyrun.domain.network_policy import POLICY_NAME
+from strategyrun.domain.network_policy import POLICY_NAME, deny_all
 from strategyrun.domain.sandbox import PROFILE_PLURAL
 from strategyrun.domain.strategyrun import GROUP, PLURAL
 
 OPERATOR_LABEL = "app.kubernetes.io/name=finlab-sandbox-operator"
+ENFORCE_LABEL = "pod-security.kubernetes.io/enforce"
+_NAMESPACES = Resource("", "v1", "namespaces")
 _DEPLOYMENTS = Resource("apps", "v1", "deployments")
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 _INSTALL = "install it: make up in a checkout, or the chart"
@@ -93,6 +95,24 @@ async def _definition(api: RunsApi, _: str) -> list[Finding]:
         fix = "use the program and the CRD of one version"
         return [Finding("crd", "warn", "the CRD is of another version than this program", fix)]
     return [Finding("crd", "ok", f"{PLURAL}.{api.runs.group}, as this program knows it")]
+
+
+async def _namespace(api: RunsApi, namespace: str) -> list[Finding]:
+    return [held(await api.send("GET", _NAMESPACES.path(name=namespace)))]
+
+
+def held(namespace: dict[str, Any]) -> Finding:
+    """Say whether Kubernetes' own Pod Security holds a namespace's pods too, whoever makes them."""
+    meta = namespace["metadata"]
+    if (meta.get("labels") or {}).get(ENFORCE_LABEL) == "restricted":
+        return Finding("namespace", "ok", f"pods in {meta['name']} are held to Pod Security restricted")
+    return Finding(
+        "namespace",
+        "warn",
+        f"no label holds pods in {meta['name']} to Pod Security restricted: others' may get nearer to the node",
+        f"kubectl label namespace {meta['name']} --overwrite {ENFORCE_LABEL}=restricted"
+        " (docs/operations.md#namespaces-of-runs)",
+    )
 
 
 async def _operator(api: RunsApi, _: str) -> list[Finding]:
@@ -174,15 +194,24 @@ def measured(profile: dict[str, Any]) -> list[Finding]:
 
 async def _policy(api: RunsApi, namespace: str) -> list[Finding]:
     found = await api.send("GET", f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies")
-    names = {each["metadata"]["name"] for each in found["items"]}
-    if POLICY_NAME in names:
-        return [Finding("network", "ok", f"NetworkPolicy {POLICY_NAME} is in {namespace}")]
-    return [Finding("network", "ok", f"no NetworkPolicy in {namespace} yet; the first run makes it")]
+    return [isolation({each["metadata"]["name"]: each for each in found["items"]}, namespace)]
+
+
+def isolation(policies: dict[str, dict[str, Any]], namespace: str) -> Finding:
+    """Say whether the policy that runs rely on is what its name says; `policies` are the namespace's by name."""
+    if POLICY_NAME not in policies:
+        return Finding("network", "ok", f"no NetworkPolicy {POLICY_NAME} in {namespace} yet; the first run makes it")
+    if policies[POLICY_NAME].get("spec") == deny_all(namespace)["spec"]:
+        return Finding("network", "ok", f"NetworkPolicy {POLICY_NAME} is in {namespace}")
+    said = f"NetworkPolicy {POLICY_NAME} in {namespace} does not deny all traffic of all runs"
+    fix = f"kubectl delete networkpolicy {POLICY_NAME} -n {namespace}; the next run makes it anew"
+    return Finding("network", "warn", said, fix)
 
 
 CHECKS: dict[str, Check] = {
     "crd": _definition,
     "permissions": _permissions,
+    "namespace": _namespace,
     "operator": _operator,
     "profile": _profile,
     "network": _policy,

@@ -37,11 +37,6 @@ def console(*, stderr: bool = False) -> Console:
     return Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
 
 
-def coloured(screen: Console) -> bool:
-    """Whether what is printed without the console's help may have colours."""
-    return screen.color_system is not None and not screen.no_color
-
-
 def table(*columns: str) -> Table:
     """Return a table in kubectl's manner."""
     made = Table(box=None, show_edge=False, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")

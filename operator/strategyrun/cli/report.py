@@ -1,15 +1,13 @@
 """`report`: a run as text, page or picture."""
 
-import shutil
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from strategyrun.cli.output import coloured, console
 from strategyrun.cli.session import Name, Namespace, ask, fail
 from strategyrun.reporting.rendering import CannotRenderError, Form, render
-from strategyrun.reporting.text import render_text
+from strategyrun.reporting.text import for_terminal
 
 
 def report(
@@ -29,7 +27,4 @@ def report(
             return
     except (CannotRenderError, OSError) as error:
         raise fail(str(error)) from error
-    screen = console()
-    text = render_text(material, width=shutil.get_terminal_size().columns, colour=coloured(screen))
-    encoding = screen.encoding or "utf-8"
-    typer.echo(text.encode(encoding, errors="replace").decode(encoding), nl=False)
+    typer.echo(for_terminal(material), nl=False)

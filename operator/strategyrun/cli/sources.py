@@ -7,12 +7,10 @@ from typing import Any, NamedTuple, Self
 
 import yaml
 
-from strategyrun.adapters.manifests import documents
+from strategyrun.adapters.manifests import RUNNABLE, SUFFIXES, documents
 from strategyrun.client import NotAskedError
 from strategyrun.client.trial import slug
 from strategyrun.domain.strategyrun import KIND
-
-_MANIFESTS = (".yaml", ".yml", ".json")
 
 
 class Manifest(NamedTuple):
@@ -40,7 +38,7 @@ def sources(paths: list[Path], skip: Callable[[str], object]) -> list[Source]:
     """
     found = [source for path in paths for source in (_of_folder(path, skip) if path.is_dir() else _of_file(path))]
     if not found:
-        raise NotAskedError(f"no strategy (.py) and no manifest ({', '.join(_MANIFESTS)}) in {_listed(paths)}")
+        raise NotAskedError(f"no strategy in {_listed(paths)}: must hold {RUNNABLE}")
     return found
 
 
@@ -48,7 +46,7 @@ def _of_folder(path: Path, skip: Callable[[str], object]) -> Iterator[Source]:
     for file in sorted(path.iterdir()):
         if file.suffix == ".py" and file.name[0] not in "._":
             yield file
-        elif file.suffix in _MANIFESTS and file.name[0] not in "._":
+        elif file.suffix in SUFFIXES and file.name[0] not in "._":
             for document in _documents(file):
                 if (kind := _kind(document)) == KIND:
                     yield _manifest(file, document)
@@ -61,10 +59,10 @@ def _of_file(path: Path) -> Iterator[Source]:
         raise NotAskedError(f"there is no {path}")
     if path.suffix == ".py":
         yield path
-    elif path.suffix in _MANIFESTS:
+    elif path.suffix in SUFFIXES:
         yield from manifests(path)
     else:
-        raise NotAskedError(f"{path}: must be a folder, a .py file, or a manifest ({', '.join(_MANIFESTS)})")
+        raise NotAskedError(f"{path}: must be a folder, {RUNNABLE}")
 
 
 def manifests(path: Path) -> list[Manifest]:

@@ -23,7 +23,8 @@ from strategyrun.reporting.material import CannotRenderError, Material
 
 T = TypeVar("T")
 
-EngineName = Literal["cluster", "local"]
+EngineName = Literal["cluster", "local", "bubblewrap", "docker"]
+"""A cluster, the first engine of this machine that works, or one of them by its name."""
 Connect = Callable[[], Awaitable[RunsApi]]
 """Opens the connection, in the loop that will use it."""
 
@@ -48,8 +49,8 @@ class AsyncClient:
     """Evaluates strategies, and looks after the runs of a namespace.
 
     `namespace` is that of the kubeconfig's context where it is not said. Nothing is connected before the first
-    request. To be used as `async with`, or closed. The engine `local` evaluates on this machine, needs no kubeconfig,
-    and keeps no runs.
+    request. To be used as `async with`, or closed. Any `engine` but `cluster` evaluates on this machine, needs no
+    kubeconfig, and keeps no runs: `local` is bubblewrap, else docker.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class AsyncClient:
     ) -> None:
         if engine not in get_args(EngineName):
             raise NotAskedError(f"engine {engine!r}: must be one of {', '.join(get_args(EngineName))}")
-        self._local = engine == "local"
+        self._local = None if engine == "cluster" else _of_this_machine(engine)
         self.namespace = namespace or ("local" if self._local else default_namespace())
         self._connect = connect
         self._api: RunsApi | None = None
@@ -258,15 +259,11 @@ class AsyncClient:
             return Result.refused(trial, self.namespace, error.reason, str(error))
 
     async def _evaluator(self) -> Engine:
-        if not self._local:
-            return await self._started()
-        from strategyrun.client.local import LocalEngine  # noqa: PLC0415 - a cluster's client needs none of it
-
-        return LocalEngine()
+        return self._local or await self._started()
 
     async def _connected(self) -> RunsApi:
         if self._local:
-            raise NotAskedError("engine local keeps no runs: it evaluates, and gives the results")
+            raise NotAskedError("an engine of this machine keeps no runs: it evaluates, and gives the results")
         if self._api is None:
             with asking("connect", self.namespace):
                 self._api = await self._connect()
@@ -282,6 +279,12 @@ class AsyncClient:
             self._engine = ClusterEngine(await self._connected(), self.namespace)
             self._stack.push_async_callback(self._engine.close)
         return self._engine
+
+
+def _of_this_machine(name: str) -> Engine:
+    from strategyrun.client.local import LocalEngine  # noqa: PLC0415 - a cluster's client needs none of it
+
+    return LocalEngine(name)
 
 
 async def _in_threads(trials: Iterable[Asked]) -> AsyncGenerator[Asked, None]:

@@ -30,9 +30,13 @@ _under_way: dict[threading.Thread, Stop] = {}
 
 
 class LocalEngine:
-    """Evaluates trials on this machine, each in a thread that waits for its boxes."""
+    """Evaluates trials on this machine, each in a thread that waits for its boxes.
 
-    def __init__(self) -> None:
+    `name` is the engine's; `local` is the first that works.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = EngineName.AUTO if name == "local" else EngineName(name)
         self._engine: Engine | None = None
 
     async def evaluate(self, trial: Trial, progress: Progress | None = None) -> Result:
@@ -74,9 +78,9 @@ class LocalEngine:
             raise ClusterError(f"nothing on this machine can run a strategy: {error}") from error
 
     def _chosen(self, config: Configuration) -> Engine:
-        """Return the engine that works here; it is looked for once."""
+        """Return the engine that works here; once it is found, nobody looks again."""
         if self._engine is None:
-            self._engine = choose(EngineName.AUTO, config)
+            self._engine = choose(self._name, config)
         return self._engine
 
 
@@ -121,7 +125,7 @@ def _request(trial: Trial) -> Request:
     return Request(_document(f"{trial.prefix}-{token_hex(4)}", spec), dataset=path)
 
 
-def _path(dataset: Dataset | Path | None) -> Path | None:
+def _path(dataset: Dataset | None) -> Path | None:
     """Return the file or folder that a dataset names: a path, or a text with a slash or a suffix and no kind."""
     match dataset:
         case Path():

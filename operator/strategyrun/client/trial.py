@@ -11,8 +11,11 @@ from pydantic.alias_generators import to_camel
 
 from strategyrun.client.errors import NotAskedError
 
-Dataset = str | Mapping[str, Any]
-"""`us-stocks` or another built-in name, `configmap:NAME/KEY`, `pvc:CLAIM/PATH`, `image:REFERENCE`; or the fields."""
+Dataset = str | Path | Mapping[str, Any]
+"""`us-stocks` or another built-in name, `configmap:NAME/KEY`, `pvc:CLAIM/PATH`, `image:REFERENCE`; or the fields.
+
+A Path is a file or folder of prices on this machine, for runs on this machine.
+"""
 
 _MOUNTED = {"configmap": ("configMapRef", "name", "key"), "pvc": ("persistentVolumeClaim", "claimName", "path")}
 _PREFIX_LIMIT = 40
@@ -78,6 +81,11 @@ def slug(text: str) -> str:
 
 def dataset_of(dataset: Dataset) -> dict[str, Any]:
     """Return an element of spec.datasets. Raises NotAskedError naming what may be written."""
+    if isinstance(dataset, Path):
+        raise NotAskedError(
+            f"dataset {dataset}: a cluster does not see this machine's files; prices reach it by a ConfigMap "
+            "(configmap:NAME[/KEY]), a volume (pvc:CLAIM[/PATH]) or an image (image:REFERENCE)"
+        )
     if not isinstance(dataset, str):
         return {"name": "prices", **_camel(dataset)}
     kind, colon, rest = dataset.partition(":")

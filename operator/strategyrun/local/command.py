@@ -2,9 +2,6 @@
 
 import gzip
 import json
-import os
-import shutil
-import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -111,13 +108,9 @@ def _print(outcome: Outcome, output: Output) -> None:
             typer.echo(json.dumps(_shown(outcome), indent=2))
         case Output.TEXT:
             from strategyrun.reporting.material import Material  # noqa: PLC0415 - only where it is shown
-            from strategyrun.reporting.text import render_text  # noqa: PLC0415
+            from strategyrun.reporting.text import for_terminal  # noqa: PLC0415
 
-            material = Material.read(outcome.body, *_full(outcome))
-            colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-            text = render_text(material, width=shutil.get_terminal_size().columns, colour=colour)
-            encoding = sys.stdout.encoding or "utf-8"
-            typer.echo(text.encode(encoding, errors="replace").decode(encoding), nl=False)
+            typer.echo(for_terminal(Material.read(outcome.body, *_full(outcome))), nl=False)
 
 
 def _shown(outcome: Outcome) -> dict[str, object]:

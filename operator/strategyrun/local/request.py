@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from strategyrun.adapters.manifests import documents
+from strategyrun.adapters.manifests import RUNNABLE, SUFFIXES, documents
 from strategyrun.domain.strategyrun import GROUP, KIND, VERSION
 from strategyrun.domain.text import clean
 from strategyrun.domain.vetting import SIZE_LIMIT_BYTES
@@ -18,7 +18,6 @@ from strategyrun.local.limits import complaints
 from strategyrun.local.plan import files_of, uid_of
 
 NAMESPACE = "local"
-MANIFESTS = (".yaml", ".yml", ".json")
 _NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
 _LARGEST_PLAIN = 1e21
 """From here on the API server writes whole numbers with an exponent."""
@@ -30,9 +29,9 @@ class UsageError(Exception):
 
 def read(path: Path, params: list[str], dataset: Path | None) -> Request:
     """Read a strategy or a manifest with what is to be changed of it. Raises UsageError."""
-    if path.suffix not in (".py", *MANIFESTS):
-        raise UsageError(f"{path}: must be a .py file, or a manifest ({', '.join(MANIFESTS)})")
-    body, config_maps = _manifest(path) if path.suffix in MANIFESTS else (_of_source(path), {})
+    if path.suffix not in (".py", *SUFFIXES):
+        raise UsageError(f"{path}: must be {RUNNABLE}")
+    body, config_maps = _manifest(path) if path.suffix in SUFFIXES else (_of_source(path), {})
     spec = body["spec"]
     if params:
         spec["params"] = {**(spec.get("params") or {}), **dict(map(_param, params))}

@@ -1,6 +1,7 @@
 """A run as text for a terminal or a file."""
 
 import io
+import shutil
 from collections.abc import Sequence
 
 from rich import box
@@ -37,6 +38,17 @@ def render_text(material: Material, *, width: int = WIDTH, colour: bool = False)
     with console.capture() as capture:
         console.print(Group(*_parts(material, console.width)))
     return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+
+def for_terminal(material: Material) -> str:
+    """Render a run for standard output: in its width, in letters that it has, and in colours where it shows them.
+
+    A NO_COLOR that is not empty takes the colours away.
+    """
+    screen = Console()
+    colour = screen.color_system is not None and not screen.no_color
+    text = render_text(material, width=shutil.get_terminal_size().columns, colour=colour)
+    return text.encode(screen.encoding, errors="replace").decode(screen.encoding)
 
 
 def _parts(material: Material, width: int) -> list[RenderableType]:

@@ -86,4 +86,4 @@ def test_what_cannot_be_checked_is_one_line(tmp_path: Path, name: str, content: 
 def test_what_is_not_there(tmp_path: Path) -> None:
     """Neither the path nor anything in it."""
     assert "there is no" in lint(tmp_path / "nowhere").stderr
-    assert "no strategy (.py) and no manifest" in lint(tmp_path).stderr
+    assert ": must hold a .py file, or a manifest (.yaml, .yml, .json)" in lint(tmp_path).stderr

@@ -1,12 +1,14 @@
 """What the paths and pairs of a command line come to."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from strategyrun.adapters.manifests import RUNNABLE
 from strategyrun.cli.sources import Manifest, manifests, pairs, sources
 from strategyrun.client import NotAskedError
-from strategyrun.local.request import read
+from strategyrun.local.request import UsageError, read
 
 
 def test_values_are_json_where_they_are_and_else_text() -> None:
@@ -100,3 +102,13 @@ def test_a_manifest_has_the_same_parameters_at_every_door(tmp_path: Path) -> Non
     (submitted,) = manifests(path)
     assert submitted.spec["params"] == {"alpha": 0.001, "big": 1000, "day": "2020-01-02", "half": 0.5}
     assert submitted.spec["params"] == read(path, [], None).body["spec"]["params"]
+
+
+def test_every_door_takes_the_same_files(tmp_path: Path) -> None:
+    """And says which, where it does not take one."""
+    path = tmp_path / "notebook.ipynb"
+    path.touch()
+    with pytest.raises(NotAskedError, match=re.escape(RUNNABLE)):
+        sources([path], pytest.fail)
+    with pytest.raises(UsageError, match=re.escape(RUNNABLE)):
+        read(path, [], None)

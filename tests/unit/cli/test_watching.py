@@ -6,14 +6,17 @@ import re
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 from support.cluster import CHECKOUT
 
 PROGRAM = """\
 from strategyrun import Result
 from strategyrun.cli.cells import now, runs_table
-from strategyrun.cli.output import coloured, console
+from strategyrun.cli.output import console
 from strategyrun.cli.watching import watching
+from strategyrun.reporting.material import Material
+from strategyrun.reporting.text import for_terminal
 from support.answers import body, scored, status
 
 running, ended = (Result.of(body("my-run", each)) for each in (status("Running", "StrategyRunning"), scored(1.5)))
@@ -22,7 +25,7 @@ with watching() as tell:
     tell(running)
     tell(ended)
 console().print(runs_table([ended], now()))
-print("colours:", coloured(console()))
+print("colours:", "\\x1b" in for_terminal(Material.read(ended.body, None)))
 """
 ENVIRONMENT = {"PYTHONPATH": str(CHECKOUT / "tests"), "TERM": "xterm-256color", "COLUMNS": "120"}
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*3\dm")
@@ -30,24 +33,24 @@ RENEWED = "\x1b[2K"
 """A line of a terminal that is wiped, to be written again."""
 
 
-def on_a_terminal(**environment: str) -> str:
-    """Run the program with both its outputs on a terminal of its own, and return what came there."""
+def on_a_terminal(*arguments: str, code: int = 0, **environment: str) -> str:
+    """Run Python with both its outputs on a terminal of its own, and return what came there."""
     ours, its = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM], env=ENVIRONMENT | environment, stdin=its, stdout=its, stderr=its
+        [sys.executable, *arguments], env=ENVIRONMENT | environment, stdin=its, stdout=its, stderr=its
     )
     os.close(its)
     shown = b""
     with os.fdopen(ours, "rb", buffering=0) as screen, suppress(OSError):  # how Linux says that nobody writes there
         while chunk := screen.read(65536):
             shown += chunk
-    assert process.wait(60) == 0, shown
+    assert process.wait(60) == code, shown
     return shown.decode()
 
 
 def test_a_terminal_has_colours_and_a_table_that_renews_itself() -> None:
     """And goes in the end, when the answer takes its place."""
-    shown = on_a_terminal()
+    shown = on_a_terminal("-c", PROGRAM)
     assert COLOUR.search(shown)
     live, _, answer = shown.rpartition(RENEWED)
     assert "Succeeded" in live
@@ -57,11 +60,20 @@ def test_a_terminal_has_colours_and_a_table_that_renews_itself() -> None:
 
 def test_no_color_takes_the_colours_away_and_nothing_else() -> None:
     """Not the table that renews itself; a report is told too."""
-    shown = on_a_terminal(NO_COLOR="1")
+    shown = on_a_terminal("-c", PROGRAM, NO_COLOR="1")
     assert "colours: False" in shown
     assert not COLOUR.search(shown)
     assert RENEWED in shown
     assert "Succeeded" in shown
+
+
+def test_an_empty_no_color_takes_nothing_away(tmp_path: Path) -> None:
+    """Neither of what a cluster answers nor of a run on this machine, which needs no box for a source that is none."""
+    assert "colours: True" in on_a_terminal("-c", PROGRAM, NO_COLOR="")
+    (tmp_path / "broken.py").write_text("def\n")
+    here = ("-m", "strategyrun.local", str(tmp_path / "broken.py"))
+    assert COLOUR.search(on_a_terminal(*here, code=10, NO_COLOR=""))
+    assert not COLOUR.search(on_a_terminal(*here, code=10, NO_COLOR="1"))
 
 
 def test_a_pipe_has_a_line_for_each_change_and_no_control() -> None:

@@ -59,6 +59,12 @@ def test_a_dataset_that_there_is_not_is_refused(text: str) -> None:
         dataset_of(text)
 
 
+def test_a_file_of_this_machine_is_no_dataset_of_a_cluster() -> None:
+    """It is said how prices reach one, before anything is sent."""
+    with pytest.raises(NotAskedError, match=r"^dataset prices\.csv: a cluster does not see .* volume \(pvc:CLAIM"):
+        Trial("x = 1", dataset=Path("prices.csv")).spec()
+
+
 @pytest.mark.parametrize("value", [object(), {1, 2}, float("nan")], ids=["object", "set", "nan"])
 def test_what_is_no_json_is_refused(value: object) -> None:
     """By the field's name, before anything is sent."""
