@@ -114,9 +114,13 @@ class JobObservation(Model):
         return self.finished or self.failure is not None
 
     def has(self, pod: PodObservation) -> bool:
-        """Whether a pod is the Job's, since it was last let go: suspending a Job takes its pod away."""
-        left = pod.leaving_since
-        return pod.job_uid == self.uid and not (left and self.released_at and left <= self.released_at)
+        """Whether a pod is the Job's, since it was last let go: suspending a Job takes its pod away.
+
+        The cluster counts whole seconds, in which a pod may be made and be taken away.
+        """
+        left, released = pod.leaving_since, self.released_at
+        of_an_earlier_release = left and released and left <= released and pod.created_at < released
+        return pod.job_uid == self.uid and not of_an_earlier_release
 
 
 def observe_job(body: dict[str, Any]) -> JobObservation:

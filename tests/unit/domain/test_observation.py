@@ -304,8 +304,8 @@ def test_a_job_is_suspended_until_its_controller_lets_it_go_on(
 
 @pytest.mark.parametrize(
     ("released", "deleted", "its"),
-    [(None, None, True), (0, None, True), (0, 5, True), (20, 5, False), (20, None, True)],
-    ids=["not-begun", "runs", "taken-away", "taken-away-before-its-release", "made-since"],
+    [(None, None, True), (0, None, True), (0, 5, True), (0, 0, True), (20, 5, False), (20, None, True)],
+    ids=["not-begun", "runs", "taken-away", "in-its-first-second", "taken-away-before-its-release", "made-since"],
 )
 def test_a_job_has_the_pod_of_its_last_release(released: float | None, deleted: float | None, *, its: bool) -> None:
     """Suspending takes a pod away; what is said of it then is no news of the next one."""
