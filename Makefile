@@ -28,10 +28,10 @@ check: venv ## lint, types, layers, generated files
 unit: venv ## tests that need no cluster
 	@$(pytest) tests/unit --numprocesses auto
 faults: venv ## break what is round the operator, without Docker; FAULTS_RUNS=1000 FAULTS_KILLS=200 for the long form
-	@$(pytest) tests/faults
+	@$(pytest) tests/faults --numprocesses 3 --dist worksteal
 e2e: up ## tests against the API server, in the cluster, and of local runs in its image
-	@$(pytest) tests/contract tests/cluster tests/docker --ignore tests/cluster/test_installer.py --numprocesses 4 --dist loadfile
-	@$(pytest) tests/cluster/test_installer.py # takes the node's label and file away, which everybody would see
+	@$(pytest) tests/contract tests/cluster tests/docker -m "not alone" --numprocesses 4 --dist loadfile
+	@$(pytest) tests/cluster -m alone
 solo: venv local ## tests of runs without a cluster, the attacks included
 	@$(pytest) tests/local --numprocesses 2 --dist loadfile
 abuse: up ## attack the sandbox on purpose, and print what became of each attack

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from strategyrun.domain.outcomes import FAILURES, Reason
+from strategyrun.domain.outcomes import FAILURES, Reason, named
 from support.cluster import CONFIG_MAP, STRATEGY_RUN, Cluster, RefusedError
 from support.runs import condition, strategy_run, wait_finished
 from support.waiting import wait_until
@@ -168,6 +168,11 @@ FAILING = {
 }
 
 
+def hint(reason: Reason, namespace: str) -> str:
+    """Return what the run named `run` is told to do, in its own names."""
+    return named(FAILURES[reason].hint, namespace=namespace, run="run", pod="no pod is named")
+
+
 @pytest.mark.parametrize("failing", FAILING.values(), ids=FAILING)
 def test_failure_of_a_strategy_is_named_and_final(cluster: Cluster, namespace: str, failing: Failing) -> None:
     """Class, reason, exit code, signal, message, last lines and hint are the failure's own; nothing is retried."""
@@ -185,7 +190,7 @@ def test_failure_of_a_strategy_is_named_and_final(cluster: Cluster, namespace: s
     assert (status["phase"], status["reason"], status["hint"]) == (
         "Failed",
         failing.reason,
-        FAILURES[failing.reason].hint,
+        hint(failing.reason, namespace),
     )
     assert status["message"] == failure["message"]
     assert "metrics" not in status
@@ -212,7 +217,7 @@ def test_memory_beyond_the_limit_ends_the_strategy(cluster: Cluster, namespace: 
     assert (failure["class"], failure["reason"], failure["signal"]) == ("User", "OutOfMemory", "SIGKILL")
     assert failure.get("exitCode") in (None, 137)
     assert failure["lastLines"] == ["hungry"]
-    assert (status["hint"], len(status["attempts"])) == (FAILURES[Reason.OUT_OF_MEMORY].hint, 1)
+    assert (status["hint"], len(status["attempts"])) == (hint(Reason.OUT_OF_MEMORY, namespace), 1)
 
 
 def test_every_line_that_can_never_work_is_named(cluster: Cluster, namespace: str) -> None:
@@ -269,7 +274,7 @@ def test_source_may_appear_after_the_run(cluster: Cluster, namespace: str) -> No
     )
     assert waiting["status"]["phase"] == "Queued"
     assert waiting["status"]["message"] == f"there is no ConfigMap mine in namespace {namespace}"
-    assert waiting["status"]["hint"] == FAILURES[Reason.SOURCE_MISSING].hint
+    assert waiting["status"]["hint"] == hint(Reason.SOURCE_MISSING, namespace)
 
     source = "def strategy(data, params):\n    return data.close.notna()\n"
     metadata = {"name": "mine", "namespace": namespace}

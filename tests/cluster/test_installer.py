@@ -23,7 +23,7 @@ FOLDER = "/var/lib/kubelet/seccomp/finlab-sandbox"
 FILE = f"{FOLDER}/{SECCOMP.localhost_profile.rpartition('/')[2]}"
 CONTENT = (CHECKOUT / "config" / "seccomp_profile.json").read_text(encoding="utf-8")
 
-pytestmark = pytest.mark.xdist_group("installer")
+pytestmark = pytest.mark.alone
 
 
 @pytest.fixture

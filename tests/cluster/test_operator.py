@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+import pytest
+
 from support.cluster import DEPLOYMENT, JOB, POD, STRATEGY_RUN, Cluster, Manifest
 from support.journal import Journal
 from support.runs import condition, strategy_run
@@ -13,6 +15,7 @@ NAMES = [f"run-{number}" for number in range(10)]
 FINAL = ("Succeeded", "Failed")
 
 
+@pytest.mark.alone
 def test_ten_runs_outlive_an_operator_that_is_killed_twice(cluster: Cluster, namespace: str) -> None:
     """Each run ends Succeeded after one attempt, with one Job and one pod; no answer is ever taken back."""
     journals = {kind: Journal(cluster, kind, namespace) for kind in (STRATEGY_RUN, JOB, POD)}

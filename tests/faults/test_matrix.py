@@ -295,7 +295,8 @@ def test_api_server_killed_under_load(bench: Bench, proxy: FaultProxy, operator:
     rig.apiserver.kill()
     rig.start_apiserver()
     statuses = wait_answers(bench, expected, operator)
-    assert {len(status["attempts"]) for status in statuses.values()} == {1}
+    repeated = {name: status["attempts"] for name, status in statuses.items() if len(status["attempts"]) > 1}
+    assert repeated == {}
     require_order(bench, proxy, pods=False)
 
 
@@ -495,8 +496,8 @@ def test_kueue_holds_runs_back_and_preempts_them(bench: Bench, proxy: FaultProxy
             if suspended:
                 bench.wait_names(POD, lambda names: not [each for each in names if each.startswith(name)])
         finish_by_hand(bench, queued)
-    assert [attempt["reason"] for attempt in bench.status(queued)["attempts"]] == ["Evaluated"]
-    require_order(bench, proxy, pods=False)
+        assert [attempt["reason"] for attempt in bench.status(queued)["attempts"]] == ["Evaluated"]
+        require_order(bench, proxy, pods=False)
 
 
 @pytest.mark.parametrize("resource", ["count/jobs.batch", "pods"])
