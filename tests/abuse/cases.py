@@ -186,6 +186,7 @@ class Case:
     during: str = ""
     """What is done to the namespace while the strategy runs: the name of a function in test_abuse.py."""
     scores_as_twin: bool = False
+    """Whether its numbers, where it has any, are the twin's."""
     largest_log: int | None = None
     machine: str = ""
     """The processor that the case is about; everywhere where it is empty."""
@@ -194,6 +195,8 @@ class Case:
 KEY = "FINLAB_SANDBOX_CANARY_KEY"
 """The name of a key in the environment of a process that is none of the strategy's."""
 SHORT = {"timeoutSeconds": 8}
+ONE_TOO_MANY = "JobVanished"
+"""The Job controller takes a pod with its labels for its own, and ends one of two: it may be the run's."""
 EVALUATED = ("Evaluated",)
 VIOLATION = ("SyscallViolation",)
 ERROR = ("StrategyError",)
@@ -630,16 +633,17 @@ CASES: dict[str, Case] = {
     ),
     "F12 pod of the run's Job": Case(
         _source("import time\ntime.sleep(6)\n"),
-        (
-            "Evaluated",
-            "Tampered",
-            "JobVanished",
-        ),  # the Job controller ends one of two pods, and it may be the run's own
+        ("Evaluated", "Tampered", ONE_TOO_MANY),
         PLAIN,
         during="adopted_pod",
+        scores_as_twin=True,
     ),
     "F12 pod with the run's labels": Case(
-        _source("import time\ntime.sleep(4)\n"), EVALUATED, PLAIN, during="foreign_pod", scores_as_twin=True
+        _source("import time\ntime.sleep(4)\n"),
+        ("Evaluated", ONE_TOO_MANY),
+        PLAIN,
+        during="foreign_pod",
+        scores_as_twin=True,
     ),
     "G02 what the gate refuses": Case(
         WITHOUT_GATE,
