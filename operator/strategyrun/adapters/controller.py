@@ -57,6 +57,7 @@ from strategyrun.domain.reconcile import (
     Vetted,
     decide,
     give_up,
+    needs_current_run,
     stands_in_line,
 )
 from strategyrun.domain.report import LOG_LIMIT_BYTES, InvalidReportError, full_report
@@ -265,9 +266,14 @@ class Controller:
         if status and status.phase.active:
             self._slots.take(key, run.namespace)
         changed = status and (run.status is None or status.document() != run.status.document())
-        if status and changed and not await self._write_status(run, status):
-            return
+        if status and changed:
+            written = await self._write_status(run, status)
+            if written is None:
+                return
+            run = written
         for act in decision.acts:
+            if needs_current_run(act) and not await self._is_current(run):
+                break
             if not await self._act(run, act):
                 break
         if decision.wake_at is not None:
@@ -311,8 +317,10 @@ class Controller:
             self._cache.put_job(each)
         self.on_run(None, body)
 
-    async def _write_status(self, run: StrategyRun, status: StrategyRunStatus) -> bool:
+    async def _write_status(self, run: StrategyRun, status: StrategyRunStatus) -> StrategyRun | None:
         """Write the whole status, computed from the version that was seen; a newer version means: look again.
+
+        Return the run as it was seen, with what was written.
 
         One that the API server will never take ends the run: it would be tried for ever, with the run's slot held.
         """
@@ -322,15 +330,16 @@ class Controller:
             key = key_of(run.namespace, run.uid)
             await self._read(key, run.namespace, run.name)
             self._queue.add_after(key, _BACKOFF_SECONDS[0])
-            return False
+            return None
         except ApiError as error:
             if error.status not in _NEVER_TAKEN:
                 raise
             log.error("%s/%s: the status is refused, the run is given up: %s", run.namespace, run.name, error)
             self.on_run(None, await self._apply_status(run, give_up(run, self._now(), error.message)))
-            return False
+            return None
         self.on_run(None, body)
-        return True
+        version = body["metadata"]["resourceVersion"]
+        return run.model_copy(update={"status": status, "resource_version": version})
 
     async def _apply_status(self, run: StrategyRun, status: StrategyRunStatus) -> dict[str, Any]:
         document = {
@@ -352,8 +361,6 @@ class Controller:
             case Create(manifest):
                 return await self._create(run, manifest)
             case DeleteJob(name, uid):
-                if not await self._is_current(run):
-                    return False
                 await self._kube.delete(JOBS, run.namespace, name, uid=uid)
                 self._cache.drop_job(key, uid)
                 self._queue.add(key)
@@ -378,13 +385,13 @@ class Controller:
         return True
 
     async def _is_current(self, run: StrategyRun) -> bool:
-        """Whether a Job is taken away for the run as it is: another operator may have begun it since."""
-        key = key_of(run.namespace, run.uid)
-        known = self._cache.run(key) or run
+        """Whether the run still is what was decided on, whatever events have told since: a list may have been old, and
+        another operator may have gone on.
+        """
         body = await self._kube.get(self._kube.runs, run.namespace, run.name)
         if body is None or body["metadata"]["uid"] != run.uid:
-            return True  # the run is gone, and its Jobs are to go
-        if body["metadata"]["resourceVersion"] == known.resource_version:
+            return True  # the run is gone, and what it owns goes too
+        if body["metadata"]["resourceVersion"] == run.resource_version:
             return True
         self.on_run(None, body)
         return False

@@ -190,6 +190,11 @@ class DeleteReport:
 Act = Vet | Create | DeleteJob | DeleteSnapshot | ConfirmJob | FindPod | FindTrouble | KeepReport | DeleteReport
 
 
+def needs_current_run(act: Act) -> bool:
+    """Whether an act makes or takes away what a run stands on: it is for the run that was seen, not for a newer one."""
+    return isinstance(act, DeleteJob | DeleteSnapshot) or (isinstance(act, Create) and act.manifest["kind"] == "Job")
+
+
 @dataclass(frozen=True)
 class Decision:
     """The status to write first (if there is one and it differs), then the acts in order, then when to look again."""
@@ -317,8 +322,10 @@ def _follow(seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: dateti
     if job.run_uid != run.uid:
         return _ended(seen, status, now, Fault(Reason.NAME_CONFLICT, f"Job {job.name} is not this run's"))
     pod = max(filter(job.has, seen.pods), key=lambda pod: pod.created_at, default=None)
-    began = attempt.started_at is not None
+    began = _began(attempt, job)
     match judge(job, pod, podless=job.uid in seen.podless, began=began, trouble=seen.trouble):
+        case Pending() if began and not job.suspended:
+            return Decision(status, tidy)  # the sight of its pod is older than the record, or the pod is gone
         case Pending() as pending:
             return _await_start(seen, status, job, pod, pending, now)
         case Running():
@@ -529,6 +536,11 @@ def _open_attempt(status: StrategyRunStatus) -> Attempt | None:
     """Return the attempt that is under way."""
     last = status.attempts[-1] if status.attempts else None
     return last if last and last.finished_at is None else None
+
+
+def _began(attempt: Attempt, job: JobObservation) -> bool:
+    """Whether the strategy is on record as begun, since its Job was last let go."""
+    return attempt.started_at is not None and not (job.released_at and attempt.started_at < job.released_at)
 
 
 def _is_over(seen: Seen, attempt: Attempt) -> bool:

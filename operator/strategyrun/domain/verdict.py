@@ -147,7 +147,7 @@ def judge(
     if pod.strategy.terminated or pod.strategy.running:
         return Running()
     if job.failure == _DEADLINE:
-        return Fault(Reason.START_TIMEOUT, job.failure_message)
+        return Fault(Reason.TIMEOUT if began else Reason.START_TIMEOUT, job.failure_message)
     if pod.deleting:
         return Fault(Reason.JOB_VANISHED, f"pod {pod.name} was deleted before it ran")
     return _starting(pod, trouble if trouble and trouble.uid == pod.uid else None)

@@ -9,29 +9,67 @@ import pytest
 from kubernetes.aio import client
 
 from strategyrun.adapters.controller import Controller
-from strategyrun.adapters.kube import JOBS, PODS, Kube, Resource
+from strategyrun.adapters.kube import CONFIG_MAPS, JOBS, PODS, Kube, Resource
 from strategyrun.adapters.observer import Observer
-from strategyrun.domain import naming
+from strategyrun.domain import job, naming
 from strategyrun.domain.inputs import inputs_hash
 from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.reconcile import QUOTA_POLL
 from strategyrun.domain.status import accept, advance
 from strategyrun.domain.strategyrun import Attempt, Executor, FallbackStatus, Phase, StrategyRun, StrategyRunStatus
-from support.builders import NOW, Document, make_run, run_body
+from support.builders import NOW, Document, job_body, make_inputs, make_run, run_body
 from support.operator import UNSCHEDULABLE, with_slots
 
 
 class Lists(Kube):
     """An API server of which all that can be asked is a list."""
 
-    def __init__(self, *runs: Document, jobs: tuple[Document, ...] = (), pods: tuple[Document, ...] = ()) -> None:
+    def __init__(
+        self,
+        *runs: Document,
+        jobs: tuple[Document, ...] = (),
+        pods: tuple[Document, ...] = (),
+        maps: tuple[Document, ...] = (),
+    ) -> None:
         super().__init__(client.Configuration(host="http://127.0.0.1:1"))
-        self._held: dict[Resource, tuple[Document, ...]] = {self.runs: runs, JOBS: jobs, PODS: pods}
+        self._held = {self.runs: runs, JOBS: jobs, PODS: pods, CONFIG_MAPS: maps}
 
     async def list(self, resource: Resource, **_: Any) -> AsyncIterator[Document]:
         """Yield what there is."""
         for body in self._held.get(resource, ()):
             yield body
+
+
+class Overtaken(Lists):
+    """An API server whose lists are older than the one run, as another operator or a user has left it since."""
+
+    def __init__(self, old: Document, latest: Document, **others: tuple[Document, ...]) -> None:
+        super().__init__(old, **others)
+        self._latest = latest
+        self.scene = Scene(self)
+        self.done: list[str] = []
+        """What was made or taken away that somebody may miss."""
+        self.came_to_it = asyncio.Event()
+
+    async def get(self, *_: Any, **__: Any) -> Document | None:
+        """Return the run as it is."""
+        self.came_to_it.set()
+        return self._latest
+
+    async def create(self, manifest: Document) -> Document:
+        """Take an object; before the Job, the news of the run arrives."""
+        if manifest["kind"] == "Job":
+            self._take_note("the Job is made")
+        self.scene.controller.on_run("MODIFIED", self._latest)
+        return {**manifest, "metadata": manifest["metadata"] | {"uid": "new", "resourceVersion": "200"}}
+
+    async def delete(self, resource: Resource, *_: Any, **__: Any) -> None:
+        """Take an object away."""
+        self._take_note(f"of {resource.plural} one is taken away")
+
+    def _take_note(self, what: str) -> None:
+        self.done.append(what)
+        self.came_to_it.set()
 
 
 class Scene:
@@ -118,6 +156,39 @@ def test_what_nobody_can_read_keeps_nobody_from_the_rest(others: str) -> None:
     owners = [{"controller": True}]
     meta = {"name": "broken", "namespace": "research", "uid": "u", "resourceVersion": "1", "ownerReferences": owners}
     play(act, WAITS, **{others: ({"metadata": meta},)})
+
+
+ANSWERED = run_at("old", Phase.CANCELLED, Reason.CANCELLED)
+OWNED = make_run("old", uid="old")
+SNAPSHOT = job.snapshot(OWNED, make_inputs(OWNED))
+SNAPSHOT["metadata"] |= {"uid": "s", "resourceVersion": "1"}
+
+
+@pytest.mark.parametrize(
+    ("old", "others"),
+    [
+        (run_at("old", Phase.STARTING, Reason.STARTING), {}),
+        (ANSWERED, {"jobs": (job_body(OWNED),)}),
+        (ANSWERED, {"maps": (SNAPSHOT,)}),
+    ],
+    ids=["made", "job-taken-away", "snapshot-taken-away"],
+)
+def test_nothing_is_made_or_taken_away_on_an_old_sight(old: Document, others: dict[str, tuple[Document, ...]]) -> None:
+    """An operator may start on an old list or be overtaken: what it decided is for a run that is another by now."""
+
+    async def work() -> None:
+        latest = run_body("old", uid="old", version=101, generation=2, params={"v": 2}, status=old["status"])
+        async with Overtaken(old, latest, **others) as kube:
+            await kube.scene.controller.prepare()
+            working = asyncio.create_task(kube.scene.controller.run())
+            await asyncio.wait_for(kube.came_to_it.wait(), 60)
+            for _ in range(5):
+                await asyncio.sleep(0)
+            working.cancel()
+            await asyncio.wait([working])
+            assert kube.done == []
+
+    asyncio.run(work())
 
 
 def written(before: Document, after: Document, caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:

@@ -420,6 +420,18 @@ def test_a_running_strategy_is_on_record_with_its_pod() -> None:
     assert (attempt.job_uid, attempt.pod_name, attempt.started_at) == (JOB_UID, running_pod().name, after(4))
 
 
+@pytest.mark.parametrize(
+    "pods",
+    [(), (make_pod(strategy=waiting()),), (make_pod(strategy=waiting("ErrImagePull")),)],
+    ids=["gone", "seen-before-it-began", "trouble-of-before"],
+)
+def test_what_has_begun_does_not_wait_to_start(pods: tuple[PodObservation, ...]) -> None:
+    """A list may be older than the record, and a pod may be gone before its Job says so: no deadline of a start ends
+    the attempt, and the run does not go back to Starting."""
+    decision = decide(look(started(), jobs=(make_job(),), pods=pods), after(9999))
+    assert decision == Decision(started())
+
+
 def test_success_ends_the_run_and_leaves_the_job_to_its_ttl() -> None:
     """The snapshot goes at once; the Job stays for those who want to read logs."""
     seen = look(started(), jobs=(make_job(),), pods=(scored_pod(),), snapshots=frozenset({"s"}))

@@ -1,15 +1,16 @@
 """Any history: the decision against a small cluster in which everything that may go wrong does.
 
 The cluster is a model of an API server, a Job controller, a kubelet and a garbage collector. The
-operator is the real decision with an executor that does what the adapters do. Between them lies a
-watch: events of one object arrive in order, each object's as late as it likes, twice, or never until
-the next relist. The operator may end after any of its writes, or lose the answer to one.
+operator is the real decision with an executor that does what the adapters do; there are two of them at
+once. Between them and the cluster lie watches: events of one object arrive in order, each object's as
+late as it likes, twice, or never until the next relist. An operator may end after any of its writes, lose
+the answer to one, or be overtaken there by the other; one that starts again may see an older list first.
 """
 
 import copy
 import json
 import secrets
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -23,7 +24,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from strategyrun.domain.inputs import digest, inputs_hash
 from strategyrun.domain.model import rfc3339
-from strategyrun.domain.naming import job_name
 from strategyrun.domain.observation import JobObservation, PodObservation, observe_job, observe_pod
 from strategyrun.domain.outcomes import STARTS_FALLBACK, Reason
 from strategyrun.domain.reconcile import (
@@ -34,16 +34,18 @@ from strategyrun.domain.reconcile import (
     DeleteReport,
     DeleteSnapshot,
     FindPod,
+    FindTrouble,
     KeepReport,
     Kept,
     Seen,
     Vet,
     Vetted,
     decide,
+    needs_current_run,
 )
 from strategyrun.domain.slots import Place
-from strategyrun.domain.strategyrun import Attempt, ReportReference, StrategyRun, StrategyRunStatus
-from strategyrun.domain.verdict import Fault
+from strategyrun.domain.strategyrun import Attempt, Executor, Phase, ReportReference, StrategyRun, StrategyRunStatus
+from strategyrun.domain.verdict import Fault, Trouble, refusal_reason
 from strategyrun.domain.vetting import vet
 from support.builders import (
     CODE,
@@ -88,6 +90,10 @@ class NoAnswerError(Exception):
 
 class NewerVersionError(Exception):
     """The object has changed since it was read, or is gone."""
+
+
+class RefusedError(Exception):
+    """The API server does not take an object."""
 
 
 @dataclass
@@ -156,6 +162,10 @@ class Pod:
         return pod_body(self.job.document(), uid=self.uid, **self.state)
 
 
+Watch = dict[tuple[str, str], list[Any]]
+"""Events on their way, per object."""
+
+
 class Cluster:
     """The truth, and the log of how it came about."""
 
@@ -168,11 +178,16 @@ class Cluster:
         self.reports: set[str] = set()
         self.code: str | None = CODE
         self.inputs = ""
-        self.hashes: dict[str, set[str]] = {}
-        """All inputs that a run has ever had."""
-        self.pending: dict[tuple[str, str], list[Document | None]] = {}
-        """Events that the operator has not got, per object; None says that it was deleted."""
+        self.log: defaultdict[str, list[tuple[str, Any]]] = defaultdict(list)
+        """Everything that happened, per kind: to which object, and how it was seen then, None if it was deleted."""
+        self.pending: dict[int, Watch] = {}
+        """What each operator has not heard yet."""
+        self.refusals: dict[str, str] = {}
+        """What the API server says to whoever makes an object of a kind."""
+        self.warnings: dict[str, tuple[str, str]] = {}
+        """The last event about a Job or pod: reason and message."""
         self.past_jobs: list[Job] = []
+        self.profile: Profile | None = PROFILE
         self.deletions_linger = False
         """Somebody puts finalizers on Jobs."""
         self.deleted_by_operator: set[str] = set()
@@ -197,7 +212,6 @@ class Cluster:
             kept = {name: body["spec"][name] for name in ("timeoutSeconds", "retry") if name in body["spec"]}
             body["spec"] = copy.deepcopy(INPUTS[inputs]) | kept
             body["metadata"]["generation"] += 1
-        self._remember_inputs(body)
         self.touched(body)
 
     def change(self, **fields: Any) -> None:
@@ -211,7 +225,6 @@ class Cluster:
         """Ask again."""
         body = self._only_run()
         body["metadata"]["annotations"] = {"finlab-sandbox.dev/rerun": value}
-        self._remember_inputs(body)
         self.touched(body)
 
     def delete_run(self, *, foreground: bool) -> None:
@@ -247,7 +260,11 @@ class Cluster:
     # --- the Job controller, the kubelet, the garbage collector
 
     def start_pod(self, job: Job) -> None:
-        """Create the one pod that a Job gets."""
+        """Create the one pod that a Job gets, or say why not."""
+        if message := self.refusals.get("Pod"):
+            self.warnings[job.uid] = ("FailedCreate", message)
+            self.now += timedelta(seconds=5)
+            return
         pod = Pod(uid=f"pod-{self.version()}", job=job, created=self.now)
         job.pod_uid = pod.uid
         self.pods[pod.uid] = self.past_pods[pod.uid] = pod
@@ -281,6 +298,13 @@ class Cluster:
             evaluate=terminated(0, message=report, started=self.now, finished=self.now),
         )
 
+    def forge(self, pod: Pod) -> None:
+        """Let a report come that somebody else wrote."""
+        report = report_text(pod.job.body, nonce="another", metrics={"trades": int(pod.uid.removeprefix("pod-"))})
+        end = terminated(0, message=report, started=self.now, finished=self.now)
+        strategy = terminated(0, started=self.now, finished=self.now)
+        self.end(pod, "forged", phase="Succeeded", strategy=strategy, evaluate=end)
+
     def fail(self, pod: Pod) -> None:
         """Let the strategy raise."""
         state = terminated(1, message=last_words(), started=self.now, finished=self.now)
@@ -303,7 +327,7 @@ class Cluster:
         pod = self.pods.get(job.pod_uid or "")
         if job.finished or job.pod_uid is None or (pod is not None and not pod.over):
             return
-        if pod is not None and pod.outcome == "scored":
+        if pod is not None and pod.outcome in ("scored", "forged"):
             job.conditions = {"Complete": "CompletionsReached"}
         else:
             job.conditions = {"FailureTarget": "BackoffLimitExceeded", "Failed": "BackoffLimitExceeded"}
@@ -338,7 +362,20 @@ class Cluster:
 
     # --- the API server
 
-    def write_status(self, uid: str, version: str, status: Document) -> Document:
+    def listed(self, kind: str, behind: int = 0) -> dict[str, Any]:
+        """List what there is of a kind, or was so many changes ago."""
+        events = self.log[kind]
+        then = dict(events[: max(0, len(events) - behind)])
+        return {uid: seen for uid, seen in then.items() if seen is not None}
+
+    def watch(self, operator: int, behind: int = 0) -> None:
+        """Let an operator hear of everything since it listed."""
+        self.pending[operator] = {}
+        for kind, events in self.log.items():
+            for uid, seen in events[max(0, len(events) - behind) :]:
+                self.pending[operator].setdefault((kind, uid), []).append(seen)
+
+    def write_status(self, uid: str, version: str, status: Document) -> StrategyRun:
         """Write a status that was computed from a version."""
         body = self.runs.get(uid)
         if body is None or body["metadata"]["resourceVersion"] != version:
@@ -347,21 +384,23 @@ class Cluster:
         body["status"] = json.loads(json.dumps(status, allow_nan=False))
         REACHED[status["reason"]] += 1
         REACHED["JobVanished"] += any(attempt.reason == Reason.JOB_VANISHED for attempt in after.attempts[-1:])
-        self.touched(body)
-        return copy.deepcopy(body)
+        return self.touched(body)
 
-    def create(self, manifest: Document) -> None:
-        """POST an object; a name that is taken is no error to whoever asks."""
+    def create(self, manifest: Document, run: StrategyRun) -> None:
+        """POST an object for what a run has on record; a name that is taken is no error to whoever asks."""
         meta = manifest["metadata"]
+        if message := self.refusals.get(manifest["kind"]):
+            raise RefusedError(message)
         if manifest["kind"] == "ConfigMap" and meta["name"] not in self.snapshots:
             self.snapshots[meta["name"]] = copy.deepcopy(manifest)
-            self.emit("snapshot", meta["name"], self.snapshots[meta["name"]])
+            self.emit("snapshot", meta["name"], _owner(manifest))
         if manifest["kind"] == "Job" and meta["name"] not in self.jobs:
-            owner = meta["ownerReferences"][0]["uid"]
+            assert run.status, "a Job before any status"
+            assert run.status.attempts, "a Job before any attempt"
+            attempt = run.status.attempts[-1]
             body = copy.deepcopy(manifest)
             body["metadata"] |= {"uid": f"job-{self.version()}", "creationTimestamp": rfc3339(self.now)}
-            inputs, attempt = self._meaning_of(meta["name"], owner)
-            job = Job(body, owner, inputs, attempt)
+            job = Job(body, run.uid, run.status.inputs_hash, attempt.number)
             self._check_new_job(job)
             self.jobs[job.name] = job
             self.past_jobs.append(job)
@@ -372,24 +411,28 @@ class Cluster:
         if self.snapshots.pop(name, None) is not None:
             self.emit("snapshot", name, None)
 
-    def touched(self, body: Document) -> None:
+    def touched(self, body: Document) -> StrategyRun:
         """Give a run a new version and tell of it."""
         body["metadata"]["resourceVersion"] = self.version()
-        self.emit("run", body["metadata"]["uid"], copy.deepcopy(body))
+        run = StrategyRun.parse(copy.deepcopy(body))
+        self.emit("run", run.uid, run)
+        return run
 
     def changed_job(self, job: Job) -> None:
         """Give a Job a new version and tell of it."""
         job.body["metadata"]["resourceVersion"] = self.version()
-        self.emit("job", job.uid, copy.deepcopy(job.document()))
+        self.emit("job", job.uid, observe_job(job.document()))
 
     def changed(self, pod: Pod, **state: Any) -> None:
         """Give a pod a new version and tell of it."""
         pod.state = {**pod.state, **state, "version": int(self.version())}
-        self.emit("pod", pod.uid, pod.document())
+        self.emit("pod", pod.uid, observe_pod(pod.document()))
 
-    def emit(self, kind: str, uid: str, document: Document | None) -> None:
+    def emit(self, kind: str, uid: str, seen: Any) -> None:
         """Put an event on its way."""
-        self.pending.setdefault((kind, uid), []).append(document)
+        self.log[kind].append((uid, seen))
+        for watch in self.pending.values():
+            watch.setdefault((kind, uid), []).append(seen)
 
     # --- what must hold
 
@@ -401,7 +444,8 @@ class Cluster:
                 assert _timeless(before) == _timeless(status), "an answer was changed for the same inputs"
             else:
                 assert status["history"][0]["inputsHash"] == before["inputsHash"], "an answer was lost"
-        assert after.reason != Reason.TAMPERED, after.message
+        if after.phase is Phase.RUNNING:
+            assert after.attempts[-1].started_at, "it runs, and when it began is not on record"
         told = {kept.config_map for kept in (after.report, *(past.report for past in after.history)) if kept}
         assert told <= self.reports, "a status speaks of a report that is not there"
         known = _vanished(StrategyRunStatus.model_validate(before)) if before else set()
@@ -409,6 +453,15 @@ class Cluster:
         for attempt in after.attempts:
             if attempt.finished_at and attempt.number not in _ended(before, status):
                 self._check_end(attempt)
+                self._check_retry(after, attempt, self.listed("run")[body["metadata"]["uid"]].spec.retry.limit)
+        for attempt in after.attempts:
+            if attempt.number in _begun(before, status):
+                assert attempt.started_at, "it was forgotten that the strategy began"
+                assert attempt.finished_at or after.phase is Phase.RUNNING, "what began waits to start"
+                assert attempt.reason not in NEVER_BEGAN, "what began is said not to have started"
+        if after.fallback:
+            sandboxed = [attempt for attempt in after.attempts if attempt.executor is Executor.SANDBOX]
+            assert not any(attempt.started_at for attempt in sandboxed), "what began is run again behind weaker walls"
         if after.phase.value == "Succeeded":
             pod = self.past_pods[f"pod-{after.metrics.trades}"] if after.metrics else None
             assert pod is not None
@@ -425,10 +478,21 @@ class Cluster:
         match attempt.reason:
             case Reason.EVALUATED:
                 assert [pod.outcome for pod in pods] == ["scored"]
+            case Reason.TAMPERED:
+                assert [pod.outcome for pod in pods] == ["forged"]
             case Reason.STRATEGY_ERROR:
                 assert [pod.outcome for pod in pods] == ["raised"]
             case Reason.EVICTED | Reason.NODE_LOST:
                 assert [pod for pod in pods if "disruption" in pod.state], "nobody took it away"
+
+    def _check_retry(self, after: StrategyRunStatus, ended: Attempt, limit: int) -> None:
+        """Hold what follows the end of an attempt to the limit; a quota is waited for without end."""
+        if ended.reason == Reason.QUOTA_EXCEEDED:
+            assert after.phase is Phase.QUEUED, "it did not wait for the quota"
+        elif ended.reason in PLATFORM_REASONS:
+            reasons = PLATFORM_REASONS - {Reason.QUOTA_EXCEEDED}
+            failures = sum(attempt.reason in reasons for attempt in after.attempts)
+            assert (after.phase is Phase.QUEUED) == (failures <= limit), "not as many attempts as were asked for"
 
     def _check_new_job(self, job: Job) -> None:
         body = self.runs.get(job.run_uid)
@@ -448,17 +512,6 @@ class Cluster:
             witnesses = [pod for pod in self.pods.values() if pod.job.uid == earlier.job_uid and not pod.spoilt]
             assert not any(pod.outcome == "raised" for pod in witnesses), "a strategy's failure was tried again"
 
-    def _meaning_of(self, name: str, uid: str) -> tuple[str, int]:
-        run = StrategyRun.parse(self.runs[uid]) if uid in self.runs else None
-        for inputs in self.hashes[uid]:
-            for attempt in range(1, ATTEMPTS_LIMIT + 1):
-                if run is not None and job_name(run, inputs, attempt) == name:
-                    return inputs, attempt
-        return "", 0
-
-    def _remember_inputs(self, body: Document) -> None:
-        self.hashes.setdefault(body["metadata"]["uid"], set()).add(inputs_hash(StrategyRun.parse(body)))
-
     def _remove_run(self, uid: str) -> None:
         del self.runs[uid]
         self.emit("run", uid, None)
@@ -472,6 +525,13 @@ class Cluster:
     def _only_run(self) -> Document:
         (body,) = self.runs.values()
         return body
+
+
+def _begun(before: Document | None, status: Document) -> set[int]:
+    """Return of which attempts it was on record that they began, if the inputs are the same."""
+    if before is None or before["inputsHash"] != status["inputsHash"]:
+        return set()
+    return {attempt["number"] for attempt in before["attempts"] if "startedAt" in attempt}
 
 
 def _ended(before: Document | None, status: Document) -> set[int]:
@@ -494,49 +554,56 @@ def _timeless(status: Document) -> Document:
 class Operator:
     """What the adapters do with the decisions: a cache, acts in order, and nothing else in memory."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, number: int, behind: int = 0) -> None:
         self.cluster = cluster
-        self.relist()
+        self.number = number
+        self.relist(behind)
         self.vetted: dict[str, Vetted] = {}
         self.gone: set[str] = set()
         self.podless: set[str] = set()
         self.kept: dict[str, Kept] = {}
-        self.wake_at: datetime | None = None
+        self.refused: dict[str, Fault] = {}
+        self.trouble: dict[str, Trouble] = {}
         self.writes = 0
-        self.profile: Profile | None = PROFILE
-        self.trouble: Callable[[int], Exception | None] = lambda _: None
+        self.after_write: Callable[[int], None] = lambda _: None
 
-    def relist(self) -> None:
-        """See everything as it is; what was on its way is older news."""
-        cluster = self.cluster
-        cluster.pending.clear()
-        self.runs = {uid: StrategyRun.parse(body) for uid, body in cluster.runs.items()}
-        self.jobs = {job.uid: observe_job(job.document()) for job in cluster.jobs.values()}
-        self.pods = {uid: observe_pod(pod.document()) for uid, pod in cluster.pods.items()}
-        self.snapshots = {name: _owner(body) for name, body in cluster.snapshots.items()}
+    def relist(self, behind: int = 0) -> None:
+        """See everything as it is, or as it was so many changes of each kind ago: those are on their way then."""
+        self.runs: dict[str, StrategyRun] = self.cluster.listed("run", behind)
+        self.jobs: dict[str, JobObservation] = self.cluster.listed("job", behind)
+        self.pods: dict[str, PodObservation] = self.cluster.listed("pod", behind)
+        self.snapshots: dict[str, str] = self.cluster.listed("snapshot", behind)
+        self.cluster.watch(self.number, behind)
 
-    def hear(self, kind: str, uid: str, document: Document | None) -> None:
-        """Take note of an event."""
-        match kind, document:
+    def hear(self, kind: str, uid: str, seen: Any) -> None:
+        """Take note of an event; what ended before it was deleted still has its story to tell."""
+        match kind, seen:
             case "run", None:
                 self.runs.pop(uid, None)
-            case "run", body:
+            case "run", run:
                 known = self.runs.get(uid)
-                run = StrategyRun.parse(body or {})
                 if known is None or int(known.resource_version) < int(run.resource_version):
                     self.runs[uid] = run
             case "job", None:
-                self.jobs.pop(uid, None)
-            case "job", body:
-                self._see_job(observe_job(body or {}))
+                if not any(pod.job_uid == uid and pod.done for pod in self.pods.values()):
+                    self.jobs.pop(uid, None)
+            case "job", job:
+                self._see_job(job)
             case "pod", None:
-                self.pods.pop(uid, None)
-            case "pod", body:
-                self._see_pod(observe_pod(body or {}))
+                if uid in self.pods and not self.pods[uid].done:
+                    del self.pods[uid]
+            case "pod", pod:
+                if uid not in self.pods or self.pods[uid].version < pod.version:
+                    self.pods[uid] = pod
             case "snapshot", None:
                 self.snapshots.pop(uid, None)
-            case "snapshot", body:
-                self.snapshots[uid] = _owner(body or {})
+            case "snapshot", owner:
+                self.snapshots[uid] = owner
+
+    def _see_job(self, job: JobObservation) -> None:
+        known = next((each for each in self.jobs.values() if each.name == job.name), None)
+        if known is None or known.version < job.version:
+            self.jobs = {uid: each for uid, each in self.jobs.items() if each.name != job.name} | {job.uid: job}
 
     def reconcile(self, uid: str, *, slot: bool = True, reads_back: bool = True) -> None:
         """Decide on a run and carry it out; `reads_back` says whether a POST shows the Job to the cache."""
@@ -549,37 +616,47 @@ class Operator:
             pods=tuple(pod for pod in self.pods.values() if pod.run_uid == uid),
             snapshots=frozenset(name for name, owner in self.snapshots.items() if owner == uid),
             vetted=self.vetted.get(uid),
-            profile=self.profile,
+            profile=self.cluster.profile,
             place=Place(0) if slot else NOWHERE,
             nonce=f"nonce-{self.cluster.version()}",
             gone=frozenset(self.gone),
             podless=frozenset(self.podless),
             kept=self.kept.get(uid),
+            refused=self.refused.pop(uid, None),
+            trouble=self.trouble.get(uid),
         )
         decision = decide(seen, self.cluster.now)
-        self.wake_at = decision.wake_at
         if decision.status is not None and decision.status != run.status:
             try:
-                body = self.cluster.write_status(uid, run.resource_version, decision.status.document())
-                self._written(lose_answer=lambda: self._read_run(uid))
+                run = self.cluster.write_status(uid, run.resource_version, decision.status.document())
             except NewerVersionError:
                 self._read_run(uid)
                 return
-            self.hear("run", uid, body)
+            self._written()
+            self.hear("run", uid, run)
         for act in decision.acts:
             assert not (run.deleting and isinstance(act, Create)), "created for a run that is being deleted"
-            self._carry_out(act, run, reads_back)
+            if needs_current_run(act) and not self._is_current(run):
+                break
+            if not self._carry_out(act, run, reads_back):
+                break
 
-    def _carry_out(self, act: Any, run: StrategyRun, reads_back: bool) -> None:
+    def _is_current(self, run: StrategyRun) -> bool:
+        """Whether the run still is what was decided on."""
+        latest = self.cluster.listed("run").get(run.uid)
+        if latest is None or latest.resource_version == run.resource_version:
+            return True
+        self.hear("run", run.uid, latest)
+        return False
+
+    def _carry_out(self, act: Any, run: StrategyRun, reads_back: bool) -> bool:
+        """Do one thing; tell whether the next may follow."""
         cluster = self.cluster
         match act:
             case Vet():
                 self.vetted[run.uid] = self._vet(run)
             case Create(manifest):
-                cluster.create(manifest)
-                self._written()
-                if manifest["kind"] == "Job" and reads_back:
-                    self._read_job(manifest["metadata"]["name"])
+                return self._create(run, manifest, reads_back)
             case DeleteJob(name, uid):
                 if name in cluster.jobs and cluster.jobs[name].uid == uid:
                     cluster.deleted_by_operator.add(uid)
@@ -592,13 +669,28 @@ class Operator:
                 if self._read_job(name) != uid:
                     self.gone.add(uid)
             case FindPod(uid):
-                pods = [pod for pod in cluster.pods.values() if pod.job.uid == uid]
+                pods = [pod for pod in cluster.listed("pod").values() if pod.job_uid == uid]
                 for pod in pods:
-                    self._see_pod(observe_pod(pod.document()))
+                    self.hear("pod", pod.uid, pod)
                 if not pods:
                     self.podless.add(uid)
+            case FindTrouble(uid):
+                self.trouble[run.uid] = Trouble(uid, cluster.now, *cluster.warnings.get(uid, ("", "")))
             case KeepReport() | DeleteReport():
                 self._carry_out_of_report(act, run)
+        return True
+
+    def _create(self, run: StrategyRun, manifest: Document, reads_back: bool) -> bool:
+        try:
+            self.cluster.create(manifest, run)
+        except RefusedError as error:
+            message = str(error)
+            self.refused[run.uid] = Fault(refusal_reason(message), message)
+            return False
+        self._written()
+        if manifest["kind"] == "Job" and reads_back:
+            self._read_job(manifest["metadata"]["name"])
+        return True
 
     def _carry_out_of_report(self, act: KeepReport | DeleteReport, run: StrategyRun) -> None:
         match act:
@@ -618,56 +710,51 @@ class Operator:
             return Vetted(wanted, self.cluster.now, missing=Fault(Reason.SOURCE_MISSING, "there is no ConfigMap code"))
         return Vetted(wanted, self.cluster.now, code=code.encode(), reading=vet(code.encode()))
 
-    def _written(self, lose_answer: Callable[[], None] = lambda: None) -> None:
+    def _written(self) -> None:
         self.writes += 1
-        trouble = self.trouble(self.writes)
-        if isinstance(trouble, NoAnswerError):
-            lose_answer()  # whoever does not know what became of a write reads before the next decision
-        if trouble:
-            raise trouble
+        self.after_write(self.writes)
 
     def _read_run(self, uid: str) -> None:
-        body = self.cluster.runs.get(uid)
-        self.hear("run", uid, copy.deepcopy(body))
+        self.hear("run", uid, self.cluster.listed("run").get(uid))
 
     def _read_job(self, name: str) -> str | None:
         job = self.cluster.jobs.get(name)
         if job is None:
             return None
-        self._see_job(observe_job(job.document()))
+        self._see_job(self.cluster.listed("job")[job.uid])
         return job.uid
-
-    def _see_job(self, job: JobObservation) -> None:
-        known = next((each for each in self.jobs.values() if each.name == job.name), None)
-        if known is None or known.version < job.version:
-            self.jobs = {uid: each for uid, each in self.jobs.items() if each.name != job.name} | {job.uid: job}
-
-    def _see_pod(self, pod: PodObservation) -> None:
-        if pod.uid not in self.pods or self.pods[pod.uid].version < pod.version:
-            self.pods[pod.uid] = pod
 
 
 def _owner(body: Document) -> str:
     return str(body["metadata"]["ownerReferences"][0]["uid"])
 
 
+NEVER_BEGAN = {Reason.START_TIMEOUT, Reason.MOUNT_FAILED, Reason.UNSCHEDULABLE, *STARTS_FALLBACK}
+"""What an attempt ends with whose strategy has not begun."""
+
 small = st.integers(0, 3)
+operators = st.sampled_from([0, 0, 1])
 
 REACHED: Counter[str] = Counter()
 """What has happened in all histories together."""
 
 LOOKS = [
     *("none", "calm", "calm", "calm", "early", "after news of jobs", "after news of pods"),
-    *("without a slot", "operator ends after a write", "answer is lost"),
+    *("without a slot", "operator ends after a write", "answer is lost", "overtaken after a write"),
 ]
+DISTURBANCES = ("operator ends after a write", "answer is lost", "overtaken after a write")
 HAPPENINGS = [
     *INPUTS,
     *("other time limit", "other retries", "rerun", "other code", "run deleted", "run deleted in the foreground"),
     *("no image", "job overrun", "evict", "lose", "drained later", "time", "garbage collected"),
+    *("no image", "no image", "not mounted"),
     *("edited and taken back", "job deleted", "pod deleted", "deletions linger"),
     *("suspended", "resumed", "cancelled", "profile gone", "profile back"),
-    *("arrives", "arrives twice", "never arrives", "sweep", "restart"),
+    *("quota spent", "refused by policy", "nothing refused", "not mounted"),
+    *("arrives", "arrives twice", "never arrives", "sweep", "restart", "restart on an old list"),
 ]
+QUOTA, POLICY = "exceeded quota: runs", "admission webhook denied the request"
+REFUSED_KINDS = ["Job", "Pod", "ConfigMap", "NetworkPolicy"]
 
 
 class Histories(RuleBasedStateMachine):
@@ -679,13 +766,21 @@ class Histories(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.cluster = Cluster()
-        self.operator = Operator(self.cluster)
+        self.operators = [Operator(self.cluster, number) for number in range(2)]
+        self.operator = self.operators[0]
+        """The one whose turn it is."""
         self.cluster.apply("a")
         self._calm = False
 
-    @rule(ending=st.sampled_from(["score", "score", "fail", "evict", "lose"]), how=st.sampled_from(LOOKS), number=small)
-    def things_go_on(self, ending: str, how: str, number: int) -> None:
-        """Let the cluster do its next work, and the operator look, as a rule after everything has arrived."""
+    @rule(
+        ending=st.sampled_from(["score", "score", "fail", "evict", "lose", "forge"]),
+        how=st.sampled_from(LOOKS),
+        number=small,
+        who=operators,
+    )
+    def things_go_on(self, ending: str, how: str, number: int, who: int) -> None:
+        """Let the cluster do its next work, and an operator look, as a rule after everything has arrived."""
+        self.operator = self.operators[who]
         self._work(ending)
         if how == "none":
             return
@@ -693,13 +788,15 @@ class Histories(RuleBasedStateMachine):
             self._things_arrive(only=how.removeprefix("after news of ") if how.startswith("after") else "")
         self._look(how, number)
 
-    @rule(what=st.sampled_from(HAPPENINGS), number=small)
-    def something_happens(self, what: str, number: int) -> None:
-        """Let users, the cluster, the watch or the operator do what nobody expects."""
+    @rule(what=st.sampled_from(HAPPENINGS), number=small, who=operators)
+    def something_happens(self, what: str, number: int, who: int) -> None:
+        """Let users, the cluster, a watch or an operator do what nobody expects."""
+        self.operator = self.operators[who]
         if what in INPUTS:
             self.cluster.apply(what)
         elif self.cluster.runs:
             self._happens_to_the_run(what, number)
+        self._happens_to_jobs_and_pods(what, number)
         self._happens_to_the_cluster(what, number)
         self._happens_to_the_operator(what, number)
 
@@ -727,17 +824,22 @@ class Histories(RuleBasedStateMachine):
             case "run deleted in the foreground":
                 cluster.delete_run(foreground=True)
 
-    def _happens_to_the_cluster(self, what: str, number: int) -> None:
+    def _happens_to_jobs_and_pods(self, what: str, number: int) -> None:
         cluster = self.cluster
         over = [pod for pod in cluster.pods.values() if pod.outcome in ("raised", "scored")]
         match what:
-            case "other code":
-                cluster.code = [None, CODE, CODE + "#", CODE][number]
             case "no image":
                 for pod in self._waiting_pods():
                     cluster.changed(pod, strategy=waiting("ErrImagePull", "not found"))
                     self._things_arrive()
                     cluster.now += timedelta(seconds=[1, 1, 130, 130][number])
+                    self._look()
+            case "not mounted":
+                for pod in self._waiting_pods():
+                    cluster.warnings[pod.uid] = ("FailedMount", "the volume is not there")
+                    self._things_arrive()
+                    cluster.now += timedelta(seconds=[6, 6, 130, 130][number])
+                    self._look()
                     self._look()
             case "job overrun":
                 for job in self._active_jobs():
@@ -747,19 +849,31 @@ class Histories(RuleBasedStateMachine):
             case "drained later" if over:
                 later = cluster.now + timedelta(seconds=1)
                 cluster.changed(_pick(over, number), disruption="EvictionByEvictionAPI", disrupted=later, deleted=later)
+            case "job deleted" if cluster.jobs:
+                cluster.delete_job(_pick(list(cluster.jobs), number))
+            case "pod deleted" if cluster.pods:
+                cluster.delete_pod(_pick(list(cluster.pods.values()), number))
+
+    def _happens_to_the_cluster(self, what: str, number: int) -> None:
+        cluster = self.cluster
+        match what:
+            case "other code":
+                cluster.code = [None, CODE, CODE + "#", CODE][number]
+            case "quota spent" | "refused by policy":
+                cluster.refusals[REFUSED_KINDS[number]] = QUOTA if what == "quota spent" else POLICY
+            case "nothing refused":
+                cluster.refusals.clear()
+            case "profile gone" | "profile back":
+                cluster.profile = PROFILE if what == "profile back" else None
             case "time":
                 cluster.now += timedelta(seconds=[1, 11, 45, 130][number])
             case "garbage collected":
                 cluster.collect()
             case "deletions linger":
                 cluster.deletions_linger = not cluster.deletions_linger
-            case "job deleted" if cluster.jobs:
-                cluster.delete_job(_pick(list(cluster.jobs), number))
-            case "pod deleted" if cluster.pods:
-                cluster.delete_pod(_pick(list(cluster.pods.values()), number))
 
     def _happens_to_the_operator(self, what: str, number: int) -> None:
-        pending = self.cluster.pending
+        pending = self.cluster.pending[self.operator.number]
         match what:
             case "arrives" | "arrives twice" if pending:
                 self._deliver(_pick(list(pending), number), 1 + number, twice=what == "arrives twice")
@@ -768,25 +882,45 @@ class Histories(RuleBasedStateMachine):
             case "sweep":
                 self.operator.relist()
             case "restart":
-                self.operator = Operator(self.cluster)
-            case "profile gone" | "profile back":
-                self.operator.profile = PROFILE if what == "profile back" else None
+                self._restart()
+            case "restart on an old list":
+                self._restart(behind=2 << number)
+
+    def _restart(self, behind: int = 0) -> None:
+        number = self.operator.number
+        self.operator = self.operators[number] = Operator(self.cluster, number, behind)
 
     def _look(self, how: str = "calm", number: int = 0) -> None:
-        """Reconcile every run; `number` says how many writes go well before the operator ends or an answer is lost."""
-        errors = {"operator ends after a write": OperatorEndedError(), "answer is lost": NoAnswerError()}
+        """Reconcile every run; `number` says how many writes go well before the operator ends, an answer is lost, or
+        the other operator does its own."""
         last = self.operator.writes + 1 + number
-        self.operator.trouble = lambda write: errors.get(how) if write == last else None
+        self.operator.after_write = lambda write: self._disturb(how) if write == last and how in DISTURBANCES else None
         try:
-            for _ in range(2 if how in errors else 1):
+            for _ in range(2 if how in DISTURBANCES else 1):
                 for uid in list(self.operator.runs):
                     self.operator.reconcile(uid, slot=how != "without a slot", reads_back=number % 2 == 0)
         except OperatorEndedError:
-            self.operator = Operator(self.cluster)
-            REACHED[how] += 1
+            self._restart()
         except NoAnswerError:
-            REACHED[how] += 1
-        self.operator.trouble = lambda _: None
+            pass
+        self.operator.after_write = lambda _: None
+
+    def _disturb(self, how: str) -> None:
+        """Let something come between a write and what was to follow."""
+        REACHED[how] += 1
+        match how:
+            case "operator ends after a write":
+                raise OperatorEndedError
+            case "answer is lost":
+                raise NoAnswerError
+            case "overtaken after a write":
+                self.cluster.refusals.clear()
+                overtaken = self.operator
+                self.operator = self.operators[1 - overtaken.number]
+                self._things_arrive()
+                self._look()
+                self.operator = overtaken
+                self._things_arrive()
 
     # --- what must hold
 
@@ -809,7 +943,8 @@ class Histories(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Once nothing disturbs any more, every run gets its answer and nothing is left of it."""
         self._calm = True
-        self.operator.profile = PROFILE
+        self.cluster.profile = PROFILE
+        self.cluster.refusals.clear()
         if self.cluster.runs:
             self.cluster.change(suspend=False)
         for _ in range(SETTLING_ROUNDS):
@@ -822,16 +957,22 @@ class Histories(RuleBasedStateMachine):
     def _calm_round(self) -> None:
         self._work("score")
         self.cluster.collect()
-        self.operator.relist()
-        self._look()
+        self._all_look()
         self.cluster.now += timedelta(seconds=1)
 
+    def _all_look(self) -> int:
+        """Let each operator list and look; return how much they have written by then."""
+        for operator in self.operators:
+            self.operator = operator
+            operator.relist()
+            self._look()
+        return sum(operator.writes for operator in self.operators)
+
     def _settled(self) -> bool:
-        self.operator.relist()
-        before = self.operator.writes
-        self._look()
+        before = sum(operator.writes for operator in self.operators)
+        written = self._all_look() - before
         tidy = not self.cluster.snapshots and not any(self._can_run(job) for job in self.cluster.jobs.values())
-        return self._answered() and tidy and self.operator.writes == before
+        return self._answered() and tidy and not written
 
     def _answered(self) -> bool:
         runs = self.cluster.runs.values()
@@ -841,9 +982,10 @@ class Histories(RuleBasedStateMachine):
         )
 
     def _things_arrive(self, *, only: str = "") -> None:
-        for key in list(self.cluster.pending):
+        pending = self.cluster.pending[self.operator.number]
+        for key in list(pending):
             if only in ("", f"{key[0]}s"):
-                self._deliver(key, len(self.cluster.pending[key]))
+                self._deliver(key, len(pending[key]))
 
     def _work(self, ending: str) -> None:
         """Do what comes next: ask for something, create a pod, start it, end it, count it."""
@@ -884,12 +1026,13 @@ class Histories(RuleBasedStateMachine):
         return (pod for pod in self.cluster.pods.values() if not pod.over)
 
     def _deliver(self, key: tuple[str, str], how_many: int, *, twice: bool = False) -> None:
-        documents = self.cluster.pending.pop(key)
-        arriving, rest = documents[:how_many], documents[how_many:]
-        for document in [*arriving, *arriving[-1:]] if twice else arriving:
-            self.operator.hear(*key, document)
+        pending = self.cluster.pending[self.operator.number]
+        events = pending.pop(key)
+        arriving, rest = events[:how_many], events[how_many:]
+        for seen in [*arriving, *arriving[-1:]] if twice else arriving:
+            self.operator.hear(*key, seen)
         if rest:
-            self.cluster.pending[key] = rest
+            pending[key] = rest
 
 
 def _pick(choices: list[Any], index: int) -> Any:
@@ -907,7 +1050,8 @@ def test_any_history_ends_well(share: int) -> None:
         run_state_machine_as_test(seed(number)(Histories), settings=SETTINGS)
     expected = {
         *("Evaluated", "StrategyError", "CodeRejected", "SourceMissing", "StartTimeout", "Retrying"),
-        *("score", "fail", "evict", "lose", "operator ends after a write", "answer is lost", "inputs came back"),
+        *("score", "fail", "evict", "lose", *DISTURBANCES, "inputs came back"),
+        *("QuotaExceeded", "PolicyDenied", "MountFailed", "Tampered"),
         *("second attempt", "JobVanished", "Suspended", "Cancelled", "FallingBack", "ProfileMissing"),
     }
     missed = expected - {what for what, times in REACHED.items() if times}

@@ -132,8 +132,9 @@ OVERRUN = make_job(conditions={"FailureTarget": "DeadlineExceeded", "Failed": "D
         (None, True, Reason.TIMEOUT),
         (failed_pod(exit_code=137, deleted=after(5)), False, Reason.TIMEOUT),
         (starting(deleted=after(5)), False, Reason.START_TIMEOUT),
+        (starting(deleted=after(5)), True, Reason.TIMEOUT),
     ],
-    ids=["gone", "gone-after-it-began", "killed", "never-began"],
+    ids=["gone", "gone-after-it-began", "killed", "never-began", "seen-before-it-began"],
 )
 def test_the_jobs_deadline_ends_the_start_or_the_strategy(
     pod: PodObservation | None, began: bool, reason: Reason
