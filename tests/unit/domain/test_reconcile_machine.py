@@ -750,7 +750,7 @@ HAPPENINGS = [
     *("no image", "no image", "not mounted"),
     *("edited and taken back", "job deleted", "pod deleted", "deletions linger"),
     *("suspended", "resumed", "cancelled", "profile gone", "profile back"),
-    *("quota spent", "refused by policy", "nothing refused", "not mounted"),
+    *("quota spent", "quota spent for a while", "refused by policy", "nothing refused", "not mounted"),
     *("arrives", "arrives twice", "never arrives", "sweep", "restart", "restart on an old list"),
 ]
 QUOTA, POLICY = "exceeded quota: runs", "admission webhook denied the request"
@@ -861,6 +861,12 @@ class Histories(RuleBasedStateMachine):
                 cluster.code = [None, CODE, CODE + "#", CODE][number]
             case "quota spent" | "refused by policy":
                 cluster.refusals[REFUSED_KINDS[number]] = QUOTA if what == "quota spent" else POLICY
+            case "quota spent for a while":
+                cluster.refusals["Job"] = QUOTA
+                for _ in range(number):
+                    self._things_arrive()
+                    self._look()
+                cluster.refusals.clear()
             case "nothing refused":
                 cluster.refusals.clear()
             case "profile gone" | "profile back":
