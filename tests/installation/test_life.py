@@ -146,12 +146,22 @@ def test_the_life_of_a_release(cluster: Cluster, checkout: Path) -> None:
     type_in(checkout, cluster, block_with("chart.md", "helm uninstall"))
     require_only_answers_are_left(cluster, first)
 
-    cluster.kubectl("delete", "namespace", HOME, "--wait")
-    type_in(checkout, cluster, block_with("chart.md", "helm install"))
+    type_in(checkout, cluster, block_with("chart.md", "helm install", "--skip-crds"))
     assert queue_of(cluster) == 2
     succeeded(cluster, "installed-again")
     assert cluster.get(STRATEGY_RUN, "installed", TENANT)["status"] == first["status"]
 
+    type_in(checkout, cluster, block_with("chart.md", "helm uninstall"))
+    type_in(checkout, cluster, block_with("chart.md", "kubectl delete", "crds"))
+    cluster.kubectl("delete", "namespace", HOME, "--wait")
+
+
+def test_the_page_of_the_chart_installs_it(cluster: Cluster, checkout: Path) -> None:
+    """With values of one's own, in a cluster that has nothing of ours."""
+    (checkout / "values.yaml").write_text(VALUES)
+    type_in(checkout, cluster, block_with("chart.md", "kubectl create namespace", "helm install"))
+    assert queue_of(cluster) == 2
+    succeeded(cluster, "installed")
     type_in(checkout, cluster, block_with("chart.md", "helm uninstall"))
     type_in(checkout, cluster, block_with("chart.md", "kubectl delete", "crds"))
     cluster.kubectl("delete", "namespace", HOME, "--wait")
