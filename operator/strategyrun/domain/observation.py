@@ -100,6 +100,8 @@ class JobObservation(Model):
     failure_message: str = ""
     suspended: bool = False
     """Whether somebody, Kueue as a rule, holds it back, or its controller has not let it go on yet."""
+    resumed: bool = False
+    """Whether it was held back before, and goes on."""
     released_at: datetime | None = None
     """When the Job's own clock began: it begins again with every release."""
 
@@ -116,10 +118,10 @@ class JobObservation(Model):
     def has(self, pod: PodObservation) -> bool:
         """Whether a pod is the Job's, since it was last let go: suspending a Job takes its pod away.
 
-        The cluster counts whole seconds, in which a pod may be made and be taken away.
+        The cluster counts whole seconds, in which a pod may be made, be taken away and be followed by the next.
         """
         left, released = pod.leaving_since, self.released_at
-        of_an_earlier_release = left and released and left <= released and pod.created_at < released
+        of_an_earlier_release = self.resumed and left and released and left <= released
         return pod.job_uid == self.uid and not of_an_earlier_release
 
 
@@ -151,6 +153,7 @@ def observe_job(body: dict[str, Any]) -> JobObservation:
         failure=failed.get("reason", "") if failed else None,
         failure_message=failed.get("message", "") if failed else "",
         suspended=bool(body["spec"].get("suspend")) or "Suspended" in conditions,
+        resumed=any((c["type"], c.get("status")) == ("Suspended", "False") for c in status.get("conditions") or []),
         released_at=status.get("startTime"),
     )
 
@@ -171,7 +174,7 @@ def observe_pod(body: dict[str, Any]) -> PodObservation:
         job_uid=controller_of(meta, "Job"),
         created_at=meta["creationTimestamp"],
         deleting="deletionTimestamp" in meta,
-        leaving_since=_leaving_since(meta, disruption),
+        leaving_since=_leaving_since(meta, spec, disruption),
         node=spec.get("nodeName"),
         phase=status.get("phase", "Pending"),
         reason=status.get("reason", ""),
@@ -186,13 +189,19 @@ def observe_pod(body: dict[str, Any]) -> PodObservation:
     )
 
 
-def _leaving_since(meta: dict[str, Any], disruption: dict[str, Any]) -> datetime | None:
+_LAST_WORD = timedelta(seconds=10)
+"""How long a kubelet may take to tell that a pod's containers are dead: it deletes the pod again, without grace, and
+the API server forgets when it was asked first. Who failed shortly before is tried again."""
+
+
+def _leaving_since(meta: dict[str, Any], spec: dict[str, Any], disruption: dict[str, Any]) -> datetime | None:
     moments = []
     if disruption.get("status") == "True" and disruption.get("lastTransitionTime"):
         moments.append(_moment(disruption["lastTransitionTime"]))
     if "deletionTimestamp" in meta:
         grace = timedelta(seconds=meta.get("deletionGracePeriodSeconds") or 0)
-        moments.append(_moment(meta["deletionTimestamp"]) - grace)
+        asked_before = _LAST_WORD + timedelta(seconds=spec.get("terminationGracePeriodSeconds") or 0)
+        moments.append(_moment(meta["deletionTimestamp"]) - (grace or asked_before))
     return min(moments, default=None)
 
 

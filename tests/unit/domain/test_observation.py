@@ -179,7 +179,7 @@ def test_reads_a_container(state: Document, seen: ContainerState) -> None:
         pytest.param({}, None, id="stays"),
         pytest.param({"disruption": "EvictionByEvictionAPI", "disrupted": after(10)}, after(10), id="drained"),
         pytest.param({"deleted": after(12), "grace": 30}, after(12), id="deleted"),
-        pytest.param({"deleted": after(12), "grace": 0}, after(12), id="deleted-by-force"),
+        pytest.param({"deleted": after(12), "grace": 0}, after(0), id="dead-and-deleted-again"),
         pytest.param(
             {"disruption": "DeletionByTaintManager", "disrupted": after(10), "deleted": after(11)},
             after(10),
@@ -188,7 +188,10 @@ def test_reads_a_container(state: Document, seen: ContainerState) -> None:
     ],
 )
 def test_reads_since_when_a_pod_was_to_go(changes: Document, since: datetime | None) -> None:
-    """A deletion counts from when it was asked for: its timestamp lies the grace period later."""
+    """A deletion counts from when it was asked for: its timestamp lies the grace period later.
+
+    A kubelet that is done deletes once more, without grace; from then on the first time is known no more.
+    """
     assert make_pod(**changes).leaving_since == since
 
 
@@ -304,14 +307,16 @@ def test_a_job_is_suspended_until_its_controller_lets_it_go_on(
 
 @pytest.mark.parametrize(
     ("released", "deleted", "its"),
-    [(None, None, True), (0, None, True), (0, 5, True), (0, 0, True), (20, 5, False), (20, None, True)],
-    ids=["not-begun", "runs", "taken-away", "in-its-first-second", "taken-away-before-its-release", "made-since"],
+    [(None, None, True), (0, None, True), (0, 5, True), (0, 0, False), (20, 5, False), (20, None, True)],
+    ids=["not-begun", "runs", "taken-away", "in-the-second-of-its-release", "taken-away-before-it", "made-since"],
 )
 def test_a_job_has_the_pod_of_its_last_release(released: float | None, deleted: float | None, *, its: bool) -> None:
     """Suspending takes a pod away; what is said of it then is no news of the next one."""
-    job = make_job().model_copy(update={"released_at": None if released is None else after(released)})
+    release = None if released is None else after(released)
+    job = make_job().model_copy(update={"released_at": release, "resumed": True})
     pod = make_pod(strategy=running(), deleted=None if deleted is None else after(deleted))
     assert job.has(pod) is its
+    assert job.model_copy(update={"resumed": False}).has(pod), "a Job that was never held back has one pod"
     assert not job.has(pod.model_copy(update={"job_uid": "another"}))
 
 

@@ -1156,7 +1156,7 @@ def test_a_job_that_kueue_holds_back_has_no_deadline() -> None:
     held = make_job().model_copy(update={"suspended": True})
     waits = decide(look(begun(), run, jobs=(held,)), after(9999))
     assert (answer(waits).phase, answer(waits).reason, waits.wake_at) == (Phase.QUEUED, Reason.WAITING_FOR_SLOT, None)
-    released = make_job().model_copy(update={"released_at": after(9999)})
+    released = make_job().model_copy(update={"released_at": after(9999), "resumed": True})
     starts = decide(look(answer(waits), run, jobs=(released,)), after(10_000))
     assert (answer(starts).phase, answer(starts).reason) == (Phase.STARTING, Reason.STARTING)
 
@@ -1165,7 +1165,7 @@ def test_a_job_that_is_let_go_again_is_judged_by_its_new_pod() -> None:
     """The pod that was taken away for somebody else says no more of the answer, nor that all is over."""
     run = make_run().model_copy(update={"kueue_queue": "team-a"})
     preempted = make_pod(uid="first", phase="Failed", strategy=terminated(137), deleted=after(20))
-    let_go = make_job().model_copy(update={"released_at": after(60)})
+    let_go = make_job().model_copy(update={"released_at": after(60), "resumed": True})
     waits = decide(look(started(), run, jobs=(let_go,), pods=(preempted,)), after(61))
     assert (answer(waits).phase, answer(waits).reason) == (Phase.STARTING, Reason.STARTING)
     assert decide(look(lost(), run, jobs=(let_go,), pods=(preempted,)), after(61)).acts == (

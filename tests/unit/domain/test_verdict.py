@@ -364,6 +364,10 @@ FAILED: dict[str, tuple[PodObservation, Reason]] = {
         failed_pod(message=last_words("Crashed"), deleted=after(15)),
         Reason.JOB_VANISHED,
     ),
+    "pod-deleted-again-when-it-was-dead": (
+        make_pod(phase="Failed", strategy=terminated(137, "Error", finished=after(11)), deleted=after(12), grace=0),
+        Reason.JOB_VANISHED,
+    ),
     "pod-deleted-and-unlocated": (
         make_pod(phase="Failed", strategy=unlocated(), deleted=after(15)),
         Reason.JOB_VANISHED,
