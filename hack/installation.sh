@@ -22,8 +22,7 @@ kind create cluster --quiet --name "$second" --config "$config" --image "$NODE_I
 	--kubeconfig "$KUBECONFIG_FINLAB" --wait 180s
 docker update --restart no "$second-control-plane" >/dev/null # only with walls round it
 kubectl --kubeconfig "$KUBECONFIG_FINLAB" wait --for=create --timeout=60s serviceaccount/default >/dev/null
-sandbox=$(awk '$1 == "image:" {print $2; exit}' config/sandbox.yaml)
-for image in "$sandbox" finlab-sandbox-operator:dev; do
+for image in "$(sandbox_image)" finlab-sandbox-operator:dev; do
 	say "loading $image"
 	kind load docker-image --quiet --name "$second" "$image"
 	# as if it had been pulled under the name that the pages give it
