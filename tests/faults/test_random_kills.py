@@ -1,6 +1,5 @@
 """An operator that is killed again and again while runs keep coming: nothing is lost, nothing is done twice."""
 
-import os
 import random
 from itertools import cycle, islice
 
@@ -11,10 +10,9 @@ from support.census import require_order, wait_answers
 from support.fault_proxy import FaultProxy, anything, kill
 from support.plays import ENDS, SCORED
 from support.rig_operator import KillableOperator
+from support.rig_runs import as_asked
 
-RUNS = int(os.environ.get("FAULTS_RUNS", "100"))
-KILLS = int(os.environ.get("FAULTS_KILLS", "20"))
-SEED = int(os.environ.get("FAULTS_SEED", "1"))
+RUNS, KILLS, SEED = as_asked("RUNS", 100), as_asked("KILLS", 20), as_asked("SEED", 1)
 
 
 @pytest.mark.timeout(600 + 15 * KILLS + RUNS)

@@ -43,9 +43,9 @@ Events = Callable[[bytes], list[bytes]]
 """What becomes of one line of a watch."""
 
 
-def anything(_: Call) -> bool:
+def anything(call: Call) -> bool:
     """Select every request but watches."""
-    return True
+    return call.verb != "watch"
 
 
 def writes(call: Call) -> bool:
@@ -268,17 +268,19 @@ class FaultProxy:
             yield session
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        if request.query.get("watch") == "true":
-            return await self._watch(request)
+        watches = request.query.get("watch") == "true"
         call = call_of(request.method, request.path)._replace(body=await request.read())
+        call = call._replace(verb="watch") if watches else call
 
         async def forward() -> Answer:
             return await self._forward(request, call)
 
         taken = (fault.take(call, forward) for fault in self._faults)
-        step = next((step for step in taken if step is not None), forward)
+        step = next((step for step in taken if step is not None), None)
+        if watches and step is None:
+            return await self._watch(request)
         with suppress(aiohttp.ClientError):
-            answer = await step()
+            answer = await (step or forward)()
             if answer is not None:
                 return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
         _break(request)

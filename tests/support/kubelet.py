@@ -39,7 +39,14 @@ def fail(cluster: Cluster, pod: Manifest, message: str | None = None, exit_code:
     _write(cluster, pod, "Failed", strategy=terminated(exit_code, message=words), evaluate=waiting())
 
 
-def _write(cluster: Cluster, pod: Manifest, phase: str, *, strategy: Manifest, evaluate: Manifest) -> None:
+def evict(cluster: Cluster, pod: Manifest) -> None:
+    """End the pod because the node has no memory left."""
+    gone = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet", "message": "low on memory"}
+    said = {"reason": "Evicted", "message": "The node was low on resource: memory.", "conditions": [gone]}
+    _write(cluster, pod, "Failed", strategy=terminated(137), evaluate=waiting(), **said)
+
+
+def _write(cluster: Cluster, pod: Manifest, phase: str, *, strategy: Manifest, evaluate: Manifest, **said: Any) -> None:
     def container(name: str, state: Manifest) -> Manifest:
         ready = "terminated" in state and state["terminated"]["exitCode"] == 0
         return {"name": name, "state": state, "ready": ready, "restartCount": 0, "image": "", "imageID": "sha256:feed"}
@@ -48,6 +55,7 @@ def _write(cluster: Cluster, pod: Manifest, phase: str, *, strategy: Manifest, e
         "phase": phase,
         "initContainerStatuses": [container("strategy", strategy)],
         "containerStatuses": [container("evaluate", evaluate)],
+        **said,
     }
     meta = pod["metadata"]
     cluster.merge(POD, meta["name"], meta["namespace"], {"status": status}, subresource="status")

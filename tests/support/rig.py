@@ -27,6 +27,13 @@ from support.ports import free_port
 from support.waiting import wait_until
 
 _START_SECONDS = 120
+_IN_A_HURRY = {
+    "kube_api_qps": "500",
+    "kube_api_burst": "1000",
+    "concurrent_job_syncs": "20",
+    "concurrent_gc_syncs": "20",
+}
+"""Beyond the defaults of the controller manager (20, 30, 5, 20), under which it is slower than what is tested."""
 
 
 class Usage(NamedTuple):
@@ -86,6 +93,7 @@ class Rig:
         nodes: int = 3,
         seccomp: SeccompProfile,
         quota_bytes: int = 4 << 30,
+        in_a_hurry: bool = True,
     ) -> None:
         self._folder = folder
         self._nodes = nodes
@@ -126,11 +134,7 @@ class Rig:
             leader_elect="false",
             secure_port="0",
             use_service_account_credentials="false",
-            # Beyond its defaults (20, 30, 5), under which it is slower than what is tested.
-            kube_api_qps="500",
-            kube_api_burst="1000",
-            concurrent_job_syncs="20",
-            concurrent_gc_syncs="20",
+            **(_IN_A_HURRY if in_a_hurry else {}),
             node_monitor_period="1s",
             node_monitor_grace_period="16s",
         )
@@ -263,10 +267,13 @@ def write_kubeconfig(path: Path, cluster: dict[str, str], token: str) -> None:
 
 
 @contextmanager
-def running_rig(seccomp: SeccompProfile, *, nodes: int = 3, quota_bytes: int = 4 << 30) -> Iterator[Rig]:
-    """Start a rig in a temporary folder, and end it with all that it held."""
+def running_rig(
+    seccomp: SeccompProfile, *, nodes: int = 3, quota_bytes: int = 4 << 30, in_a_hurry: bool = True
+) -> Iterator[Rig]:
+    """Start a rig in a temporary folder, and end it with all that it held. Without hurry its controllers keep to
+    their own defaults."""
     with tempfile.TemporaryDirectory(prefix="finlab-rig-", ignore_cleanup_errors=True) as folder:
-        rig = Rig(Path(folder), nodes=nodes, seccomp=seccomp, quota_bytes=quota_bytes)
+        rig = Rig(Path(folder), nodes=nodes, seccomp=seccomp, quota_bytes=quota_bytes, in_a_hurry=in_a_hurry)
         try:
             rig.start()
             yield rig
