@@ -14,7 +14,7 @@ from strategyrun.domain.reconcile import Kept, Seen, Vetted, expiry
 from strategyrun.domain.sandbox import Profile
 from strategyrun.domain.slots import Place
 from strategyrun.domain.strategyrun import KIND, Phase, StrategyRun
-from strategyrun.domain.verdict import Fault, Trouble
+from strategyrun.domain.verdict import Fault, Pending, Trouble
 
 Key = str
 
@@ -47,6 +47,7 @@ class Sight:
     vetted: Vetted | None = None
     kept: Kept | None = None
     refused: Fault | None = None
+    hindered: Pending | None = None
     trouble: Trouble | None = None
 
     @property
@@ -201,5 +202,6 @@ class Cache:
             podless=frozenset(sight.podless),
             kept=sight.kept,
             refused=sight.refused,
+            hindered=sight.hindered,
             trouble=sight.trouble,
         )

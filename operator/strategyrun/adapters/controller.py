@@ -63,7 +63,7 @@ from strategyrun.domain.reconcile import (
 from strategyrun.domain.report import LOG_LIMIT_BYTES, InvalidReportError, full_report
 from strategyrun.domain.slots import Slots, Ticket
 from strategyrun.domain.strategyrun import KIND, Phase, ReportReference, StrategyRun, StrategyRunStatus
-from strategyrun.domain.verdict import Fault, Trouble, refusal_reason
+from strategyrun.domain.verdict import Fault, Trouble, hindrance, refusal_reason
 
 WORKERS = 32
 SWEEP_SECONDS = 60.0
@@ -260,7 +260,7 @@ class Controller:
             place=self._slots.place(_ticket(run), now),
             nonce=secrets.token_hex(16),
         )
-        sight.refused = None
+        sight.refused = sight.hindered = None
         decision = decide(seen, now)
         status = decision.status
         if status and status.phase.active:
@@ -431,7 +431,10 @@ class Controller:
         return Kept(act.job_uid, ReportReference(config_map=manifest["metadata"]["name"], sha256=act.sha256))
 
     async def _create(self, run: StrategyRun, manifest: dict[str, Any]) -> bool:
-        """POST an object, or take the one of its name if it may be it; after a refusal nothing may follow."""
+        """POST an object, or take the one of its name if it may be it; after a refusal nothing may follow.
+
+        Raises what passes, and sees to it that the run's next status says so.
+        """
         key, kind, name = key_of(run.namespace, run.uid), manifest["kind"], manifest["metadata"]["name"]
         try:
             body: dict[str, Any] | None = await self._kube.create(manifest)
@@ -446,6 +449,11 @@ class Controller:
         except RefusedError as error:
             self._cache.sight(key).refused = Fault(refusal_reason(error.message), error.message)
             body = None
+        except ApiError as error:
+            if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                message = f"the API server does not take the {kind}: {error.message}"
+                self._cache.sight(key).hindered = hindrance(message)
+            raise
         if body is not None and kind == "ConfigMap":
             self._cache.put_snapshot(body)
         if body is not None and kind == "Job":

@@ -122,7 +122,7 @@ class Kube:
     def __init__(self, configuration: client.Configuration, *, runs: Resource = RUNS) -> None:
         self._configuration = configuration
         self._api = client.ApiClient(configuration=configuration)
-        self._budget = Budget()
+        self._budget, self._budget_of_events = Budget(), Budget()
         self.runs = runs
         self.answered: Answered | None = None
 
@@ -293,12 +293,14 @@ class Kube:
             body=body,
             auth_settings=["BearerToken"],
         )
+        # A cluster may throttle events alone, and nobody is to wait for those.
+        budget = self._budget_of_events if path.endswith(f"/{EVENTS.plural}") else self._budget
         for tries_left in reversed(range(_TRIES)):
-            async with self._budget.place():
+            async with budget.place():
                 status, headers, answer = await self._ask(method, path, request)
             if status != _TOO_MANY:
                 break
-            self._budget.pause(_retry_after(headers))
+            budget.pause(_retry_after(headers))
             if method == "POST" or not tries_left:
                 break
         if status >= 300:

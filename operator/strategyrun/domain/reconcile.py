@@ -118,7 +118,9 @@ class Seen:
     """UIDs of ended Jobs of which a direct read of the API server found no pod."""
     kept: Kept | None = None
     refused: Fault | None = None
-    """Why the Job or its snapshot could not be made, if so."""
+    """Why the Job or its snapshot cannot be made, if so."""
+    hindered: Pending | None = None
+    """Why it could not be made just now."""
     trouble: Trouble | None = None
 
 
@@ -403,9 +405,15 @@ def _without_job(seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: d
         return Decision(status, (Vet(),))
     if fault := _refusal(run, status, vetted):
         return _ended(seen, status, now, fault)
-    if seen.profile is None:
+    profile = seen.profile
+    if profile is None:
         return _ended(seen, status, now, Fault(Reason.PROFILE_MISSING, _no_profile(run)))
-    return Decision(status, _launch(seen, status, attempt, vetted, seen.profile))
+    if hindered := seen.hindered:
+        patience = timedelta(seconds=profile.sandbox.timeouts.start_seconds)
+        if hindered.reason is not Reason.STARTING and now >= attempt.created_at + patience:
+            return _ended(seen, status, now, Fault(hindered.reason, hindered.message))
+        status = advance(status, run, now, Phase.STARTING, hindered.reason, hindered.message)
+    return Decision(status, _launch(seen, status, attempt, vetted, profile))
 
 
 def _await_inputs(seen: Seen, status: StrategyRunStatus, missing: Fault, now: datetime) -> Decision:

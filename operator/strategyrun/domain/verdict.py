@@ -308,6 +308,11 @@ def _failed_without_a_word(pod: PodObservation) -> Fault:
     return Fault(Reason.NODE_LOST, pod.message or "the pod failed without a word")
 
 
+def hindrance(message: str) -> Pending:
+    """Say what an API server that fails keeps a run waiting for; a webhook is somebody's policy."""
+    return Pending(Reason.POLICY_DENIED if "calling webhook" in message else Reason.STARTING, message)
+
+
 def refusal_reason(message: str) -> Reason:
     """Say why the API server refused a Job or a pod."""
     if "exceeded quota" in message:

@@ -50,7 +50,7 @@ from strategyrun.domain.strategyrun import (
     StrategyRun,
     StrategyRunStatus,
 )
-from strategyrun.domain.verdict import Fault, Success, Trouble
+from strategyrun.domain.verdict import Fault, Success, Trouble, hindrance
 from strategyrun.domain.vetting import VENDOR_RULE, Flaw, Kind, Reading
 from support.builders import (
     CODE,
@@ -316,6 +316,26 @@ def test_a_job_that_the_api_server_refuses_is_a_failure_of_the_platform() -> Non
     decision = decide(look(begun(run), run, refused=denied))
     assert (answer(decision).reason, answer(decision).message) == (Reason.POLICY_DENIED, "admission webhook says no")
     assert answer(decide(look(begun(), refused=denied))).reason == Reason.RETRYING
+
+
+def test_a_webhook_that_does_not_answer_is_named_while_it_is_waited_for() -> None:
+    """The Job is tried again all the while; like a pod that does not start, it has its time and no more."""
+    message = "the API server does not take the Job: failed calling webhook nobody.example.com"
+    seen = look(begun(), hindered=hindrance(message))
+    waiting = decide(seen, after(START_SECONDS - 1))
+    assert (answer(waiting).phase, answer(waiting).reason) == (Phase.STARTING, Reason.POLICY_DENIED)
+    assert answer(waiting).message == message
+    assert kinds(waiting) == kinds(decide(look(begun())))
+    over = answer(decide(seen, after(START_SECONDS)))
+    assert (over.reason, over.attempts[-1].reason) == (Reason.RETRYING, Reason.POLICY_DENIED)
+
+
+def test_an_api_server_that_fails_is_waited_for_however_long_it_takes() -> None:
+    """Nothing is wrong with the run or its sandbox; what the API server says is there to be read."""
+    message = "the API server does not take the Job: etcdserver: mvcc: database space exceeded"
+    waiting = decide(look(begun(), hindered=hindrance(message)), after(100 * START_SECONDS))
+    assert (answer(waiting).reason, answer(waiting).message) == (Reason.STARTING, message)
+    assert kinds(waiting) == kinds(decide(look(begun())))
 
 
 def test_a_run_whose_status_is_refused_has_the_least_there_is_to_say() -> None:
@@ -763,7 +783,7 @@ JOBS = [
 STATUSES = [None, queued(), begun(), started(), lost(), answered()]
 
 sights = st.builds(
-    lambda status, jobs, pod, place, source, gone, podless, refused: look(
+    lambda status, jobs, pod, place, source, gone, podless, refused, hindered: look(
         status,
         jobs=tuple({job.name: job for job in jobs if job}.values()),
         pods=(pod,) if pod else (),
@@ -772,6 +792,7 @@ sights = st.builds(
         gone=gone,
         podless=podless,
         refused=refused,
+        hindered=hindered,
     ),
     st.sampled_from(STATUSES),
     st.lists(st.sampled_from(JOBS), max_size=3),
@@ -788,6 +809,7 @@ sights = st.builds(
     st.sampled_from([frozenset(), frozenset({JOB_UID})]),
     st.sampled_from([frozenset(), frozenset({JOB_UID})]),
     st.sampled_from([None, Fault(Reason.POLICY_DENIED, "denied")]),
+    st.sampled_from([None, hindrance("failed calling webhook"), hindrance("no space")]),
 )
 
 
