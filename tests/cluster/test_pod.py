@@ -133,16 +133,42 @@ def test_words_of_the_kubelet_are_understood(
     if changes.get("image") == "pause":
         changes = changes | {"image": _pause_image(cluster)}
     sandbox = SETTINGS.profile.sandbox.model_copy(update=changes)
-    for manifest in _manifests(namespace, sandbox, profile or SETTINGS.profile.seccomp):
+    _wait_verdict(cluster, namespace, expected, _manifests(namespace, sandbox, profile or SETTINGS.profile.seccomp))
+
+
+def test_a_strategy_that_outlives_the_harness_ends_at_the_deadline_of_its_pod(cluster: Cluster, namespace: str) -> None:
+    """A first process that ignores every signal it may, and that nobody in the pod stops."""
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+    snapshot_of_run, built = _manifests(namespace, SETTINGS.profile.sandbox, SETTINGS.profile.seccomp)
+    pod = built["spec"]["template"]["spec"]
+    pod["activeDeadlineSeconds"] = 10
+    pod["initContainers"][-1] |= {"command": ["python3", "-c", deaf], "args": []}
+    _wait_verdict(cluster, namespace, Reason.TIMEOUT, [snapshot_of_run, built])
+
+
+def test_a_pod_that_never_starts_ends_at_the_deadline_of_its_job(cluster: Cluster, namespace: str) -> None:
+    """Which takes the pod away: what is left to judge by is the Job."""
+    sandbox = SETTINGS.profile.sandbox.model_copy(update={"limits": _HUGE, "requests": _HUGE})
+    snapshot_of_run, built = _manifests(namespace, sandbox, SETTINGS.profile.seccomp)
+    built["spec"]["activeDeadlineSeconds"] = 5
+    _wait_verdict(cluster, namespace, Reason.START_TIMEOUT, [snapshot_of_run, built])
+    assert cluster.list(POD, namespace) == []
+
+
+def _wait_verdict(cluster: Cluster, namespace: str, expected: Reason, manifests: list[Manifest]) -> None:
+    """Create what a Job needs and the Job, and wait until it is judged as expected."""
+    for manifest in manifests:
         created = cluster.create(manifest)
     name = created["metadata"]["name"]
 
     def look() -> Verdict:
         pods = cluster.list(POD, namespace, labels=f"batch.kubernetes.io/job-name={name}")
-        pod = observe_pod(pods[0]) if pods else None
-        return judge(observe_job(cluster.get(JOB, name, namespace)), pod)
+        job_seen = observe_job(cluster.get(JOB, name, namespace))
+        return judge(job_seen, observe_pod(pods[0]) if pods else None, podless=not pods)
 
-    wait_until(f"the verdict is {expected}", look, lambda verdict: getattr(verdict, "reason", None) == expected)
+    wait_until(
+        f"the verdict is {expected}", look, lambda verdict: getattr(verdict, "reason", None) == expected, seconds=60
+    )
 
 
 def _manifests(namespace: str, sandbox: Sandbox, profile: SeccompProfile) -> list[Manifest]:
