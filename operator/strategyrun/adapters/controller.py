@@ -7,7 +7,7 @@ import secrets
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -79,6 +79,7 @@ class Controller:
     """One per process. Two at once stay correct: names, preconditions and resource versions decide.
 
     `profiles` is where the API server keeps the SandboxProfiles; without it there is that of the settings alone.
+    Time is the API server's, unless `clock` tells another.
     """
 
     def __init__(
@@ -88,12 +89,12 @@ class Controller:
         observer: Observer,
         *,
         profiles: Resource | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
         self._kube = kube
         self._observer = observer
-        self._clock = clock
-        self.profiles = Profiles(kube, settings, resource=profiles, clock=clock, changed=self._look_again)
+        self._clock = clock or kube.clock.now
+        self.profiles = Profiles(kube, settings, resource=profiles, clock=self._clock, changed=self._look_again)
         self._slots = Slots(settings.queue.max_active_runs, per_namespace=settings.queue.max_active_runs_per_namespace)
         self._cache = Cache()
         self._queue = WorkQueue()

@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,6 +12,7 @@ from kubernetes.aio import client, config
 from kubernetes.aio.client.api_client import RequestSerialized
 
 from strategyrun.adapters.budget import Budget
+from strategyrun.adapters.clock import ServerClock
 from strategyrun.domain.sandbox import PROFILE_PLURAL
 from strategyrun.domain.strategyrun import GROUP, PLURAL, VERSION
 
@@ -123,6 +123,7 @@ class Kube:
         self._configuration = configuration
         self._api = client.ApiClient(configuration=configuration)
         self._budget, self._budget_of_events = Budget(), Budget()
+        self.clock = ServerClock()
         self.runs = runs
         self.answered: Answered | None = None
 
@@ -308,15 +309,17 @@ class Kube:
         return answer
 
     async def _ask(self, method: str, path: str, request: RequestSerialized) -> tuple[int, Mapping[str, str], bytes]:
-        began, code = monotonic(), ""
+        steady, code = self.clock.steady, ""
+        began = steady()
         try:
             response = await self._api.call_api(*request, _request_timeout=_TIMEOUT)
             answer: bytes = await response.read()  # type: ignore[no-untyped-call]
             code = str(response.status)
+            self.clock.heard(response.headers.get("Date", ""), began, steady())
             return response.status, response.headers, answer
         finally:
             if self.answered:
-                self.answered(method, path, code, monotonic() - began)
+                self.answered(method, path, code, steady() - began)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:

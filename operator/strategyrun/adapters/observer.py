@@ -5,7 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from itertools import pairwise
 from socket import gethostname
@@ -46,8 +46,8 @@ log = logging.getLogger(__name__)
 class Observer:
     """One for each controller. Nothing here can fail a run or hold it up."""
 
-    def __init__(self, kube: Kube, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._clock = clock
+    def __init__(self, kube: Kube, *, clock: Callable[[], datetime] | None = None) -> None:
+        self._clock = clock or kube.clock.now
         self._unsure: dict[str, tuple[StrategyRun, StrategyRunStatus]] = {}
         """Status writes by run UID of which no answer came: the run's next version tells what became of them."""
         self.telemetry = Telemetry(kube.runs)

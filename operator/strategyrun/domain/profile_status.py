@@ -34,7 +34,7 @@ class Sighting:
 
 
 def assess(seen: Sighting, now: datetime) -> SandboxProfileStatus:
-    """Say what holds. A condition keeps its time while its status stays."""
+    """Say what holds. A condition keeps its time while its status stays, unless that lies in the future."""
     measured, stored = seen.measured, _stored(seen)
     installed = _installed(seen)
     image = measured.image if measured else _remembered(stored, ProfileConditionType.IMAGE_AVAILABLE)
@@ -146,7 +146,7 @@ def _condition(
 ) -> ProfileCondition:
     status = _STATUS[finding.holds]
     before = profile.status.condition(kind) if profile.status else None
-    since = before.last_transition_time if before and before.status == status else now
+    since = min(before.last_transition_time, now) if before and before.status == status else now
     return ProfileCondition(
         type=kind,
         status=status,

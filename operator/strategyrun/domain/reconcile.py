@@ -30,6 +30,7 @@ from strategyrun.domain.status import (
     gated,
     has_begun,
     look_ahead_fault,
+    put_right,
     succeed,
     witness,
 )
@@ -250,6 +251,7 @@ def _decide(seen: Seen, now: datetime) -> Decision:
         status = accept(run, wanted, _first_seen(seen, wanted) or now)
     elif status.observed_generation != run.generation:
         status = acknowledge(status, run)
+    status = put_right(status, now)
     if status.final:
         return Decision(status, _tidy(seen))
     if run.unreadable:
@@ -361,8 +363,7 @@ def _await_start(
         held = advance(witness(status, job, pod), run, now, Phase.QUEUED, reason, message)
         return Decision(held, tidy)
     limit = start_seconds(run, profile.sandbox) if profile else int(PROFILE_PATIENCE.total_seconds())
-    ahead = max(timedelta(0), attempt.created_at - job.created_at)  # this clock may be, of the API server's
-    since = (job.released_at or job.created_at) + ahead
+    since = max(job.created_at, job.released_at or job.created_at)  # the API server stamps one, a controller the other
     deadline = since + timedelta(seconds=limit)
     if now >= deadline:
         return _ended(seen, witness(status, job, pod), now, _overdue(reason, message, limit), pod)
@@ -371,7 +372,8 @@ def _await_start(
     if reason not in _EVENTS_TELL:
         return Decision(status, tidy, wake_at=deadline)
     uid, known = (pod.uid if pod else job.uid), seen.trouble
-    look_at = max(since + TROUBLE_AFTER, known.at + TROUBLE_POLL if known and known.uid == uid else since)
+    told = known if known and known.uid == uid and _within(TROUBLE_POLL, known.at, now) else None
+    look_at = max(since + TROUBLE_AFTER, told.at + TROUBLE_POLL if told else since)
     if now >= look_at:
         return Decision(status, (*tidy, FindTrouble(uid)), wake_at=min(deadline, now + TROUBLE_POLL))
     return Decision(status, tidy, wake_at=min(deadline, look_at))
@@ -595,12 +597,17 @@ def _due(status: StrategyRunStatus) -> datetime | None:
     return last.finished_at + RETRY_BACKOFF * (1 << (failures - 1))
 
 
+def _within(length: timedelta, moment: datetime, now: datetime) -> bool:
+    """Whether something was that recently; what lies in the future was not."""
+    return timedelta(0) <= now - moment < length
+
+
 def _current(seen: Seen, status: StrategyRunStatus, now: datetime) -> Vetted | None:
     """Return the source if it is the one of these inputs; one that was missing is looked for again."""
     vetted = seen.vetted
     if vetted is None or vetted.inputs_hash != status.inputs_hash:
         return None
-    if vetted.missing and now - vetted.at >= SOURCE_POLL:
+    if vetted.missing and not _within(SOURCE_POLL, vetted.at, now):
         return None
     return vetted
 

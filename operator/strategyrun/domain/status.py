@@ -4,7 +4,7 @@ Every text passes through here on its way into a status, and is cleaned and cut 
 """
 
 import math
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from strategyrun.domain.observation import JobObservation, PodObservation
@@ -70,6 +70,22 @@ def acknowledge(status: StrategyRunStatus, run: StrategyRun) -> StrategyRunStatu
     seen = {"observed_generation": run.generation}
     conditions = tuple(condition.model_copy(update=seen) for condition in status.conditions)
     return status.model_copy(update={**seen, "conditions": conditions})
+
+
+LEEWAY = timedelta(seconds=2)
+"""Two operators may think of the API server's clock so differently."""
+
+
+def put_right(status: StrategyRunStatus, now: datetime) -> StrategyRunStatus:
+    """Let a wait begin now that would begin in the future: a clock has gone back, and how long it lasts is all that is
+    known of it. An answer stays as it is.
+    """
+    if status.final:
+        return status
+    if status.accepted_at and status.accepted_at > now + LEEWAY:
+        status = status.model_copy(update={"accepted_at": now})
+    ended = status.attempts[-1].finished_at if status.attempts else None
+    return _with_last_attempt(status, {"finished_at": now}) if ended and ended > now + LEEWAY else status
 
 
 ATTEMPTS_LIMIT = 6

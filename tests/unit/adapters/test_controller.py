@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -189,6 +190,38 @@ def test_nothing_is_made_or_taken_away_on_an_old_sight(old: Document, others: di
             assert kube.done == []
 
     asyncio.run(work())
+
+
+class Takes(Lists):
+    """An API server that takes the first status that it is given."""
+
+    def __init__(self, *runs: Document) -> None:
+        super().__init__(*runs)
+        self.taken: asyncio.Queue[Document] = asyncio.Queue()
+
+    async def apply_status(self, document: Document) -> Document:
+        """Show it to the test, and answer when nobody listens any more."""
+        self.taken.put_nowait(document["status"])
+        await asyncio.Event().wait()
+        return {}
+
+
+def test_a_controller_goes_by_the_clock_of_the_api_server() -> None:
+    """Whatever this machine thinks of the time."""
+
+    async def work() -> Document:
+        async with Takes(run_body("new", uid="new")) as kube:
+            kube.clock.heard(format_datetime(NOW, usegmt=True), kube.clock.steady(), kube.clock.steady())
+            controller = Controller(kube, UNSCHEDULABLE, Observer(kube))
+            await controller.prepare()
+            working = asyncio.create_task(controller.run())
+            status = await asyncio.wait_for(kube.taken.get(), 60)
+            working.cancel()
+            await asyncio.wait([working])
+            return status
+
+    accepted_at = datetime.fromisoformat(asyncio.run(work())["acceptedAt"])
+    assert NOW <= accepted_at < NOW + timedelta(seconds=60)
 
 
 def written(before: Document, after: Document, caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:

@@ -134,6 +134,13 @@ def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
     assert times[ProfileConditionType.IMAGE_AVAILABLE] == NOW
 
 
+def test_a_condition_in_the_future_begins_now() -> None:
+    """A clock has gone back, and nobody is to wait until it says the same again."""
+    first, earlier = assess(seen(), NOW), NOW - timedelta(hours=1)
+    again = assess(Sighting(RESOURCE.model_copy(update={"status": first}), SECCOMP, 2, 2, GOOD), earlier)
+    assert {each.last_transition_time for each in again.conditions} == {earlier}
+
+
 def test_the_status_says_what_it_speaks_of() -> None:
     """Generation, file, network and time of the measurement."""
     document = assess(seen(), NOW).document()

@@ -1,7 +1,7 @@
 """The one decision: each branch, from what is seen to status, acts and the next look."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -626,15 +626,61 @@ def test_nobody_elses_job_expires() -> None:
     assert decide(look(answered(), jobs=others), after(90_000)) == Decision(answered())
 
 
-@pytest.mark.parametrize("ahead", [-300, 300], ids=["behind", "ahead"])
-def test_the_operators_clock_need_not_be_the_clusters(ahead: float) -> None:
-    """Time to start is measured from where the two clocks stood when the Job was made; what is measured is enough."""
-    job = make_job(created=after(-ahead))
-    seen = look(begun(), jobs=(job,))
-    early = decide(seen, after(START_SECONDS - 1))
-    assert answer(early).phase is Phase.STARTING
-    late = decide(seen, after(START_SECONDS + max(0, -ahead)))
-    assert answer(late).reason == Reason.START_TIMEOUT
+# --- clocks -------------------------------------------------------------------------------------------------------
+
+AN_HOUR_AGO = after(-3600)
+"""What the clock says after it has gone back."""
+
+
+def test_a_clock_that_goes_back_makes_no_retry_wait_for_it() -> None:
+    """An end in the future says nothing of how long ago it was: the wait begins anew, and is no longer than before."""
+    decision = decide(look(lost()), AN_HOUR_AGO)
+    assert answer(decision).attempts[-1].finished_at == AN_HOUR_AGO
+    assert decision.wake_at == AN_HOUR_AGO + RETRY_BACKOFF
+    assert kinds(decide(look(answer(decision)), AN_HOUR_AGO + RETRY_BACKOFF))[-1] == "Job"
+
+
+def test_a_clock_that_goes_back_makes_nobody_wait_for_what_is_missing() -> None:
+    """The source is looked for as often as ever, and given up after as long as ever."""
+    missing = vetted(missing=Fault(Reason.SOURCE_MISSING, "no ConfigMap"))
+    again = decide(look(queued(), vetted=missing), AN_HOUR_AGO)
+    assert again.acts == (Vet(),)
+    waits = decide(look(queued(), vetted=replace(missing, at=AN_HOUR_AGO)), AN_HOUR_AGO)
+    assert (answer(waits).phase, answer(waits).accepted_at) == (Phase.QUEUED, AN_HOUR_AGO)
+    later = AN_HOUR_AGO + timedelta(seconds=START_SECONDS)
+    over = decide(look(answer(waits), vetted=replace(missing, at=later)), later)
+    assert answer(over).reason == Reason.SOURCE_MISSING
+
+
+def test_a_clock_that_goes_back_makes_nobody_wait_for_an_obstacle() -> None:
+    """A pod's time to start, from now."""
+    obstacle = Obstacle(reason=Reason.SECCOMP_PROFILE_MISSING, message="no node", since=AN_HOUR_AGO)
+    seen = look(queued(), profile=PROFILE.model_copy(update={"obstacle": obstacle}))
+    assert decide(seen, AN_HOUR_AGO).wake_at == AN_HOUR_AGO + timedelta(seconds=START_SECONDS)
+
+
+def test_events_that_were_read_in_the_future_are_read_again() -> None:
+    """How long ago they were read is not known."""
+    pod = make_pod()
+    decision = decide(look(begun(), jobs=(make_job(),), pods=(pod,), trouble=Trouble(pod.uid, after(3600))), after(10))
+    assert decision.acts == (FindTrouble(pod.uid),)
+
+
+def test_clocks_that_differ_by_less_than_they_can_be_known_by_change_nothing() -> None:
+    """Two operators write no records against each other."""
+    assert decide(look(lost()), after(9)) == Decision(lost(), (), after(10) + RETRY_BACKOFF)
+
+
+def test_an_answer_keeps_its_time() -> None:
+    """Whatever the clock says by then."""
+    assert decide(look(answered()), AN_HOUR_AGO).status == answered()
+
+
+def test_a_job_was_not_let_go_before_it_was_made() -> None:
+    """Two clocks stamp that, and the one that is behind takes no pod's time to start away."""
+    job = make_job().model_copy(update={"released_at": AN_HOUR_AGO})
+    assert answer(decide(look(begun(), jobs=(job,)), after(START_SECONDS - 1))).phase is Phase.STARTING
+    assert answer(decide(look(begun(), jobs=(job,)), after(START_SECONDS))).reason == Reason.START_TIMEOUT
 
 
 # --- edits and deletion -------------------------------------------------------------------------------------------

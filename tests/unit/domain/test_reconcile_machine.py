@@ -5,6 +5,7 @@ operator is the real decision with an executor that does what the adapters do; t
 once. Between them and the cluster lie watches: events of one object arrive in order, each object's as
 late as it likes, twice, or never until the next relist. An operator may end after any of its writes, lose
 the answer to one, or be overtaken there by the other; one that starts again may see an older list first.
+Clocks are wrong: those of the operators' machines, and at times the API server's is set.
 """
 
 import copy
@@ -14,6 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from email.utils import format_datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ from hypothesis import seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from strategyrun.adapters.clock import ServerClock
 from strategyrun.domain.inputs import digest, inputs_hash
 from strategyrun.domain.model import rfc3339
 from strategyrun.domain.observation import JobObservation, PodObservation, observe_job, observe_pod
@@ -72,6 +75,9 @@ SETTINGS = settings(max_examples=10, stateful_step_count=50, deadline=None, data
 ATTEMPTS_LIMIT = 4
 SETTLING_ROUNDS = 200
 
+START, SECOND, HOUR = timedelta(seconds=120), timedelta(seconds=1), timedelta(hours=1)
+"""What a pod has to start; the API server's clock is known to a second; clocks are wrong by an hour."""
+
 INPUTS: dict[str, Document] = {
     "a": {"source": {"inline": CODE}, "params": {"v": 1}},
     "b": {"source": {"inline": CODE}, "params": {"v": 2}, "ttlSecondsAfterFinished": 0},
@@ -104,6 +110,7 @@ class Job:
     run_uid: str
     inputs_hash: str
     attempt: int
+    made: datetime
     pod_uid: str | None = None
     conditions: dict[str, str] = field(default_factory=dict)
 
@@ -171,6 +178,10 @@ class Cluster:
 
     def __init__(self) -> None:
         self.now = NOW
+        self.set_by = timedelta(0)
+        """How far its clock has been set, in all."""
+        self.wrong_by = [timedelta(0), timedelta(0)]
+        """How far the clock of each operator's machine is ahead of the true time."""
         self.runs: dict[str, Document] = {}
         self.jobs: dict[str, Job] = {}
         self.pods: dict[str, Pod] = {}
@@ -197,6 +208,16 @@ class Cluster:
     def version(self) -> str:
         """Return the next resourceVersion, UID or nonce."""
         return str(next(self._count))
+
+    @property
+    def steady(self) -> float:
+        """Seconds that have passed."""
+        return (self.now - self.set_by - NOW).total_seconds()
+
+    def set_clock(self, by: timedelta) -> None:
+        """Set the API server's clock."""
+        self.now += by
+        self.set_by += by
 
     # --- users
 
@@ -400,7 +421,7 @@ class Cluster:
             attempt = run.status.attempts[-1]
             body = copy.deepcopy(manifest)
             body["metadata"] |= {"uid": f"job-{self.version()}", "creationTimestamp": rfc3339(self.now)}
-            job = Job(body, run.uid, run.status.inputs_hash, attempt.number)
+            job = Job(body, run.uid, run.status.inputs_hash, attempt.number, self.now)
             self._check_new_job(job)
             self.jobs[job.name] = job
             self.past_jobs.append(job)
@@ -482,6 +503,10 @@ class Cluster:
                 assert [pod.outcome for pod in pods] == ["forged"]
             case Reason.STRATEGY_ERROR:
                 assert [pod.outcome for pod in pods] == ["raised"]
+            case Reason.START_TIMEOUT | Reason.IMAGE_PULL_FAILED | Reason.MOUNT_FAILED:
+                (job,) = [job for job in self.past_jobs if job.uid == attempt.job_uid]
+                overrun = job.conditions.get("FailureTarget") == "DeadlineExceeded"
+                assert overrun or self.now - job.made >= START - SECOND, "it was not given its time to start"
             case Reason.EVICTED | Reason.NODE_LOST:
                 assert [pod for pod in pods if "disruption" in pod.state], "nobody took it away"
 
@@ -557,6 +582,7 @@ class Operator:
     def __init__(self, cluster: Cluster, number: int, behind: int = 0) -> None:
         self.cluster = cluster
         self.number = number
+        self.clock = ServerClock(wall=self._wall, steady=lambda: self.cluster.steady)
         self.relist(behind)
         self.vetted: dict[str, Vetted] = {}
         self.gone: set[str] = set()
@@ -574,6 +600,14 @@ class Operator:
         self.pods: dict[str, PodObservation] = self.cluster.listed("pod", behind)
         self.snapshots: dict[str, str] = self.cluster.listed("snapshot", behind)
         self.cluster.watch(self.number, behind)
+        self.hear_time()
+
+    def _wall(self) -> float:
+        return NOW.timestamp() + self.cluster.steady + self.cluster.wrong_by[self.number].total_seconds()
+
+    def hear_time(self) -> None:
+        """Take note of the date of an answer, which comes at once; renewing a lease brings one every few seconds."""
+        self.clock.heard(format_datetime(self.cluster.now), self.cluster.steady, self.cluster.steady)
 
     def hear(self, kind: str, uid: str, seen: Any) -> None:
         """Take note of an event; what ended before it was deleted still has its story to tell."""
@@ -625,11 +659,12 @@ class Operator:
             refused=self.refused.pop(uid, None),
             trouble=self.trouble.get(uid),
         )
-        decision = decide(seen, self.cluster.now)
+        decision = decide(seen, self.clock.now())
         if decision.status is not None and decision.status != run.status:
             try:
                 run = self.cluster.write_status(uid, run.resource_version, decision.status.document())
             except NewerVersionError:
+                self.hear_time()
                 self._read_run(uid)
                 return
             self._written()
@@ -675,7 +710,7 @@ class Operator:
                 if not pods:
                     self.podless.add(uid)
             case FindTrouble(uid):
-                self.trouble[run.uid] = Trouble(uid, cluster.now, *cluster.warnings.get(uid, ("", "")))
+                self.trouble[run.uid] = Trouble(uid, self.clock.now(), *cluster.warnings.get(uid, ("", "")))
             case KeepReport() | DeleteReport():
                 self._carry_out_of_report(act, run)
         return True
@@ -707,10 +742,12 @@ class Operator:
         source, wanted = run.spec.source.inline, inputs_hash(run)
         code = self.cluster.code if source is None else source
         if code is None:
-            return Vetted(wanted, self.cluster.now, missing=Fault(Reason.SOURCE_MISSING, "there is no ConfigMap code"))
-        return Vetted(wanted, self.cluster.now, code=code.encode(), reading=vet(code.encode()))
+            missing = Fault(Reason.SOURCE_MISSING, "there is no ConfigMap code")
+            return Vetted(wanted, self.clock.now(), missing=missing)
+        return Vetted(wanted, self.clock.now(), code=code.encode(), reading=vet(code.encode()))
 
     def _written(self) -> None:
+        self.hear_time()
         self.writes += 1
         self.after_write(self.writes)
 
@@ -752,6 +789,7 @@ HAPPENINGS = [
     *("suspended", "resumed", "cancelled", "profile gone", "profile back"),
     *("quota spent", "quota spent for a while", "refused by policy", "nothing refused", "not mounted"),
     *("arrives", "arrives twice", "never arrives", "sweep", "restart", "restart on an old list"),
+    *("an operator's clock is set", "the API server's clock is set"),
 ]
 QUOTA, POLICY = "exceeded quota: runs", "admission webhook denied the request"
 REFUSED_KINDS = ["Job", "Pod", "ConfigMap", "NetworkPolicy"]
@@ -877,6 +915,9 @@ class Histories(RuleBasedStateMachine):
                 cluster.collect()
             case "deletions linger":
                 cluster.deletions_linger = not cluster.deletions_linger
+            case "the API server's clock is set":
+                cluster.set_clock(HOUR if cluster.set_by < timedelta(0) else -HOUR)
+                REACHED[what] += 1
 
     def _happens_to_the_operator(self, what: str, number: int) -> None:
         pending = self.cluster.pending[self.operator.number]
@@ -891,6 +932,9 @@ class Histories(RuleBasedStateMachine):
                 self._restart()
             case "restart on an old list":
                 self._restart(behind=2 << number)
+            case "an operator's clock is set":
+                self.cluster.wrong_by[self.operator.number] = [HOUR, -HOUR, HOUR, timedelta(0)][number]
+                REACHED[what] += 1
 
     def _restart(self, behind: int = 0) -> None:
         number = self.operator.number
@@ -899,6 +943,7 @@ class Histories(RuleBasedStateMachine):
     def _look(self, how: str = "calm", number: int = 0) -> None:
         """Reconcile every run; `number` says how many writes go well before the operator ends, an answer is lost, or
         the other operator does its own."""
+        self.operator.hear_time()
         last = self.operator.writes + 1 + number
         self.operator.after_write = lambda write: self._disturb(how) if write == last and how in DISTURBANCES else None
         try:
@@ -947,7 +992,9 @@ class Histories(RuleBasedStateMachine):
                 assert job.snapshot in self.cluster.snapshots
 
     def teardown(self) -> None:
-        """Once nothing disturbs any more, every run gets its answer and nothing is left of it."""
+        """Once nothing disturbs any more, every run soon gets its answer, and nothing is left of it: nobody waits for
+        as long as a clock is wrong.
+        """
         self._calm = True
         self.cluster.profile = PROFILE
         self.cluster.refusals.clear()
@@ -1058,6 +1105,7 @@ def test_any_history_ends_well(share: int) -> None:
         *("Evaluated", "StrategyError", "CodeRejected", "SourceMissing", "StartTimeout", "Retrying"),
         *("score", "fail", "evict", "lose", *DISTURBANCES, "inputs came back"),
         *("QuotaExceeded", "PolicyDenied", "MountFailed", "Tampered"),
+        *("an operator's clock is set", "the API server's clock is set"),
         *("second attempt", "JobVanished", "Suspended", "Cancelled", "FallingBack", "ProfileMissing"),
     }
     missed = expected - {what for what, times in REACHED.items() if times}
