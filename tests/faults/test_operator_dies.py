@@ -8,15 +8,24 @@ import pytest
 from strategyrun.domain.crd import crd
 from support import kubelet
 from support.bench import Bench
-from support.census import require_order, wait_answers
+from support.census import answers_of, require_order, wait_answers
 from support.cluster import JOB, Manifest
 from support.definitions import installed
 from support.fault_proxy import Answer, FaultProxy, kill, remember, replay, to
 from support.namespaces import temporary_namespace
-from support.plays import ENDS, FAILING, HELD, OUT_OF_MEMORY, REPORTED, SCORED
+from support.plays import ENDS, FAILING, HELD, NEVER, OUT_OF_MEMORY, REPORTED, SCORED
 from support.rig import Rig
 from support.rig_operator import KillableOperator
-from support.rig_runs import WRITES, apply_scored, as_asked, finish_by_hand, unfinished_jobs, wait_long, wait_running
+from support.rig_runs import (
+    WRITES,
+    apply_scored,
+    as_asked,
+    finish_by_hand,
+    unfinished_jobs,
+    wait_attempts,
+    wait_long,
+    wait_running,
+)
 from support.waiting import wait_until
 
 AWAY_SECONDS = as_asked("AWAY", 0)
@@ -152,6 +161,32 @@ def test_an_old_list_served_after_a_restart(bench: Bench, proxy: FaultProxy, ope
         wait_until("it is told of the past", lambda: stale.met, lambda met: met == len(lists), seconds=60)
     finish_by_hand(bench, f"{HELD}-0")
     assert len(bench.status(f"{HELD}-0")["attempts"]) == 1
+    require_order(bench, proxy)
+
+
+@pytest.mark.parametrize("wrong_by", [-3600, 3600], ids=["an hour behind", "an hour ahead"])
+def test_an_operator_with_a_wrong_clock_takes_over(
+    bench: Bench, proxy: FaultProxy, operator: KillableOperator, tmp_path: Path, wrong_by: float
+) -> None:
+    """It gives a start its time, keeps a Job for as long as was asked for, and lets no retry wait longer than others
+    do."""
+    bench.apply(NEVER)
+    pod = bench.wait_pod(NEVER)
+    bench.apply(f"{HELD}-0", ttlSecondsAfterFinished=600)
+    wait_running(bench, f"{HELD}-0")
+    operator.kill()
+    with KillableOperator(
+        proxy.kubeconfig, bench.kind, tmp_path / "other", sweep_seconds=2, wrong_by=wrong_by
+    ) as other:
+        expected = apply_scored(bench, 1)
+        wait_until("it has worked", other.reviving(lambda: answers_of(bench)), lambda seen: seen == expected)
+        bench.cluster.delete(JOB, bench.status(f"{HELD}-0")["attempts"][0]["jobName"], bench.namespace)
+        wait_attempts(bench, f"{HELD}-0", "JobVanished")
+        finish_by_hand(bench, f"{HELD}-0", attempt=2)
+        kubelet.succeed(bench.cluster, pod)
+        statuses = wait_answers(bench, expected | dict.fromkeys((NEVER, f"{HELD}-0"), "Evaluated"), other)
+        assert len(statuses[NEVER]["attempts"]) == 1
+        assert statuses[f"{HELD}-0"]["attempts"][1]["jobName"] in bench.names(JOB)
     require_order(bench, proxy)
 
 

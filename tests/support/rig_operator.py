@@ -11,12 +11,14 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from time import time
 from types import TracebackType
 from typing import Self
 
 from kubernetes.aio import client, config
 
 from strategyrun.adapters import controller
+from strategyrun.adapters.clock import ServerClock
 from strategyrun.adapters.kopf_source import run_operator
 from strategyrun.adapters.kube import Kube
 from strategyrun.adapters.settings import Settings
@@ -38,7 +40,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 class KillableOperator:
-    """The operator as a process: start, kill and start again."""
+    """The operator as a process: start, kill and start again. `wrong_by` so many seconds is its machine's clock."""
 
     def __init__(
         self,
@@ -49,9 +51,10 @@ class KillableOperator:
         slots: int = 50,
         sweep_seconds: float | None = None,
         start_seconds: int = ON_RIG.profile.sandbox.timeouts.start_seconds,
+        wrong_by: float = 0,
     ) -> None:
         self.port = free_port()
-        self._arguments = (str(kubeconfig), kind, self.port, str(log), slots, sweep_seconds, start_seconds)
+        self._arguments = (str(kubeconfig), kind, self.port, str(log), slots, sweep_seconds, start_seconds, wrong_by)
         self._log = log
         self._process: multiprocessing.process.BaseProcess | None = None
         self._killing = threading.Lock()
@@ -147,7 +150,14 @@ def _prepare() -> None:
 
 
 def _operate(
-    kubeconfig: str, kind: Kind, port: int, log: str, slots: int, sweep_seconds: float | None, start_seconds: int
+    kubeconfig: str,
+    kind: Kind,
+    port: int,
+    log: str,
+    slots: int,
+    sweep_seconds: float | None,
+    start_seconds: int,
+    wrong_by: float,
 ) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # it dies with those who started it
     written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -161,7 +171,9 @@ def _operate(
     async def connect() -> Kube:
         configuration = client.Configuration()
         await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call]
-        return Kube(configuration, runs=resource_of(kind))
+        kube = Kube(configuration, runs=resource_of(kind))
+        kube.clock = ServerClock(wall=lambda: time() + wrong_by)
+        return kube
 
     run_operator(with_slots(_starting_within(start_seconds), slots), health_port=port, connect=connect)
 
