@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ MANY = as_asked("RUNS", 30)
 
 @pytest.mark.timeout(600 + 2 * MANY)
 def test_many_runs_on_few_slots(bench: Bench, proxy: FaultProxy, tmp_path: Path) -> None:
-    """Never more than three are active, and they come in the order of their creation."""
+    """Never more than three are active, and they come in the order of their creation; those that are let in together
+    may overtake each other."""
     journal = Journal(bench.cluster, bench.kind, bench.namespace)
     with KillableOperator(proxy.kubeconfig, bench.kind, tmp_path / "log", slots=3, sweep_seconds=2) as operator:
         held = [f"{HELD}-{number}" for number in range(3)]
@@ -80,7 +82,7 @@ def test_many_runs_on_few_slots(bench: Bench, proxy: FaultProxy, tmp_path: Path)
     runs = bench.cluster.list(bench.kind, bench.namespace)
     begun = sorted(runs, key=lambda run: datetime.fromisoformat(run["status"]["attempts"][0]["createdAt"]))
     created = [run["metadata"]["creationTimestamp"] for run in begun]
-    assert created == sorted(created)
+    assert [at for at, latest in zip(created[3:], accumulate(created, max), strict=False) if at < latest] == []
     require_order(bench, proxy)
 
 

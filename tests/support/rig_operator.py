@@ -171,9 +171,7 @@ def _operate(
     async def connect() -> Kube:
         configuration = client.Configuration()
         await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call]
-        kube = Kube(configuration, runs=resource_of(kind))
-        kube.clock = ServerClock(wall=lambda: time() + wrong_by)
-        return kube
+        return Kube(configuration, runs=resource_of(kind), clock=ServerClock(wall=lambda: time() + wrong_by))
 
     run_operator(with_slots(_starting_within(start_seconds), slots), health_port=port, connect=connect)
 

@@ -186,7 +186,9 @@ class Cache:
         """Return what belongs to a run."""
         return self._sights[key]
 
-    def see(self, run: StrategyRun, *, profile: Profile | None, place: Place, nonce: str) -> Seen:
+    def see(
+        self, run: StrategyRun, *, profile: Profile | None, place: Place, nonce: str, in_contact_since: datetime | None
+    ) -> Seen:
         """Put together all that a decision may look at."""
         sight = self._sights[key_of(run.namespace, run.uid)]
         return Seen(
@@ -198,6 +200,7 @@ class Cache:
             profile=profile,
             place=place,
             nonce=nonce,
+            in_contact_since=in_contact_since,
             gone=frozenset(sight.gone),
             podless=frozenset(sight.podless),
             kept=sight.kept,

@@ -260,6 +260,7 @@ class Controller:
             profile=self.profiles.get(run.spec.profile),
             place=self._slots.place(_ticket(run), now),
             nonce=secrets.token_hex(16),
+            in_contact_since=self._kube.contact.since,
         )
         sight.refused = sight.hindered = None
         decision = decide(seen, now)

@@ -13,6 +13,7 @@ from kubernetes.aio.client.api_client import RequestSerialized
 
 from strategyrun.adapters.budget import Budget
 from strategyrun.adapters.clock import ServerClock
+from strategyrun.adapters.contact import Contact
 from strategyrun.domain.sandbox import PROFILE_PLURAL
 from strategyrun.domain.strategyrun import GROUP, PLURAL, VERSION
 
@@ -22,6 +23,8 @@ PAGE = 100
 
 _TIMEOUT = aiohttp.ClientTimeout(total=30)
 _TOO_MANY = 429
+_NOBODY_THERE = (502, 503, 504)
+"""What stands before an API server, or before its etcd, answers in its place."""
 _TRIES = 5
 _LONGEST_PAUSE_SECONDS = 10.0
 """Shorter than what a lease may go without being renewed (`adapters.lease`)."""
@@ -119,11 +122,14 @@ class Credentials:
 class Kube:
     """A connection to the API server. `runs` is where it keeps the StrategyRuns."""
 
-    def __init__(self, configuration: client.Configuration, *, runs: Resource = RUNS) -> None:
+    def __init__(
+        self, configuration: client.Configuration, *, runs: Resource = RUNS, clock: ServerClock | None = None
+    ) -> None:
         self._configuration = configuration
         self._api = client.ApiClient(configuration=configuration)
         self._budget, self._budget_of_events = Budget(), Budget()
-        self.clock = ServerClock()
+        self.clock = clock or ServerClock()
+        self.contact = Contact(self.clock.now)
         self.runs = runs
         self.answered: Answered | None = None
 
@@ -318,6 +324,10 @@ class Kube:
             self.clock.heard(response.headers.get("Date", ""), began, steady())
             return response.status, response.headers, answer
         finally:
+            if code and int(code) not in _NOBODY_THERE:
+                self.contact.heard()
+            else:
+                self.contact.missed()
             if self.answered:
                 self.answered(method, path, code, steady() - began)
 

@@ -123,6 +123,12 @@ class Seen:
     hindered: Pending | None = None
     """Why it could not be made just now."""
     trouble: Trouble | None = None
+    in_contact_since: datetime | None = None
+    """Since when the API server has been heard without a silence."""
+
+    def waited_since(self, moment: datetime) -> datetime:
+        """Return from when on a wait counts that began at that moment: in a silence nobody can do anything."""
+        return max(moment, self.in_contact_since) if self.in_contact_since else moment
 
 
 @dataclass(frozen=True)
@@ -363,7 +369,8 @@ def _await_start(
         held = advance(witness(status, job, pod), run, now, Phase.QUEUED, reason, message)
         return Decision(held, tidy)
     limit = start_seconds(run, profile.sandbox) if profile else int(PROFILE_PATIENCE.total_seconds())
-    since = max(job.created_at, job.released_at or job.created_at)  # the API server stamps one, a controller the other
+    # The API server stamps one, a controller the other.
+    since = seen.waited_since(max(job.created_at, job.released_at or job.created_at))
     deadline = since + timedelta(seconds=limit)
     if now >= deadline:
         return _ended(seen, witness(status, job, pod), now, _overdue(reason, message, limit), pod)
@@ -412,7 +419,7 @@ def _without_job(seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: d
         return _ended(seen, status, now, Fault(Reason.PROFILE_MISSING, _no_profile(run)))
     if hindered := seen.hindered:
         patience = timedelta(seconds=profile.sandbox.timeouts.start_seconds)
-        if hindered.reason is not Reason.STARTING and now >= attempt.created_at + patience:
+        if hindered.reason is not Reason.STARTING and now >= seen.waited_since(attempt.created_at) + patience:
             return _ended(seen, status, now, Fault(hindered.reason, hindered.message))
         status = advance(status, run, now, Phase.STARTING, hindered.reason, hindered.message)
     return Decision(status, _launch(seen, status, attempt, vetted, profile))
@@ -420,7 +427,7 @@ def _without_job(seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: d
 
 def _await_inputs(seen: Seen, status: StrategyRunStatus, missing: Fault, now: datetime) -> Decision:
     """Give a source, a dataset or a profile that is applied beside the run time to appear."""
-    run, since, profile = seen.run, status.accepted_at or now, seen.profile
+    run, since, profile = seen.run, seen.waited_since(status.accepted_at or now), seen.profile
     patience = timedelta(seconds=profile.sandbox.timeouts.start_seconds) if profile else PROFILE_PATIENCE
     if now - since >= patience:
         return Decision(fail(status, run, now, missing), _tidy(seen))
@@ -433,7 +440,7 @@ def _await_sandbox(
 ) -> Decision:
     """Hold back a run while no node can take it, for as long as a pod would have to start."""
     patience = timedelta(seconds=profile.sandbox.timeouts.start_seconds)
-    deadline = max(status.accepted_at or now, obstacle.since) + patience
+    deadline = seen.waited_since(max(status.accepted_at or now, obstacle.since)) + patience
     if now >= deadline:
         return _unavailable(seen, status, now, Fault(obstacle.reason, obstacle.message))
     waiting = advance(status, seen.run, now, Phase.QUEUED, obstacle.reason, obstacle.message)

@@ -35,7 +35,7 @@ KEY = key_of("research", RUN_UID)
 
 def seen(cache: Cache, run: StrategyRun | None = None) -> Any:
     """Return what a decision on the run would see."""
-    return cache.see(run or make_run(), profile=PROFILE, place=Place(0), nonce="n")
+    return cache.see(run or make_run(), profile=PROFILE, place=Place(0), nonce="n", in_contact_since=None)
 
 
 def snapshot_body(namespace: str = "research", uid: str = "snapshot-uid") -> Document:

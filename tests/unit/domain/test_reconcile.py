@@ -432,6 +432,23 @@ def test_the_time_to_start_is_counted_from_the_job() -> None:
     assert later.wake_at == after(500 + START_SECONDS)
 
 
+def test_a_time_without_the_api_server_counts_against_no_start() -> None:
+    """Neither a kubelet nor anybody else could do anything then: the pod has all of its time after it."""
+    back = after(10 * START_SECONDS)
+    waiting = look(begun(), jobs=(make_job(),), pods=(make_pod(),), in_contact_since=back)
+    kept = decide(waiting, after(11 * START_SECONDS - 1))
+    assert answer(kept).phase is Phase.STARTING
+    assert kept.wake_at == after(11 * START_SECONDS)
+    assert failure(decide(waiting, after(11 * START_SECONDS))).reason == Reason.START_TIMEOUT
+
+
+def test_a_time_without_the_api_server_counts_against_no_source() -> None:
+    """Nobody could apply it then."""
+    gone = vetted(missing=Fault(Reason.SOURCE_MISSING, "no ConfigMap"), at=after(10 * START_SECONDS))
+    seen = look(queued(), vetted=gone, in_contact_since=after(10 * START_SECONDS))
+    assert answer(decide(seen, after(10 * START_SECONDS + 1))).phase is Phase.QUEUED
+
+
 def test_a_running_strategy_is_on_record_with_its_pod() -> None:
     """Phase, Job, pod, node and the moment it began."""
     status = started()
