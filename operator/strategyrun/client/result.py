@@ -5,6 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, ValidationError
 
+from strategyrun.client.display import card
 from strategyrun.client.errors import BY_CLASS, ClusterError, NotAskedError
 from strategyrun.client.trial import Trial
 from strategyrun.domain.model import Model, complaint
@@ -206,9 +207,18 @@ class Result:
         return f"<Result {self.name} {self.phase} {self.reason}{sharpe}{''.join(f' {mark}' for mark in self.marks)}>"
 
     def _repr_html_(self) -> str:
-        from strategyrun.client.display import card  # noqa: PLC0415 - a notebook's need alone
-
-        return card(self)
+        return card(
+            name=self.name,
+            phase=self.phase,
+            reason=self.reason,
+            message=self.message,
+            marks=self.marks,
+            hint=self.hint,
+            metrics=self.metrics,
+            self_reported=self.self_reported,
+            equity=self.equity,
+            failure=self.failure,
+        )
 
 
 _SHARED = (set(Result.__dataclass_fields__) & set(_Status.model_fields)) - {"metrics", "self_reported", "timings"}
