@@ -1,4 +1,4 @@
-"""The answer of a run as a typed value, whichever engine gave it."""
+"""The answer of a run as a typed value, whichever engine gave it, and as an error where it is no good one."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, ValidationError
 
 from strategyrun.client.display import card
-from strategyrun.client.errors import BY_CLASS, ClusterError, NotAskedError
+from strategyrun.client.errors import ClusterError, NotAskedError, StrategyRunError
 from strategyrun.client.trial import Trial
 from strategyrun.domain.model import Model, complaint
 from strategyrun.domain.outcomes import FAILURES, Reason
@@ -199,7 +199,7 @@ class Result:
         if not self.finished:
             raise NotAskedError(f"{self.name} has no answer yet: it is {self.phase} ({self.reason})")
         if not self.succeeded:
-            raise BY_CLASS.get(self.outcome, BY_CLASS["Platform"])(self)
+            raise _ERRORS.get(self.outcome, PlatformError)(self)
         return self
 
     def __repr__(self) -> str:
@@ -220,6 +220,38 @@ class Result:
             failure=self.failure,
         )
 
+
+class RunError(StrategyRunError):
+    """A run ended, and not well."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(f"{result.name}: {result.reason}: {result.message}")
+        self.result = result
+
+
+class UserError(RunError):
+    """The strategy is at fault."""
+
+
+class SandboxError(RunError):
+    """What was to run the strategy is at fault."""
+
+
+class PlatformError(RunError):
+    """The cluster is at fault."""
+
+
+class RunCancelledError(RunError):
+    """Somebody did not want the run any more."""
+
+
+_ERRORS: dict[str, type[RunError]] = {
+    "User": UserError,
+    "Sandbox": SandboxError,
+    "Platform": PlatformError,
+    "Cancelled": RunCancelledError,
+}
+"""By the outcome of a run that did not succeed."""
 
 _SHARED = (set(Result.__dataclass_fields__) & set(_Status.model_fields)) - {"metrics", "self_reported", "timings"}
 
