@@ -6,7 +6,7 @@ import typer
 from rich.text import Text
 
 from strategyrun.cli import output
-from strategyrun.cli.cells import now, number, since, span
+from strategyrun.cli.cells import age, digest, now, number
 from strategyrun.cli.output import Format, Output, console, table
 from strategyrun.cli.session import Name, Namespace, Selector, ask, run_names
 from strategyrun.client import AsyncClient, Board, Result
@@ -50,13 +50,7 @@ def _print(board: Board, limit: int, *, wide: bool) -> None:
     made = table(*columns, *(["EXECUTOR", "CODE", "PARAMS"] if wide else []))
     for place in shown:
         result, found = place.result, place.result.metrics
-        age = since(result.created_at, now())
-        known = result.provenance
-        more = (
-            [result.executor or "", str(known.get("codeSHA256") or "")[:12], str(known.get("paramsSHA256") or "")[:12]]
-            if wide
-            else []
-        )
+        more = [result.executor or "", digest(result, "code"), digest(result, "params")] if wide else []
         made.add_row(
             str(place.rank or "-"),
             Text(result.name),
@@ -65,7 +59,7 @@ def _print(board: Board, limit: int, *, wide: bool) -> None:
             number(found.max_drawdown, 1, times=100),
             number(found.trades, 0),
             Text(",".join(result.marks), "yellow"),
-            "" if age is None else span(age),
+            age(result, now()),
             *more,
         )
     console().print(made)
@@ -143,7 +137,7 @@ def incomparable(first: Result, second: Result) -> list[str]:
 
 def _inputs(result: Result) -> dict[str, Any]:
     spec = result.body.get("spec") or {}
-    fields = {"code": str(result.provenance.get("codeSHA256") or "")[:12]}
+    fields = {"code": digest(result, "code")}
     for name in ("params", "evaluation", "datasets", "profile", "timeoutSeconds"):
         fields |= _flat(name, spec.get(name))
     return fields

@@ -144,11 +144,10 @@ _WITH_MORE_TIME = (
 def _next(result: Result) -> list[str]:
     name, namespace = shlex.quote(result.name), shlex.quote(result.namespace)
     if result.reason in _OUTCOMES:
-        pod = (result.attempts[-1].pod_name if result.attempts else None) or "POD"
-        commands = _OUTCOMES[result.reason].commands
+        pod, commands = shlex.quote(result.pod or "POD"), _OUTCOMES[result.reason].commands
         if result.reason == Reason.TIMEOUT and _asked_seconds(result) < TIMEOUT_CEILING_SECONDS:
             commands = (*commands, *_WITH_MORE_TIME)
-        return [named(command, namespace=namespace, run=name, pod=shlex.quote(pod)) for command in commands]
+        return [named(command, namespace=namespace, run=name, pod=pod) for command in commands]
     commands = _COMMANDS.get(result.reason, ("strategyrun doctor {ns}",))
     return [command.format(name=name, ns=f"-n {namespace}") for command in commands]
 
