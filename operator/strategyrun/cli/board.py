@@ -6,7 +6,7 @@ import typer
 from rich.text import Text
 
 from strategyrun.cli import output
-from strategyrun.cli.cells import now, number, since, span
+from strategyrun.cli.cells import age, digest, now, number
 from strategyrun.cli.output import Format, Output, console, table
 from strategyrun.cli.session import Name, Namespace, Selector, ask, run_names
 from strategyrun.client import AsyncClient, Board, Result
@@ -41,22 +41,16 @@ def top(
         ]
         output.document({"metric": metric, "places": rows, "leftOut": board.left_out}, form)
     else:
-        _print(board, limit, wide=form is Format.WIDE)
+        _print_board(board, limit, wide=form is Format.WIDE)
 
 
-def _print(board: Board, limit: int, *, wide: bool) -> None:
+def _print_board(board: Board, limit: int, *, wide: bool) -> None:
     shown = board.places[:limit]
     columns = ["#", "NAME", board.metric.upper(), "RETURN%", "MAXDD%", "TRADES", "MARKS", "AGE"]
     made = table(*columns, *(["EXECUTOR", "CODE", "PARAMS"] if wide else []))
     for place in shown:
         result, found = place.result, place.result.metrics
-        age = since(result.created_at, now())
-        known = result.provenance
-        more = (
-            [result.executor or "", str(known.get("codeSHA256") or "")[:12], str(known.get("paramsSHA256") or "")[:12]]
-            if wide
-            else []
-        )
+        more = [result.executor or "", digest(result, "code"), digest(result, "params")] if wide else []
         made.add_row(
             str(place.rank or "-"),
             Text(result.name),
@@ -65,7 +59,7 @@ def _print(board: Board, limit: int, *, wide: bool) -> None:
             number(found.max_drawdown, 1, times=100),
             number(found.trades, 0),
             Text(",".join(result.marks), "yellow"),
-            "" if age is None else span(age),
+            age(result, now()),
             *more,
         )
     console().print(made)
@@ -88,32 +82,38 @@ def compare(
         return await client.result(first), await client.result(second)
 
     pair = ask(namespace, work)
-    inputs, metrics = differing_inputs(*pair), metric_rows(*pair)
     if form is Format.NAME:
         output.names(pair)
-        return
-    if form in (Format.JSON, Format.YAML):
-        document = {
-            "names": [first, second],
-            "comparable": not incomparable(*pair),
-            "why": incomparable(*pair),
-            "inputs": {name: [*values] for name, values in inputs.items()},
-            "metrics": {name: [*values] for name, values in metrics.items()},
-        }
-        output.document(document, form)
-        return
-    screen = console()
-    made = table("", first, second, "DIFFERENCE")
-    for label, values in (("phase", [each.phase for each in pair]), ("reason", [each.reason for each in pair])):
-        made.add_row(label, *values)
-    for field, asked in inputs.items():
+    elif form in (Format.JSON, Format.YAML):
+        output.document(_comparison(*pair), form)
+    else:
+        _print_comparison(*pair)
+
+
+def _comparison(first: Result, second: Result) -> dict[str, Any]:
+    why = incomparable(first, second)
+    return {
+        "names": [first.name, second.name],
+        "comparable": not why,
+        "why": why,
+        "inputs": {name: [*values] for name, values in differing_inputs(first, second).items()},
+        "metrics": {name: [*values] for name, values in metric_rows(first, second).items()},
+    }
+
+
+def _print_comparison(first: Result, second: Result) -> None:
+    made = table("", first.name, second.name, "DIFFERENCE")
+    made.add_row("phase", first.phase, second.phase)
+    made.add_row("reason", first.reason, second.reason)
+    for field, asked in differing_inputs(first, second).items():
         made.add_row(field, *(Text(_short(value)) for value in asked))
-    for name, (before, after) in metrics.items():
-        form_of = words.METRICS[name][1] if name in words.METRICS else words.ratio
-        difference = form_of(after - before) if before is not None and after is not None else ""
-        made.add_row(name, *("—" if value is None else form_of(value) for value in (before, after)), difference)
+    for name, (before, after) in metric_rows(first, second).items():
+        written = words.METRICS[name][1]
+        difference = written(after - before) if before is not None and after is not None else ""
+        made.add_row(name, *("—" if value is None else written(value) for value in (before, after)), difference)
+    screen = console()
     screen.print(made)
-    for why in incomparable(*pair):
+    for why in incomparable(first, second):
         screen.print(Text(f"not comparable: {why}", "yellow"), soft_wrap=True)
 
 
@@ -143,7 +143,7 @@ def incomparable(first: Result, second: Result) -> list[str]:
 
 def _inputs(result: Result) -> dict[str, Any]:
     spec = result.body.get("spec") or {}
-    fields = {"code": str(result.provenance.get("codeSHA256") or "")[:12]}
+    fields = {"code": digest(result, "code")}
     for name in ("params", "evaluation", "datasets", "profile", "timeoutSeconds"):
         fields |= _flat(name, spec.get(name))
     return fields

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from strategyrun.cli.output import phase, table
 from strategyrun.client import Result
+from strategyrun.reporting.words import SHORT_HASH
 
 _COLUMNS = ("NAME", "PHASE", "REASON", "EXECUTOR", "SHARPE", "RETURN%", "MAXDD%", "TRADES", "DURATION", "AGE")
 _WIDE = ("CLASS", "QUEUE", "MARKS", "NODE", "DATASET", "CODE")
@@ -51,9 +52,19 @@ def duration(result: Result) -> str:
     return "" if end is None else f"{end:.1f}s"
 
 
+def age(result: Result, now: datetime) -> str:
+    """Return the time since a run was made."""
+    seconds = since(result.created_at, now)
+    return "" if seconds is None else span(seconds)
+
+
+def digest(result: Result, what: str) -> str:
+    """Return the beginning of the hash of a run's code, params or dataset; nothing where the run has none yet."""
+    return str(result.provenance.get(f"{what}SHA256") or "")[:SHORT_HASH]
+
+
 def _row(result: Result, now: datetime) -> list[Text]:
     found = result.metrics
-    age = since(result.created_at, now)
     return [
         Text(result.name),
         phase(result),
@@ -64,19 +75,18 @@ def _row(result: Result, now: datetime) -> list[Text]:
         Text(number(found.max_drawdown, 1, times=100)),
         Text(number(found.trades, 0)),
         Text(duration(result)),
-        Text("" if age is None else span(age)),
+        Text(age(result, now)),
     ]
 
 
 def _more(result: Result) -> list[Text]:
-    known = result.provenance
     return [
         Text(result.failure.class_ if result.failure else ""),
         Text(str(result.queue.position) if result.queue and result.queue.position else ""),
         Text(",".join(result.marks)),
-        Text(str(known.get("node") or "")),
-        Text(str(known.get("datasetSHA256") or "")[:12]),
-        Text(str(known.get("codeSHA256") or "")[:12]),
+        Text(str(result.provenance.get("node") or "")),
+        Text(digest(result, "dataset")),
+        Text(digest(result, "code")),
     ]
 
 

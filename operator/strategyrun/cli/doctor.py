@@ -1,7 +1,7 @@
 """`doctor`: whether a cluster can run strategies for whoever asks, a line for each part."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import typer
@@ -44,8 +44,7 @@ def doctor(namespace: Namespace = None, form: Output = None) -> None:
     """Look whether this cluster can run strategies for you; exit 20 if something that is needed fails."""
     found = ask(namespace, examine)
     if form in (Format.JSON, Format.YAML):
-        rows = [{"part": each.part, "level": each.level, "said": each.said, "fix": each.fix} for each in found]
-        output.document(rows, form)
+        output.document([asdict(each) for each in found], form)
     else:
         screen = console()
         for each in found:
@@ -203,9 +202,9 @@ def isolation(policies: dict[str, dict[str, Any]], namespace: str) -> Finding:
         return Finding("network", "ok", f"no NetworkPolicy {POLICY_NAME} in {namespace} yet; the first run makes it")
     if policies[POLICY_NAME].get("spec") == deny_all(namespace)["spec"]:
         return Finding("network", "ok", f"NetworkPolicy {POLICY_NAME} is in {namespace}")
-    said = f"NetworkPolicy {POLICY_NAME} in {namespace} does not deny all traffic of all runs"
+    wrong = f"NetworkPolicy {POLICY_NAME} in {namespace} does not deny all traffic of all runs"
     fix = f"kubectl delete networkpolicy {POLICY_NAME} -n {namespace}; the next run makes it anew"
-    return Finding("network", "warn", said, fix)
+    return Finding("network", "warn", wrong, fix)
 
 
 CHECKS: dict[str, Check] = {

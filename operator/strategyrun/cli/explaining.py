@@ -71,6 +71,16 @@ _WHOSE = {
 
 
 def _facts(result: Result, now: datetime) -> list[str]:
+    facts = [*_standing(result, now), *_attempts(result), *_failure(result), *_fallback(result), *_look_ahead(result)]
+    hint = result.hint or (_hint(result.reason) if not result.succeeded else "")
+    return [*facts, f"What to do: {hint}"] if hint else facts
+
+
+def _hint(reason: str) -> str:
+    return _OUTCOMES[reason].hint if reason in _OUTCOMES else ""
+
+
+def _standing(result: Result, now: datetime) -> list[str]:
     facts = []
     if result.message and result.message not in _headline(result):
         facts.append(f"In its own words: {result.message}")
@@ -81,30 +91,39 @@ def _facts(result: Result, now: datetime) -> list[str]:
     if result.queue:
         place = f"Position in the line: {result.queue.position}" if result.queue.position else "In the line"
         facts.append(f"{place}{f' ({result.queue.reason})' if result.queue.reason else ''}.")
-    facts += [
+    return facts
+
+
+def _attempts(result: Result) -> list[str]:
+    return [
         f"Attempt {each.number} ended: {each.reason}{f', {each.message}' if each.message else ''}."
         for each in result.attempts[:-1]
         if each.reason
     ]
-    if failure := result.failure:
-        facts += [_WHOSE[failure.class_]] if failure.class_ in _WHOSE else []
-        facts += [f"Exit code: {failure.exit_code}."] if failure.exit_code is not None else []
-        facts += [f"Signal: {failure.signal}."] if failure.signal else []
-    if fallback := result.fallback:
-        used = "The fallback was used" if fallback.used else "The fallback was not used"
-        facts.append(
-            f"{used}; what led to it: {fallback.trigger}{f', {fallback.message}' if fallback.message else ''}."
-        )
+
+
+def _failure(result: Result) -> list[str]:
+    if not (failure := result.failure):
+        return []
+    facts = [_WHOSE[failure.class_]] if failure.class_ in _WHOSE else []
+    facts += [f"Exit code: {failure.exit_code}."] if failure.exit_code is not None else []
+    return facts + ([f"Signal: {failure.signal}."] if failure.signal else [])
+
+
+def _fallback(result: Result) -> list[str]:
+    if not (fallback := result.fallback):
+        return []
+    used = "The fallback was used" if fallback.used else "The fallback was not used"
+    return [f"{used}; what led to it: {fallback.trigger}{f', {fallback.message}' if fallback.message else ''}."]
+
+
+def _look_ahead(result: Result) -> list[str]:
+    facts = []
     if result.look_ahead and result.look_ahead.changed:
         facts.append("Its positions change with later prices: the numbers cannot be earned.")
     if result.look_ahead and not result.look_ahead.deterministic:
         facts.append("Its positions change from run to run: the numbers cannot be repeated.")
-    hint = result.hint or (_hint(result.reason) if not result.succeeded else "")
-    return [*facts, f"What to do: {hint}"] if hint else facts
-
-
-def _hint(reason: str) -> str:
-    return _OUTCOMES[reason].hint if reason in _OUTCOMES else ""
+    return facts
 
 
 def _evidence(result: Result) -> tuple[str, ...]:
@@ -144,11 +163,10 @@ _WITH_MORE_TIME = (
 def _next(result: Result) -> list[str]:
     name, namespace = shlex.quote(result.name), shlex.quote(result.namespace)
     if result.reason in _OUTCOMES:
-        pod = (result.attempts[-1].pod_name if result.attempts else None) or "POD"
-        commands = _OUTCOMES[result.reason].commands
+        pod, commands = shlex.quote(result.pod or "POD"), _OUTCOMES[result.reason].commands
         if result.reason == Reason.TIMEOUT and _asked_seconds(result) < TIMEOUT_CEILING_SECONDS:
             commands = (*commands, *_WITH_MORE_TIME)
-        return [named(command, namespace=namespace, run=name, pod=shlex.quote(pod)) for command in commands]
+        return [named(command, namespace=namespace, run=name, pod=pod) for command in commands]
     commands = _COMMANDS.get(result.reason, ("strategyrun doctor {ns}",))
     return [command.format(name=name, ns=f"-n {namespace}") for command in commands]
 

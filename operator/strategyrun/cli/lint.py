@@ -13,15 +13,15 @@ from strategyrun.cli import output
 from strategyrun.cli.exits import Exit
 from strategyrun.cli.output import Format, Output
 from strategyrun.cli.session import fail
-from strategyrun.cli.sources import Manifest, sources
+from strategyrun.cli.sources import Source, sources
 from strategyrun.client import NotAskedError, StrategyRunError
 from strategyrun.domain.vetting import Flaw, Reading
 
 _STDIN = Path("-")
 
 
-class Source(NamedTuple):
-    """A source and where it is from."""
+class Code(NamedTuple):
+    """What is checked, and where it is from."""
 
     origin: str
     content: bytes
@@ -36,39 +36,39 @@ def lint(
 ) -> None:
     """Check strategies as the operator does before it starts a pod: exit 0 if they may start, 10 if one may not."""
     try:
-        found = [source for path in paths for source in _sources(path)]
+        found = [code for path in paths for code in _read(path)]
         readings = asyncio.run(_vet(found, fallback=fallback))
     except (StrategyRunError, RuntimeError, OSError) as error:
         raise fail(str(error)) from error
     if form in (Format.JSON, Format.YAML):
         output.document([_document(*pair) for pair in zip(found, readings, strict=True)], form)
     else:
-        for source, reading in zip(found, readings, strict=True):
+        for code, reading in zip(found, readings, strict=True):
             if form is Format.NAME:
-                typer.echo(source.origin)
+                typer.echo(code.origin)
             else:
-                _tell(source, reading)
+                _tell(code, reading)
     raise typer.Exit(Exit.USER if any(reading.flaws for reading in readings) else Exit.SUCCEEDED)
 
 
-def _sources(path: Path) -> list[Source]:
+def _read(path: Path) -> list[Code]:
     if path == _STDIN:
-        return [Source("<stdin>", sys.stdin.buffer.read())]
-    return [_source(each) for each in sources([path], lambda said: typer.echo(said, err=True))]
+        return [Code("<stdin>", sys.stdin.buffer.read())]
+    return [_code(each) for each in sources([path], lambda said: typer.echo(said, err=True))]
 
 
-def _source(found: Path | Manifest) -> Source:
+def _code(found: Source) -> Code:
     if isinstance(found, Path):
-        return Source(str(found), found.read_bytes())
+        return Code(str(found), found.read_bytes())
     inline = (found.spec.get("source") or {}).get("inline")
     if inline is None:
         raise NotAskedError(f"{found.origin}: {found.meta['name']} has no spec.source.inline to check")
-    return Source(f"{found.origin}#{found.meta['name']}", str(inline).encode())
+    return Code(f"{found.origin}#{found.meta['name']}", str(inline).encode())
 
 
-async def _vet(sources: list[Source], *, fallback: bool) -> list[Reading]:
+async def _vet(found: list[Code], *, fallback: bool) -> list[Reading]:
     vetter = Vetter()
-    answers = await asyncio.gather(*(vetter.vet(source.content) for source in sources))
+    answers = await asyncio.gather(*(vetter.vet(code.content) for code in found))
     return [
         replace(reading, flaws=(*reading.flaws, *(_of_the_gate(flaw) for flaw in gate))) if fallback else reading
         for reading, gate in answers
@@ -79,17 +79,17 @@ def _of_the_gate(flaw: Flaw) -> Flaw:
     return replace(flaw, rule=f"fallback/{flaw.rule}")
 
 
-def _tell(source: Source, reading: Reading) -> None:
+def _tell(code: Code, reading: Reading) -> None:
     if not reading.flaws:
-        typer.echo(f"{source.origin}: {reading.kind}, may start")
+        typer.echo(f"{code.origin}: {reading.kind}, may start")
         return
-    lines = source.content.decode(errors="replace").splitlines()
+    lines = code.content.decode(errors="replace").splitlines()
     for flaw in reading.flaws:
-        typer.echo(f"{source.origin}:{flaw.line}: {flaw.rule}: {flaw.hint}")
+        typer.echo(f"{code.origin}:{flaw.line}: {flaw.rule}: {flaw.hint}")
         if 0 < flaw.line <= len(lines) and (text := lines[flaw.line - 1].strip()):
             typer.echo(f"    {text[:100]}")
 
 
-def _document(source: Source, reading: Reading) -> dict[str, object]:
+def _document(code: Code, reading: Reading) -> dict[str, object]:
     findings = [{"line": flaw.line, "rule": flaw.rule, "hint": flaw.hint} for flaw in reading.flaws]
-    return {"source": source.origin, "kind": str(reading.kind), "findings": findings}
+    return {"source": code.origin, "kind": str(reading.kind), "findings": findings}

@@ -55,7 +55,9 @@ def wait(
             raise NotAskedError(f"no run in namespace {client.namespace} has the labels {selector}")
         return await waited(client, wanted, seconds=timeout, form=form)
 
-    _show(ask(namespace, work), form)
+    results = ask(namespace, work)
+    _show(results, form)
+    raise typer.Exit(exit_of(results))
 
 
 def cancel(names: Names, namespace: Namespace = None, form: Output = None) -> None:
@@ -72,7 +74,7 @@ def cancel(names: Names, namespace: Namespace = None, form: Output = None) -> No
 
     found = ask(namespace, work)
     if form:
-        _print(found, form)
+        _show(found, form)
 
 
 def rerun(
@@ -94,10 +96,10 @@ def rerun(
         return [await client.result(name) for name in names] if form else []
 
     found = ask(namespace, work)
-    if watch:
+    if watch or form:
         _show(found, form)
-    elif form:
-        _print(found, form)
+    if watch:
+        raise typer.Exit(exit_of(found))
 
 
 async def waited(
@@ -124,13 +126,5 @@ async def waited(
 def _show(results: list[Result], form: Format | None) -> None:
     if form is None or form is Format.WIDE:
         console().print(runs_table(results, now(), wide=form is Format.WIDE))
-    else:
-        _print(results, form)
-    raise typer.Exit(exit_of(results))
-
-
-def _print(results: list[Result], form: Format) -> None:
-    if form is Format.WIDE:
-        console().print(runs_table(results, now(), wide=True))
     else:
         output.runs(results, form)

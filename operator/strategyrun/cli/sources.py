@@ -38,15 +38,15 @@ def sources(paths: list[Path], skip: Callable[[str], object]) -> list[Source]:
     """
     found = [source for path in paths for source in (_of_folder(path, skip) if path.is_dir() else _of_file(path))]
     if not found:
-        raise NotAskedError(f"no strategy in {_listed(paths)}: must hold {RUNNABLE}")
+        raise NotAskedError(f"no strategy in {', '.join(str(path) for path in paths)}: must hold {RUNNABLE}")
     return found
 
 
 def _of_folder(path: Path, skip: Callable[[str], object]) -> Iterator[Source]:
-    for file in sorted(path.iterdir()):
-        if file.suffix == ".py" and file.name[0] not in "._":
+    for file in sorted(each for each in path.iterdir() if each.name[0] not in "._"):
+        if file.suffix == ".py":
             yield file
-        elif file.suffix in SUFFIXES and file.name[0] not in "._":
+        elif file.suffix in SUFFIXES:
             for document in _documents(file):
                 if (kind := _kind(document)) == KIND:
                     yield _manifest(file, document)
@@ -121,7 +121,3 @@ def _value(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
-
-
-def _listed(paths: list[Path]) -> str:
-    return ", ".join(str(path) for path in paths)

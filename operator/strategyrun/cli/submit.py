@@ -10,7 +10,7 @@ from strategyrun.cli.cells import now, runs_table
 from strategyrun.cli.exits import exit_of
 from strategyrun.cli.output import Format, Output, console
 from strategyrun.cli.session import Namespace, ask, fail
-from strategyrun.cli.sources import Manifest, pairs, sources
+from strategyrun.cli.sources import Manifest, Source, pairs, sources
 from strategyrun.cli.watching import watching
 from strategyrun.client import AsyncClient, NotAskedError, Result, StrategyRunError, Trial
 from strategyrun.domain.strategyrun import FallbackPolicy
@@ -55,40 +55,48 @@ def submit(
             "fallback": fallback,
             "priority": priority,
         }
-        trials = [Trial(each, params=params, **shared) for each in found if isinstance(each, Path)]
-        ready = [each.with_params(params) for each in found if isinstance(each, Manifest)]
-        if ready and any(value not in (None, {}) for value in shared.values()):
-            raise NotAskedError(f"{ready[0].origin}: a manifest says itself what it asks for; only --param changes it")
+        wanted = _wanted(found, params, shared)
     except StrategyRunError as error:
         raise fail(str(error)) from error
 
-    async def work(client: AsyncClient) -> tuple[list[Result], bool]:
+    async def work(client: AsyncClient) -> list[Result]:
         made = []
-        for trial in trials:
-            made.append(await client.submit(trial, name=name))
-            _tell(made[-1], form)
-        for manifest in ready:
-            meta: dict[str, Any] = manifest.meta | ({"name": name} if name else {})
-            if meta.get("namespace", client.namespace) != client.namespace:
-                if namespace:
-                    raise NotAskedError(
-                        f"{manifest.origin}: metadata.namespace is {meta['namespace']}, --namespace is {namespace}"
-                    )
-                raise NotAskedError(f"{manifest.origin}: for namespace {meta['namespace']} add -n {meta['namespace']}")
-            made.append(await client.submit_manifest(meta, manifest.spec))
+        for each in wanted:
+            made.append(await _submit(client, each, name, namespace))
             _tell(made[-1], form)
         if not watch:
-            return made, False
+            return made
         with watching() as progress:
-            return await client.wait(*(result.name for result in made), progress=progress), True
+            return await client.wait(*(result.name for result in made), progress=progress)
 
-    results, finished = ask(namespace, work)
+    results = ask(namespace, work)
     if form in (Format.JSON, Format.YAML):
         output.runs(results, form)
-    elif finished and form is not Format.NAME:
+    elif watch and form is not Format.NAME:
         console().print(runs_table(results, now(), wide=form is Format.WIDE))
-    if finished:
+    if watch:
         raise typer.Exit(exit_of(results))
+
+
+def _wanted(found: list[Source], params: dict[str, Any], shared: dict[str, Any]) -> list[Trial | Manifest]:
+    """Return the runs to make: those of files, then those of manifests."""
+    trials = [Trial(each, params=params, **shared) for each in found if isinstance(each, Path)]
+    ready = [each.with_params(params) for each in found if isinstance(each, Manifest)]
+    if ready and any(value not in (None, {}) for value in shared.values()):
+        raise NotAskedError(f"{ready[0].origin}: a manifest says itself what it asks for; only --param changes it")
+    return [*trials, *ready]
+
+
+async def _submit(client: AsyncClient, wanted: Trial | Manifest, name: str, namespace: str | None) -> Result:
+    if isinstance(wanted, Trial):
+        return await client.submit(wanted, name=name)
+    meta = wanted.meta | ({"name": name} if name else {})
+    where = meta.get("namespace", client.namespace)
+    if where != client.namespace and namespace:
+        raise NotAskedError(f"{wanted.origin}: metadata.namespace is {where}, --namespace is {namespace}")
+    if where != client.namespace:
+        raise NotAskedError(f"{wanted.origin}: for namespace {where} add -n {where}")
+    return await client.submit_manifest(meta, wanted.spec)
 
 
 def _tell(result: Result, form: Format | None) -> None:

@@ -107,7 +107,7 @@ class AsyncClient:
         try:
             while True:
                 if not (exhausted or reading) and len(under_way) < concurrency:
-                    reading.add(asyncio.create_task(_next(waiting)))
+                    reading.add(asyncio.create_task(upcoming(waiting)))
                 if not (reading or under_way):
                     return
                 await asyncio.wait({*reading, *under_way}, return_when=asyncio.FIRST_COMPLETED)
@@ -294,8 +294,9 @@ async def _in_threads(trials: Iterable[Asked]) -> AsyncGenerator[Asked, None]:
         yield asked
 
 
-async def _next(waiting: AsyncIterator[Asked]) -> Asked | None:
-    return await anext(waiting, None)
+async def upcoming(items: AsyncIterator[T]) -> T | None:
+    """Return the next item, None after the last: `anext` as a coroutine, which a task needs."""
+    return await anext(items, None)
 
 
 def _ended(tasks: set[asyncio.Task[T]]) -> Iterator[asyncio.Task[T]]:

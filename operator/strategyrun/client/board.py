@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
+from strategyrun.client.display import Line, leaderboard
 from strategyrun.client.errors import NotAskedError
 from strategyrun.client.result import Result
 from strategyrun.domain.strategyrun import Metrics
@@ -57,9 +58,8 @@ class Board:
         return iter(self.places)
 
     def _repr_html_(self) -> str:
-        from strategyrun.client.display import board  # noqa: PLC0415 - a notebook's need alone
-
-        return board(self)
+        lines = (Line(at.rank, at.result.name, at.value, at.result.marks, at.result.equity) for at in self.places)
+        return leaderboard(self.metric, lines, self.left_out)
 
 
 def require(metric: str) -> None:

@@ -1,49 +1,75 @@
-"""Results as a notebook shows them: HTML that loads nothing, readable on light and dark pages."""
+"""Runs as a notebook shows them: HTML that loads nothing, readable on light and dark pages."""
 
+from collections.abc import Iterable, Mapping
 from html import escape
+from typing import NamedTuple
 
-from strategyrun.client.board import Board
-from strategyrun.client.result import Result
+from strategyrun.domain.strategyrun import Metrics
 from strategyrun.reporting import words
 from strategyrun.reporting.palette import LIGHT
+from strategyrun.reporting.run import EquityPoints, Failure
 
 _WIDTH, _HEIGHT, _MARGIN = 360, 72, 3
 
 
-def card(result: Result) -> str:
-    """Render one result: how it ended, its headline numbers, its equity."""
-    tone = {"Succeeded": LIGHT["gain"], "Failed": LIGHT["loss"]}.get(result.phase, LIGHT["unsure"])
-    head = f'<b>{_safe(result.name)}</b> <span style="color:{tone}">{_safe(result.phase)}</span> {_safe(result.reason)}'
-    marks = "".join(f' <b style="color:{LIGHT["unsure"]}">{_safe(mark)}</b>' for mark in result.marks)
-    parts = [f"<div>{head}{marks}</div>", f"<div>{_safe(result.message)}</div>"]
-    if result.hint:
-        parts.append(f"<div><i>{_safe(result.hint)}</i></div>")
-    if result.equity:
-        parts.append(sparkline(result.equity.values))
-    rows = _numbers(result)
-    if rows:
-        cells = "".join(f"<tr><th style='text-align:left'>{_safe(k)}</th><td>{_safe(v)}</td></tr>" for k, v in rows)
-        parts.append(f"<table>{cells}</table>")
-    if result.failure and (lines := result.failure.last_lines):
-        parts.append(f"<pre>{_safe(chr(10).join(lines))}</pre>")
+class Line(NamedTuple):
+    """A run on a leaderboard; one whose number does not compare has no rank."""
+
+    rank: int | None
+    name: str
+    value: float
+    marks: tuple[str, ...]
+    equity: EquityPoints | None
+
+
+def card(
+    *,
+    name: str,
+    phase: str,
+    reason: str,
+    message: str,
+    marks: tuple[str, ...],
+    hint: str | None,
+    metrics: Metrics,
+    self_reported: Mapping[str, float],
+    equity: EquityPoints | None,
+    failure: Failure | None,
+) -> str:
+    """Render one run: how it ended, its headline numbers, its equity."""
+    tone = {"Succeeded": LIGHT["gain"], "Failed": LIGHT["loss"]}.get(phase, LIGHT["unsure"])
+    head = f'<b>{escape(name)}</b> <span style="color:{tone}">{escape(phase)}</span> {escape(reason)}'
+    marked = "".join(f' <b style="color:{LIGHT["unsure"]}">{escape(mark)}</b>' for mark in marks)
+    parts = [f"<div>{head}{marked}</div>", f"<div>{escape(message)}</div>"]
+    if hint:
+        parts.append(f"<div><i>{escape(hint)}</i></div>")
+    if equity:
+        parts.append(_sparkline(equity.values))
+    if numbers := _numbers(metrics, self_reported):
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{escape(label)}</th><td>{escape(value)}</td></tr>"
+            for label, value in numbers
+        )
+        parts.append(f"<table>{rows}</table>")
+    if failure and (lines := failure.last_lines):
+        parts.append(f"<pre>{escape(chr(10).join(lines))}</pre>")
     return f"<div>{''.join(parts)}</div>"
 
 
-def board(shown: Board) -> str:
-    """Render a leaderboard."""
+def leaderboard(metric: str, lines: Iterable[Line], left_out: Mapping[str, int]) -> str:
+    """Render the lines, and how many runs were left out, by why."""
     rows = "".join(
-        f"<tr><td>{place.rank or '–'}</td><td style='text-align:left'>{_safe(place.result.name)}</td>"
-        f"<td>{place.value:.4g}</td><td>{_safe(' '.join(place.result.marks))}</td>"
-        f"<td>{sparkline(place.result.equity.values, 120, 24) if place.result.equity else ''}</td></tr>"
-        for place in shown
+        f"<tr><td>{line.rank or '–'}</td><td style='text-align:left'>{escape(line.name)}</td>"
+        f"<td>{line.value:.4g}</td><td>{escape(' '.join(line.marks))}</td>"
+        f"<td>{_sparkline(line.equity.values, 120, 24) if line.equity else ''}</td></tr>"
+        for line in lines
     )
-    left_out = ", ".join(f"{count} {why}" for why, count in shown.left_out.items())
-    foot = f"<div>Left out: {_safe(left_out)}</div>" if left_out else ""
-    head = f"<tr><th>#</th><th>Run</th><th>{_safe(shown.metric)}</th><th></th><th>Equity</th></tr>"
+    counted = ", ".join(f"{count} {why}" for why, count in left_out.items())
+    foot = f"<div>Left out: {escape(counted)}</div>" if counted else ""
+    head = f"<tr><th>#</th><th>Run</th><th>{escape(metric)}</th><th></th><th>Equity</th></tr>"
     return f"<div><table>{head}{rows}</table>{foot}</div>"
 
 
-def sparkline(values: tuple[float, ...], width: int = _WIDTH, height: int = _HEIGHT) -> str:
+def _sparkline(values: tuple[float, ...], width: int = _WIDTH, height: int = _HEIGHT) -> str:
     """Draw a series as an inline SVG."""
     low, high = min(values), max(values)
     span, steps = (high - low) or 1.0, max(1, len(values) - 1)
@@ -58,12 +84,8 @@ def sparkline(values: tuple[float, ...], width: int = _WIDTH, height: int = _HEI
     )
 
 
-def _numbers(result: Result) -> list[tuple[str, str]]:
-    if result.self_reported:
-        return [(name, f"{value:.6g}") for name, value in result.self_reported.items()]
-    values = [(label, words.METRICS[name][1], result.value(name)) for name, label in words.HEADLINES]
-    return [(label, form(value)) for label, form, value in values if value is not None]
-
-
-def _safe(text: str) -> str:
-    return escape(text)
+def _numbers(metrics: Metrics, self_reported: Mapping[str, float]) -> list[tuple[str, str]]:
+    if self_reported:
+        return [(name, f"{value:.6g}") for name, value in self_reported.items()]
+    known = metrics.model_dump(by_alias=True, exclude_none=True)
+    return [(label, words.METRICS[name][1](known[name])) for name, label in words.HEADLINES if name in known]

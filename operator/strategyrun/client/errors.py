@@ -1,27 +1,6 @@
-"""What may go wrong, by who has to act.
-
-StrategyRunError
-├── NotAskedError           what was asked for makes no sense; nothing was sent
-├── ClusterError            the cluster was not reached, said no, or holds what cannot be read
-│   ├── UnreachableError        there is none, or it does not answer
-│   ├── ForbiddenError          a right is missing
-│   ├── RefusedRunError         the API server refuses the run
-│   ├── NoRunError              there is no run of that name
-│   ├── NotStartedError         the container has printed nothing: it has not started
-│   └── LostConnectionError     it stopped answering; the runs go on
-└── RunError                the run ended, and not well; it has the result
-    ├── UserError               the strategy
-    ├── SandboxError            what was to run it
-    ├── PlatformError           the cluster
-    └── RunCancelledError       somebody did not want it any more
-"""
-
-from typing import TYPE_CHECKING
+"""What may go wrong on the way to an answer; the errors of a run that has one stand beside its result."""
 
 from strategyrun.domain.outcomes import Reason
-
-if TYPE_CHECKING:
-    from strategyrun.client.result import Result
 
 
 class StrategyRunError(Exception):
@@ -62,36 +41,3 @@ class NotStartedError(ClusterError):
 
 class LostConnectionError(ClusterError):
     """The API server stopped answering. The runs go on: ask for their results by name."""
-
-
-class RunError(StrategyRunError):
-    """A run ended, and not well."""
-
-    def __init__(self, result: "Result") -> None:
-        super().__init__(f"{result.name}: {result.reason}: {result.message}")
-        self.result = result
-
-
-class UserError(RunError):
-    """The strategy is at fault."""
-
-
-class SandboxError(RunError):
-    """What was to run the strategy is at fault."""
-
-
-class PlatformError(RunError):
-    """The cluster is at fault."""
-
-
-class RunCancelledError(RunError):
-    """Somebody did not want the run any more."""
-
-
-BY_CLASS: dict[str, type[RunError]] = {
-    "User": UserError,
-    "Sandbox": SandboxError,
-    "Platform": PlatformError,
-    "Cancelled": RunCancelledError,
-}
-"""The error of each way in which a run may end and not succeed."""

@@ -1,74 +1,20 @@
-"""The answer of a run as a typed value, whichever engine gave it."""
+"""The answer of a run as a typed value, whichever engine gave it, and as an error where it is no good one."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import ValidationError
 
-from strategyrun.client.errors import BY_CLASS, ClusterError, NotAskedError
+from strategyrun.client.display import card
+from strategyrun.client.errors import ClusterError, NotAskedError, StrategyRunError
+from strategyrun.client.status import UNSEEN, Attempt, Fallback, Queue, Status
 from strategyrun.client.trial import Trial
-from strategyrun.domain.model import Model, complaint
+from strategyrun.domain.model import complaint
 from strategyrun.domain.outcomes import FAILURES, Reason
 from strategyrun.domain.strategyrun import Metrics, Timings
-from strategyrun.reporting.run import EquityPoints, Failure, Finding, Line, Lines, LookAhead, Numbers, SelfReported
+from strategyrun.reporting.run import EquityPoints, Failure, LookAhead
 
 FINAL = frozenset({"Succeeded", "Failed", "Cancelled"})
-
-
-class Fallback(Model):
-    """What a failure of the sandbox led to: whether the fallback ran, why, and what kept it from running."""
-
-    used: bool = False
-    trigger: Line = ""
-    message: Line = ""
-    findings: tuple[Finding, ...] = ()
-
-
-class Queue(Model):
-    """Where a run stands in the line: 1 is next."""
-
-    position: int | None = None
-    reason: Line = ""
-
-
-class Attempt(Model):
-    """One Job of a run."""
-
-    number: int = 0
-    pod_name: Line | None = None
-    node: Line | None = None
-    reason: Line | None = None
-    message: Line | None = None
-
-
-class _Status(Model):
-    """What the operator writes, read without trust in its version: an unknown word is only a word."""
-
-    observed_generation: int = 0
-    phase: Line = "Pending"
-    reason: Line = ""
-    message: Line = ""
-    hint: Line | None = None
-    kind: Line | None = None
-    executor: Line | None = None
-    inputs_hash: str = ""
-    metrics: Annotated[Numbers, BeforeValidator(lambda value: value or {})] = Field(default_factory=dict)
-    warnings: Lines = ()
-    failure: Failure | None = None
-    fallback: Fallback | None = None
-    queue: Queue | None = None
-    look_ahead: LookAhead | None = None
-    equity: EquityPoints | None = None
-    self_reported: SelfReported | None = None
-    output: Lines = ()
-    attempts: tuple[Attempt, ...] = ()
-    timings: Timings | None = None
-    provenance: dict[str, Any] = Field(default_factory=dict)
-    accepted_at: Line | None = None
-    finished_at: Line | None = None
-
-
-_UNSEEN = {"phase": "Pending", "reason": "NotSeen", "message": "no operator has seen it yet"}
 
 
 @dataclass(frozen=True)
@@ -115,7 +61,7 @@ class Result:
         """Read a StrategyRun as the API server holds it. Raises ClusterError where it is none."""
         meta = body.get("metadata") or {}
         try:
-            status = _Status.model_validate(body.get("status") or _UNSEEN)
+            status = Status.model_validate(body.get("status") or UNSEEN)
             metrics = Metrics.model_validate({name: _whole(number) for name, number in status.metrics.items()})
         except ValidationError as error:
             raise ClusterError(f"StrategyRun {meta.get('name')} cannot be read: {complaint(error)}") from error
@@ -198,7 +144,7 @@ class Result:
         if not self.finished:
             raise NotAskedError(f"{self.name} has no answer yet: it is {self.phase} ({self.reason})")
         if not self.succeeded:
-            raise BY_CLASS.get(self.outcome, BY_CLASS["Platform"])(self)
+            raise _ERRORS.get(self.outcome, PlatformError)(self)
         return self
 
     def __repr__(self) -> str:
@@ -206,12 +152,53 @@ class Result:
         return f"<Result {self.name} {self.phase} {self.reason}{sharpe}{''.join(f' {mark}' for mark in self.marks)}>"
 
     def _repr_html_(self) -> str:
-        from strategyrun.client.display import card  # noqa: PLC0415 - a notebook's need alone
+        return card(
+            name=self.name,
+            phase=self.phase,
+            reason=self.reason,
+            message=self.message,
+            marks=self.marks,
+            hint=self.hint,
+            metrics=self.metrics,
+            self_reported=self.self_reported,
+            equity=self.equity,
+            failure=self.failure,
+        )
 
-        return card(self)
+
+class RunError(StrategyRunError):
+    """A run ended, and not well."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(f"{result.name}: {result.reason}: {result.message}")
+        self.result = result
 
 
-_SHARED = (set(Result.__dataclass_fields__) & set(_Status.model_fields)) - {"metrics", "self_reported", "timings"}
+class UserError(RunError):
+    """The strategy is at fault."""
+
+
+class SandboxError(RunError):
+    """What was to run the strategy is at fault."""
+
+
+class PlatformError(RunError):
+    """The cluster is at fault."""
+
+
+class RunCancelledError(RunError):
+    """Somebody did not want the run any more."""
+
+
+_ERRORS: dict[str, type[RunError]] = {
+    "User": UserError,
+    "Sandbox": SandboxError,
+    "Platform": PlatformError,
+    "Cancelled": RunCancelledError,
+}
+"""By the outcome of a run that did not succeed."""
+
+_SHARED = (set(Result.__dataclass_fields__) & set(Status.model_fields)) - {"metrics", "self_reported", "timings"}
 
 
 def _whole(number: float) -> float | int:

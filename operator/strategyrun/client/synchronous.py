@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from strategyrun.adapters.runs import RunsApi
-from strategyrun.client.asynchronous import Asked, AsyncClient, Connect, EngineName
+from strategyrun.client.asynchronous import Asked, AsyncClient, Connect, EngineName, upcoming
 from strategyrun.client.board import Board
 from strategyrun.client.errors import NotAskedError
 from strategyrun.client.following import Progress
@@ -196,14 +196,10 @@ class Client:
     def _each(self, answers: AsyncGenerator[T, None], caller: _Caller) -> Iterator[T]:
         """Yield what the loop does; whoever stops reading ends it."""
         try:
-            while (answer := caller.run(_next(answers))) is not None:
+            while (answer := caller.run(upcoming(answers))) is not None:
                 yield answer
         finally:
             self._loop.run(_close(answers))
-
-
-async def _next(answers: AsyncIterator[T]) -> T | None:
-    return await anext(answers, None)
 
 
 async def _close(answers: AsyncGenerator[T, None]) -> None:
