@@ -9,7 +9,7 @@ from strategyrun.client.errors import BY_CLASS, ClusterError, NotAskedError
 from strategyrun.client.trial import Trial
 from strategyrun.domain.model import Model, complaint
 from strategyrun.domain.outcomes import FAILURES, Reason
-from strategyrun.domain.strategyrun import Metrics, Timings
+from strategyrun.domain.strategyrun import NOT_SEEN, Metrics, Timings
 from strategyrun.reporting.run import EquityPoints, Failure, Finding, Line, Lines, LookAhead, Numbers, SelfReported
 
 FINAL = frozenset({"Succeeded", "Failed", "Cancelled"})
@@ -68,9 +68,6 @@ class _Status(Model):
     finished_at: Line | None = None
 
 
-_UNSEEN = {"phase": "Pending", "reason": "NotSeen", "message": "no operator has seen it yet"}
-
-
 @dataclass(frozen=True)
 class Result:
     """A run as it is: its answer where it has one, what it waits for where it has none.
@@ -115,7 +112,7 @@ class Result:
         """Read a StrategyRun as the API server holds it. Raises ClusterError where it is none."""
         meta = body.get("metadata") or {}
         try:
-            status = _Status.model_validate(body.get("status") or _UNSEEN)
+            status = _Status.model_validate(body.get("status") or NOT_SEEN)
             metrics = Metrics.model_validate({name: _whole(number) for name, number in status.metrics.items()})
         except ValidationError as error:
             raise ClusterError(f"StrategyRun {meta.get('name')} cannot be read: {complaint(error)}") from error
