@@ -22,6 +22,7 @@ from typing import NamedTuple
 import kubernetes
 
 from strategyrun.domain.crd import crd
+from strategyrun.domain.strategyrun import written_status
 from support.cluster import JOB, Cluster, Kind, Manifest
 from support.definitions import installed
 from support.namespaces import temporary_namespace
@@ -93,7 +94,7 @@ def _measure_runs(rig: Rig, kind: Kind, namespace: str, operator: KillableOperat
     burst = _burst(
         rig,
         runs,
-        acknowledged=lambda run: condition(run, "Accepted") != "Unknown" or "reason" in run.get("status", {}),
+        acknowledged=lambda run: written_status(run) is not None,
         ended=lambda run: condition(run, "Finished") == "True",
     )
     after, writes = usage_of(operator.pid), _operators_writes(rig.cluster) - written
@@ -163,7 +164,7 @@ def _measure_restart(rig: Rig, kind: Kind, namespace: str, operator: KillableOpe
         seconds = monotonic() - begun
         wait_until(
             "every live run is seen to",
-            lambda: [run for run in rig.cluster.list(kind, namespace) if not run.get("status", {}).get("reason")],
+            lambda: [run for run in rig.cluster.list(kind, namespace) if written_status(run) is None],
             lambda unseen: not unseen,
             seconds=PATIENCE_SECONDS,
             every=1,

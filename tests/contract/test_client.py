@@ -34,6 +34,7 @@ from strategyrun.client import (
     UserError,
 )
 from strategyrun.client.loops import run
+from strategyrun.domain.strategyrun import written_status
 from support.answers import FAILED, answer, cancelled, failed, scored, status
 from support.bench import Bench
 from support.cluster import SERVICE_ACCOUNT, Cluster, Manifest
@@ -77,7 +78,7 @@ class Stage:
     def unanswered(self) -> list[str]:
         """List the runs without an answer."""
         found = self.bench.cluster.list(self.bench.kind, self.namespace)
-        return [each["metadata"]["name"] for each in found if not each.get("status")]
+        return [each["metadata"]["name"] for each in found if written_status(each) is None]
 
     def answer(self, name: str, written: Manifest) -> None:
         """Write a run's status."""
@@ -435,7 +436,7 @@ def test_whoever_stops_waiting_cancels_what_was_started(stage: Stage) -> None:
     run(work())
     runs = stage.bench.cluster.list(stage.bench.kind, stage.namespace)
     wanted = {each["metadata"]["name"]: each["spec"].get("cancel", False) for each in runs}
-    answered = {each["metadata"]["name"] for each in runs if each.get("status")}
+    answered = {each["metadata"]["name"] for each in runs if written_status(each)}
     assert wanted == {name: name not in answered for name in wanted}
     assert len(wanted) >= 2
 

@@ -1,5 +1,6 @@
-"""What the API server adds to a spec, and what it leaves alone."""
+"""What the API server adds to a run, and what it leaves alone."""
 
+from strategyrun.domain.strategyrun import NOT_SEEN
 from support.cluster import Cluster, Kind
 from support.runs import HOLD_EVERYTHING, strategy_run
 
@@ -58,6 +59,18 @@ def test_keeps_params_as_they_are(cluster: Cluster, strategy_run_kind: Kind) -> 
     """Params are any JSON, nulls and nested values included."""
     params = {"fast": 20, "ratio": 0.1, "on": False, "none": None, "list": [1, [None, {"a": {}}]], "策略": "海龜"}
     assert cluster.create(strategy_run(kind=strategy_run_kind, params=params), dry_run=True)["spec"]["params"] == params
+
+
+def test_says_of_a_run_that_nobody_has_seen_it(cluster: Cluster, strategy_run_kind: Kind, namespace: str) -> None:
+    """To whoever creates, reads, lists or watches it; an edit changes nothing of that."""
+    since = cluster.version(strategy_run_kind, namespace)
+    created = cluster.create(strategy_run("run", namespace, kind=strategy_run_kind))
+    _, watched = next(cluster.watch(strategy_run_kind, namespace, since=since, seconds=60))
+    (listed,) = cluster.list(strategy_run_kind, namespace)
+    read = cluster.get(strategy_run_kind, "run", namespace)
+    edited = cluster.merge(strategy_run_kind, "run", namespace, {"spec": {"timeoutSeconds": 7}})
+    assert [run["status"] for run in (created, watched, listed, read, edited)] == [NOT_SEEN] * 5
+    assert edited["metadata"]["generation"] == 2
 
 
 def test_datasets_are_replaced_as_a_whole(cluster: Cluster, strategy_run_kind: Kind, namespace: str) -> None:

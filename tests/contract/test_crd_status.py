@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from strategyrun.domain.strategyrun import StrategyRunStatus
+from strategyrun.domain.strategyrun import NOT_SEEN, StrategyRunStatus
 from support.cluster import Cluster, Kind, Manifest, RefusedError
 from support.runs import strategy_run
 from support.schema import SPEC, STATUS
@@ -159,7 +159,8 @@ def write(cluster: Cluster, strategy_run_kind: Kind, namespace: str) -> Write:
 def finished(sharpe: float | None, phase: str = "Succeeded") -> dict[str, Any]:
     """Build the least status of a run with this Sharpe ratio."""
     metrics = {} if sharpe is None else {"sharpe": sharpe}
-    return {"observedGeneration": 1, "phase": phase, "reason": "R", "inputsHash": "0", "metrics": metrics}
+    shortest = {"observedGeneration": 1, "phase": phase, "reason": "R", "message": "m", "inputsHash": "0"}
+    return shortest | {"metrics": metrics}
 
 
 def resource(kind: Kind) -> str:
@@ -199,8 +200,8 @@ def test_the_full_status_has_every_field_of_the_schema() -> None:
 def test_users_cannot_write_a_status(cluster: Cluster, strategy_run_kind: Kind, namespace: str) -> None:
     """A status in a manifest is dropped, when it is created and when it is applied."""
     run = strategy_run("run", namespace, kind=strategy_run_kind) | {"status": finished(99)}
-    assert "status" not in cluster.create(run)
-    assert "status" not in cluster.apply(run)
+    assert cluster.create(run)["status"] == NOT_SEEN
+    assert cluster.apply(run)["status"] == NOT_SEEN
 
 
 def test_a_status_does_not_touch_the_spec(cluster: Cluster, strategy_run_kind: Kind, namespace: str) -> None:
@@ -218,7 +219,10 @@ def test_a_status_does_not_touch_the_spec(cluster: Cluster, strategy_run_kind: K
     [
         pytest.param({"phase": "Done"}, 'status.phase: Unsupported value: "Done"', id="phase"),
         pytest.param({"executor": "Laptop"}, 'status.executor: Unsupported value: "Laptop"', id="executor"),
-        pytest.param({"inputsHash": None}, "status.inputsHash: Required value", id="required"),
+        pytest.param({"observedGeneration": None}, "status.observedGeneration: Required value", id="no-generation"),
+        pytest.param({"phase": None}, "status.phase: Required value: phase must be set", id="no-phase"),
+        pytest.param({"reason": None}, "status.reason: Required value", id="no-reason"),
+        pytest.param({"inputsHash": None}, "status.inputsHash: Required value: inputsHash must be set", id="no-hash"),
         pytest.param(
             {"metrics": {"sharpe": "0.9"}}, 'status.metrics.sharpe: Invalid value: "string"', id="metric-as-text"
         ),
@@ -275,12 +279,18 @@ def test_columns(cluster: Cluster, strategy_run_kind: Kind, namespace: str, writ
     ]
 
 
-def test_columns_of_a_run_without_a_status(cluster: Cluster, strategy_run_kind: Kind, namespace: str) -> None:
-    """A run that nobody has looked at yet has a row too."""
+def test_columns_of_a_run_that_nobody_has_seen(cluster: Cluster, strategy_run_kind: Kind, namespace: str) -> None:
+    """The table says so."""
     cluster.create(strategy_run("run", namespace, kind=strategy_run_kind))
-    (row,) = cluster.table(strategy_run_kind, namespace)["rows"]
-    assert row["cells"][0] == "run"
-    assert [cell for cell in row["cells"][1:] if cell] == [row["cells"][9]]
+    table = cluster.table(strategy_run_kind, namespace)
+    names = [column["name"] for column in table["columnDefinitions"]]
+    cells = dict(zip(names, table["rows"][0]["cells"], strict=True))
+    assert cells.pop("Age")
+    assert {name: cell for name, cell in cells.items() if cell} == {
+        "Name": "run",
+        "Reason": "NotSeen",
+        "Message": "no operator has seen it yet",
+    }
 
 
 def test_kubectl_sorts_by_a_metric(cluster: Cluster, strategy_run_kind: Kind, namespace: str, write: Write) -> None:
@@ -302,10 +312,15 @@ def test_kubectl_sorts_by_a_column(cluster: Cluster, strategy_run_kind: Kind, na
 
 
 def test_runs_are_selected_by_phase(cluster: Cluster, strategy_run_kind: Kind, namespace: str, write: Write) -> None:
-    """Field selectors on phase and reason are answered by the server."""
+    """Field selectors on phase and reason are answered by the server, those that nobody has seen among them."""
+    cluster.create(strategy_run("new", namespace, kind=strategy_run_kind))
     write("good", **finished(1.5))
     write("bad", **finished(None, phase="Failed"))
-    for selector, expected in {"status.phase=Failed": ["bad"], "status.reason=R": ["bad", "good"]}.items():
+    for selector, expected in {
+        "status.phase=Failed": ["bad"],
+        "status.reason=R": ["bad", "good"],
+        "status.reason=NotSeen": ["new"],
+    }.items():
         found = cluster.list(strategy_run_kind, namespace, fields=selector)
         assert sorted(run["metadata"]["name"] for run in found) == expected
 

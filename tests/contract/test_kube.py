@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from secrets import token_hex
 from typing import Any, TypeVar
 
@@ -23,6 +24,8 @@ from strategyrun.adapters.kube import (
     Resource,
 )
 from strategyrun.domain.network_policy import POLICY_NAME, deny_all
+from strategyrun.domain.status import accept
+from strategyrun.domain.strategyrun import NOT_SEEN, StrategyRun
 from support.cluster import CONFIG_MAP, JOB, Cluster, Kind, Manifest
 from support.operator import configuration_of, resource_of
 from support.runs import strategy_run
@@ -82,7 +85,7 @@ async def every(kube: Kube, resource: Resource, **options: Any) -> list[dict[str
 
 def status(phase: str = "Queued", **changes: Any) -> dict[str, Any]:
     """Build the least status."""
-    return {"observedGeneration": 1, "phase": phase, "reason": "R", "inputsHash": "0", **changes}
+    return {"observedGeneration": 1, "phase": phase, "reason": "R", "message": "m", "inputsHash": "0", **changes}
 
 
 def status_of(run: Manifest, **changes: Any) -> dict[str, Any]:
@@ -212,6 +215,21 @@ def test_a_status_is_stored_and_returned(use: Use[Any], cluster: Cluster, namesp
     assert stored["status"]["message"] == "first"
     assert stored["spec"] == run["spec"]
     assert "finalizers" not in stored["metadata"]
+
+
+@pytest.mark.parametrize("edited", [False, True], ids=["new", "edited"])
+def test_the_first_status_leaves_nothing_of_what_stood_in_for_it(
+    use: Use[Any], cluster: Cluster, namespace: str, kind: Kind, edited: bool
+) -> None:
+    """An edit stores what the server only showed until then; the operator's first write replaces that too."""
+    run = cluster.create(strategy_run("run", namespace, kind=kind))
+    if edited:
+        run = cluster.merge(kind, "run", namespace, {"spec": {"timeoutSeconds": 7}})
+    assert run["status"] == NOT_SEEN
+    first = accept(StrategyRun.parse(run), "0" * 64, datetime.fromisoformat(_WHEN))
+    stored = use(lambda kube: kube.apply_status(status_of(run) | {"status": first.document()}))
+    assert StrategyRun.parse(stored).status == first
+    assert stored == cluster.get(kind, "run", namespace)
 
 
 def test_a_status_of_an_older_version_is_a_conflict(

@@ -12,7 +12,13 @@ FAILED: dict[str, str] = {"User": "StrategyError", "Sandbox": "ImagePullFailed",
 
 def status(phase: str = "Succeeded", reason: str = "Evaluated", *, generation: int = 1, **fields: Any) -> Manifest:
     """Build a status: the shortest valid one, with the given fields."""
-    shortest = {"observedGeneration": generation, "phase": phase, "reason": reason, "inputsHash": INPUTS}
+    shortest = {
+        "observedGeneration": generation,
+        "phase": phase,
+        "reason": reason,
+        "message": "so it is",
+        "inputsHash": INPUTS,
+    }
     return shortest | fields
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from strategyrun.domain import naming
-from strategyrun.domain.strategyrun import PLURAL, RERUN_ANNOTATION
+from strategyrun.domain.strategyrun import PLURAL, RERUN_ANNOTATION, written_status
 from support import kubelet
 from support.cluster import CONFIG_MAP, JOB, POD, Cluster, Kind, Manifest
 from support.operator import Call
@@ -41,9 +41,8 @@ class Bench:
         return self.cluster.get(self.kind, name, self.namespace)
 
     def status(self, name: str = "run") -> Manifest:
-        """Read the status of a run."""
-        status: Manifest = self.run(name).get("status", {})
-        return status
+        """Read what the operator wrote of a run."""
+        return written_status(self.run(name)) or {}
 
     def wait(self, what: str, holds: Callable[[Manifest], object], name: str = "run") -> Manifest:
         """Wait until a run's status holds."""

@@ -3,6 +3,7 @@
 from collections import Counter
 
 from strategyrun.domain import naming
+from strategyrun.domain.strategyrun import written_status
 from support.bench import OURS, Bench
 from support.cluster import CONFIG_MAP, JOB, POD, Manifest
 from support.fault_proxy import FaultProxy
@@ -11,8 +12,10 @@ from support.waiting import wait_until
 
 
 def runs_of(bench: Bench) -> dict[str, Manifest]:
-    """Read the status of every run, by name."""
-    return {run["metadata"]["name"]: run.get("status", {}) for run in bench.cluster.list(bench.kind, bench.namespace)}
+    """Read what the operator wrote of every run, by name."""
+    return {
+        run["metadata"]["name"]: written_status(run) or {} for run in bench.cluster.list(bench.kind, bench.namespace)
+    }
 
 
 def answers_of(bench: Bench) -> dict[str, str]:

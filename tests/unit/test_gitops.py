@@ -13,7 +13,7 @@ from lupa import lua51
 
 from strategyrun.domain.outcomes import FAILURES, Reason
 from strategyrun.domain.status import accept, advance, fail
-from strategyrun.domain.strategyrun import Phase, StrategyRunStatus
+from strategyrun.domain.strategyrun import NOT_SEEN, Phase, StrategyRunStatus
 from strategyrun.domain.verdict import Fault
 from support.builders import NOW, make_run, run_body
 
@@ -30,7 +30,7 @@ def moved(phase: Phase, reason: Reason, message: str = "so it is") -> StrategyRu
 
 
 SEEN: dict[str, tuple[StrategyRunStatus | None, str, str]] = {
-    "unseen": (None, "Progressing", "Current"),
+    "unseen": (None, "Progressing", "InProgress"),
     "begun": (BEGUN, "Progressing", "InProgress"),
     "suspended": (moved(Phase.QUEUED, Reason.SUSPENDED), "Suspended", "InProgress"),
     "unschedulable": (moved(Phase.STARTING, Reason.UNSCHEDULABLE), "Progressing", "InProgress"),
@@ -50,7 +50,7 @@ SEEN: dict[str, tuple[StrategyRunStatus | None, str, str]] = {
 
 def document(status: StrategyRunStatus | None, *, generation: int = 3) -> Document:
     """Build the run as the API server returns it."""
-    return run_body(generation=generation, status=status.document() if status else None)
+    return run_body(generation=generation, status=status.document() if status else NOT_SEEN)
 
 
 def argo_health(run: Document) -> dict[str, str]:
@@ -75,6 +75,11 @@ def test_argo_cd_sees_where_a_run_stands(name: str) -> None:
     assert seen["status"] == health
     if status:
         assert seen["message"] == (f"{status.reason}: {status.message}" if status.message else status.reason)
+
+
+def test_argo_cd_waits_where_an_older_definition_shows_no_status() -> None:
+    """Nobody has seen the run there either."""
+    assert argo_health(run_body())["status"] == "Progressing"
 
 
 def test_argo_cd_does_not_take_the_answer_to_an_older_spec_for_the_new() -> None:
@@ -106,7 +111,7 @@ def words(program: Path, runs: list[Document]) -> list[str]:
 
 
 def test_kstatus_sees_where_a_run_stands(kstatus: Path) -> None:
-    """Current only when there is an answer, Failed only when there will be none; but for a run that nobody has seen."""
+    """Current only when there is an answer, Failed only when there will be none."""
     seen = words(kstatus, [document(status) for status, _, _ in SEEN.values()])
     assert dict(zip(SEEN, seen, strict=True)) == {name: word for name, (_, _, word) in SEEN.items()}
 

@@ -9,7 +9,7 @@ from strategyrun.domain.admission.policies import policies
 from strategyrun.domain.crd import definitions
 from strategyrun.domain.outcomes import ENDS, FAILURES
 from strategyrun.domain.reference import reference
-from strategyrun.domain.strategyrun import FailureClass
+from strategyrun.domain.strategyrun import NOT_SEEN, FailureClass
 
 _HEADER = "# Generated from operator/strategyrun/domain by `make generate`; edit the models there.\n"
 
@@ -47,7 +47,8 @@ def _outcomes() -> str:
         "# Outcomes",
         "",
         "A run ends well, is cancelled, or has `Failed` with one of the reasons further below. The reason, its class",
-        "and the hint stand in `status.failure` and in the columns of `kubectl get srun`.",
+        "and the hint stand in `status.failure` and in the columns of `kubectl get srun`. A run that no operator has",
+        f"seen yet has the reason `{NOT_SEEN['reason']}`.",
         "",
         "| reason | what happened |",
         "|---|---|",

@@ -7,11 +7,11 @@ from pydantic import ValidationError
 
 from strategyrun.client.display import card
 from strategyrun.client.errors import ClusterError, NotAskedError, StrategyRunError
-from strategyrun.client.status import UNSEEN, Attempt, Fallback, Queue, Status
+from strategyrun.client.status import Attempt, Fallback, Queue, Status
 from strategyrun.client.trial import Trial
 from strategyrun.domain.model import complaint
 from strategyrun.domain.outcomes import FAILURES, Reason
-from strategyrun.domain.strategyrun import Metrics, Timings
+from strategyrun.domain.strategyrun import NOT_SEEN, Metrics, Timings
 from strategyrun.reporting.run import EquityPoints, Failure, LookAhead
 
 FINAL = frozenset({"Succeeded", "Failed", "Cancelled"})
@@ -61,7 +61,7 @@ class Result:
         """Read a StrategyRun as the API server holds it. Raises ClusterError where it is none."""
         meta = body.get("metadata") or {}
         try:
-            status = Status.model_validate(body.get("status") or UNSEEN)
+            status = Status.model_validate(body.get("status") or NOT_SEEN)
             metrics = Metrics.model_validate({name: _whole(number) for name, number in status.metrics.items()})
         except ValidationError as error:
             raise ClusterError(f"StrategyRun {meta.get('name')} cannot be read: {complaint(error)}") from error

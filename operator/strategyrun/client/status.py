@@ -60,7 +60,3 @@ class Status(Model):
     provenance: dict[str, Any] = Field(default_factory=dict)
     accepted_at: Line | None = None
     finished_at: Line | None = None
-
-
-UNSEEN = {"phase": "Pending", "reason": "NotSeen", "message": "no operator has seen it yet"}
-"""The status of a run that has none yet."""

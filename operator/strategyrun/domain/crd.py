@@ -13,6 +13,7 @@ from strategyrun.domain.sandbox import NAME_LIMIT, PROFILE_KIND, PROFILE_PLURAL,
 from strategyrun.domain.strategyrun import (
     GROUP,
     KIND,
+    NOT_SEEN,
     PLURAL,
     VERSION,
     StrategyRunSpec,
@@ -107,7 +108,10 @@ def crd() -> dict[str, Any]:
             "of the positions that it returned.",
             "type": "object",
             "required": ["spec"],
-            "properties": _properties(StrategyRunSpec, StrategyRunStatus),
+            "properties": {
+                "spec": structural(StrategyRunSpec, defaults=True),
+                "status": _until_written(NOT_SEEN, structural(StrategyRunStatus, defaults=False)),
+            },
         },
         selectable=(".status.phase", ".status.reason"),
     )
@@ -125,7 +129,10 @@ def profile_crd() -> dict[str, Any]:
             "description": "What strategies run in, set by who administers the cluster, and what was measured of it.",
             "type": "object",
             "required": ["spec"],
-            "properties": _properties(Sandbox, SandboxProfileStatus),
+            "properties": {
+                "spec": structural(Sandbox, defaults=True),
+                "status": structural(SandboxProfileStatus, defaults=False),
+            },
             "x-kubernetes-validations": [
                 {
                     "rule": f"self.metadata.name.size() <= {NAME_LIMIT}",
@@ -177,9 +184,26 @@ def _definition(
     }
 
 
-def _properties(spec: type[BaseModel], status: type[BaseModel]) -> dict[str, Schema]:
-    # A status is what the operator wrote: the server adds nothing to it.
-    return {"spec": structural(spec, defaults=True), "status": structural(status, defaults=False)}
+def _until_written(stand_in: dict[str, Any], status: Schema) -> Schema:
+    """Let the server show a stand-in where the operator has written no status; to one that it wrote the server adds
+    nothing.
+
+    What a status must have and the stand-in lacks is asked for where observedGeneration is not negative. kstatus takes
+    an object without a status for done, and one with another observedGeneration than its own for under way.
+    """
+    rules = [
+        {
+            "rule": f"self.observedGeneration < 0 || has(self.{name})",
+            "message": f"{name} must be set where observedGeneration is not negative",
+            "reason": "FieldValueRequired",
+            "fieldPath": f".{name}",
+        }
+        for name in status["required"]
+        if name not in stand_in
+    ]
+    required = [name for name in status["required"] if name in stand_in]
+    changes = {"default": {**stand_in}, "required": required, "x-kubernetes-validations": rules}
+    return dict(sorted((status | changes).items()))
 
 
 def structural(model: type[BaseModel], *, defaults: bool) -> Schema:

@@ -111,7 +111,7 @@ def advance(
             "observed_generation": run.generation,
             "phase": phase,
             "reason": reason,
-            "message": clean(message),
+            "message": _said(message, reason),
             "hint": _hint(outcome.hint, status, run) if outcome else None,
             "finished_at": now if phase.final else None,
             "queue": None,
@@ -134,6 +134,11 @@ def has_begun(status: StrategyRunStatus) -> bool:
     """Whether a line of the strategy has run for these inputs, be the attempt still on record or not."""
     known = any((each.type, each.status) == (ConditionType.STARTED, "True") for each in status.conditions)
     return any(attempt.started_at for attempt in status.attempts) or (known and bool(status.attempts))
+
+
+def _said(message: str, reason: Reason) -> str:
+    """Clean a message; without words it is what the reason means."""
+    return clean(message) or (FAILURES[reason].meaning if reason in FAILURES else str(reason))
 
 
 def _hint(text: str, status: StrategyRunStatus, run: StrategyRun) -> str:
@@ -208,7 +213,7 @@ def fail(
 ) -> StrategyRunStatus:
     """Record a failure with its class, its reason and what the strategy said last."""
     outcome = FAILURES[fault.reason]
-    message = clean(fault.message) or outcome.meaning
+    message = _said(fault.message, fault.reason)
     failure = Failure(
         class_=outcome.class_,
         reason=fault.reason,

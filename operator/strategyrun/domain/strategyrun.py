@@ -567,8 +567,25 @@ class PastOutcome(Model):
     report: ReportReference | None = None
 
 
+NOT_SEEN: dict[str, JsonValue] = {
+    "observedGeneration": -1,
+    "reason": "NotSeen",
+    "message": "no operator has seen it yet",
+}
+"""What stands in for the status of a run until an operator writes one."""
+
+
+def written_status(body: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the status that an operator wrote of a run, as the API server holds it; None where none has."""
+    match body.get("status"):
+        case {"observedGeneration": int(generation)} if generation < 0:
+            return None
+        case status:
+            return status or None
+
+
 class StrategyRunStatus(Model):
-    """The operator's answer."""
+    """The operator's answer. Until there is one, the reason is NotSeen and observedGeneration negative."""
 
     observed_generation: int = Field(description="The metadata.generation that the status speaks of.")
     phase: Phase = Field(
@@ -673,5 +690,5 @@ class StrategyRun(Model):
             kueue_queue=(meta.get("labels") or {}).get(KUEUE_LABEL),
             spec=spec,
             unreadable=unreadable,
-            status=body.get("status") or None,
+            status=written_status(body),
         )

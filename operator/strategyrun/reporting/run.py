@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, ValidationError
 
 from strategyrun.domain.model import Model, complaint
+from strategyrun.domain.strategyrun import NOT_SEEN
 from strategyrun.domain.text import LINE_LIMIT, LINES_LIMIT, clean
 
 _NUMBERS_LIMIT = 64
@@ -186,7 +187,7 @@ class Run(Model):
                     "namespace": meta.get("namespace"),
                     "name": meta.get("name"),
                     "spec": body.get("spec") or {},
-                    "status": body.get("status") or {"reason": "NotSeen", "message": "no operator has seen it yet"},
+                    "status": body.get("status") or NOT_SEEN,
                 }
             )
         except ValidationError as error:

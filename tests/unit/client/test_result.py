@@ -14,6 +14,7 @@ from strategyrun.client import (
     SandboxError,
     UserError,
 )
+from strategyrun.domain.strategyrun import NOT_SEEN
 from support.answers import body, cancelled, failed, scored, status
 
 PEEKS = {"samples": 5, "checked": 5, "changed": 2}
@@ -25,9 +26,11 @@ def result(written: dict[str, Any] | None = None, **spec: Any) -> Result:
     return Result.of(body("run", written, **spec))
 
 
-def test_a_run_that_nobody_has_seen_is_pending() -> None:
+@pytest.mark.parametrize("written", [NOT_SEEN, None], ids=["stand-in", "older-definition"])
+def test_a_run_that_nobody_has_seen_is_pending(written: dict[str, Any] | None) -> None:
     """It has no answer, and to ask for one is an error."""
-    found = result()
+    found = result(written)
+    assert (found.message, found.current) == ("no operator has seen it yet", False)
     assert (found.phase, found.reason, found.finished, found.outcome) == ("Pending", "NotSeen", False, "")
     with pytest.raises(NotAskedError, match="run has no answer yet: it is Pending"):
         found.raise_for_failure()

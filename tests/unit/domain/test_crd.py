@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from strategyrun.domain.crd import Schema, SchemaError, crd, structural
-from strategyrun.domain.strategyrun import StrategyRunSpec
+from strategyrun.domain.strategyrun import NOT_SEEN, StrategyRunSpec, StrategyRunStatus
 from support.schema import NODES, SPEC, STATUS
 
 VERSION = crd()["spec"]["versions"][0]
@@ -83,8 +83,21 @@ def test_the_defaults_of_the_schema_are_those_of_the_models() -> None:
 
 
 def test_the_server_adds_nothing_to_a_status() -> None:
-    """The status is the operator's word alone."""
-    assert [path for path, node in STATUS.items() if "default" in node] == []
+    """The status is the operator's word alone; where there is none the server says so, in the place of a whole one."""
+    assert {path: node["default"] for path, node in STATUS.items() if "default" in node} == {"status": NOT_SEEN}
+
+
+def test_a_status_has_what_its_model_has_unless_it_is_the_stand_in() -> None:
+    """What the server shows of a run that nobody has seen passes its own schema; a status that was written is whole."""
+    status = STATUS["status"]
+    rules = {rule["fieldPath"]: rule["rule"] for rule in status["x-kubernetes-validations"]}
+    assert status["required"] == ["observedGeneration", "reason"]
+    assert rules == {
+        ".phase": "self.observedGeneration < 0 || has(self.phase)",
+        ".inputsHash": "self.observedGeneration < 0 || has(self.inputsHash)",
+    }
+    needed = structural(StrategyRunStatus, defaults=False)["required"]
+    assert {*needed} == {*status["required"], *(path.lstrip(".") for path in rules)}
 
 
 def test_whole_numbers_are_written_as_the_server_stores_them() -> None:

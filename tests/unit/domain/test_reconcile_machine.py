@@ -460,6 +460,7 @@ class Cluster:
     def _check_status(self, body: Document, status: Document) -> StrategyRunStatus:
         before = body.get("status")
         after = StrategyRunStatus.model_validate(status)
+        assert after.message, "it does not say why"
         if before and before["phase"] in ("Succeeded", "Failed"):
             if before["inputsHash"] == status["inputsHash"]:
                 assert _timeless(before) == _timeless(status), "an answer was changed for the same inputs"

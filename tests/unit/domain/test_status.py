@@ -28,6 +28,7 @@ from strategyrun.domain.status import (
 )
 from strategyrun.domain.strategyrun import (
     HISTORY_LIMIT,
+    NOT_SEEN,
     Attempt,
     Condition,
     Executor,
@@ -160,6 +161,13 @@ def test_every_failure_finishes_the_run(reason: Reason) -> None:
 def test_a_failure_without_words_says_what_its_reason_means() -> None:
     """A message is never empty."""
     assert failed(Fault(Reason.NODE_LOST, "\x00")).message == FAILURES[Reason.NODE_LOST].meaning
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_a_status_leaves_nothing_of_what_stood_in_for_it(reason: Reason) -> None:
+    """Each field of that is written with a value of the operator's own, also where a pod waits without words."""
+    document = advance(queued(), RUN, NOW, Phase.QUEUED, reason, "").document()
+    assert all(document[name] and document[name] != value for name, value in NOT_SEEN.items())
 
 
 def test_a_condition_keeps_the_moment_of_its_last_change() -> None:

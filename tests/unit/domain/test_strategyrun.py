@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from pydantic import ValidationError
 
-from strategyrun.domain.strategyrun import Phase, StrategyRun
+from strategyrun.domain.strategyrun import NOT_SEEN, Phase, StrategyRun, written_status
 from support.builders import CODE, NOW, Document, make_run, run_body, specs
 
 
@@ -26,6 +26,23 @@ def test_a_run_that_is_being_deleted_says_so() -> None:
 def test_an_empty_status_is_no_status() -> None:
     """Somebody who patches a status to {} starts the run anew."""
     assert make_run(status={}).status is None
+
+
+def test_what_stands_in_for_a_status_is_no_status() -> None:
+    """The API server shows it until an operator writes one; a definition of before that shows nothing."""
+    assert make_run(status=NOT_SEEN).status is make_run().status is None
+
+
+@pytest.mark.parametrize("status", [None, {}, NOT_SEEN, NOT_SEEN | {"observedGeneration": -2}])
+def test_a_status_that_speaks_of_no_generation_was_not_written(status: Document | None) -> None:
+    """Nor was one that is not there."""
+    assert written_status({"status": status}) is None
+
+
+@pytest.mark.parametrize("status", [{"observedGeneration": 0}, {"reason": "NotSeen"}, {"observedGeneration": "-1"}])
+def test_any_other_status_was_written(status: Document) -> None:
+    """Whether it fits the model is another question."""
+    assert written_status({"status": status}) is status
 
 
 def test_unknown_fields_are_the_api_servers_business() -> None:

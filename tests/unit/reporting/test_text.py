@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from strategyrun.domain.strategyrun import NOT_SEEN
 from strategyrun.reporting import words
 from strategyrun.reporting.material import Material
 from strategyrun.reporting.text import render_text
@@ -90,11 +91,11 @@ def test_a_waiting_run_says_what_it_waits_for(run_of: Body) -> None:
     assert text.endswith("Queued (WaitingForSlot): waiting for a free slot\n")
 
 
-def test_a_run_that_no_operator_has_seen(run_of: Body) -> None:
-    """Has no status at all."""
-    body = run_of()
-    del body["status"]
-    assert "no operator has seen it yet" in render_text(Material.read(body, None))
+@pytest.mark.parametrize("written", [NOT_SEEN, None], ids=["stand-in", "older-definition"])
+def test_a_run_that_no_operator_has_seen(run_of: Body, written: dict[str, Any] | None) -> None:
+    """Says so."""
+    text = render_text(Material.read(run_of() | {"status": written}, None))
+    assert text.endswith("Pending (NotSeen): no operator has seen it yet\n")
 
 
 def test_awkward_accounts_are_drawn(awkward: Any, material: Make) -> None:
