@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import threading
 from collections import Counter
@@ -34,7 +33,7 @@ from strategyrun.client import (
     UserError,
 )
 from strategyrun.client.loops import run
-from strategyrun.domain.strategyrun import written_status
+from strategyrun.domain.strategyrun import PLURAL, written_status
 from support.answers import FAILED, answer, cancelled, failed, scored, status
 from support.bench import Bench
 from support.cluster import SERVICE_ACCOUNT, Cluster, Manifest
@@ -473,9 +472,9 @@ def test_an_interrupt_of_a_script_cancels_what_it_started(stage: Stage, aside: T
 
 
 def interrupt(stage: Stage, number: int) -> None:
-    """Press Ctrl-C when there are so many runs."""
+    """Press Ctrl-C when there are so many runs; which thread takes the signal is the kernel's choice."""
     wait_until("the run is there", stage.names, lambda names: len(names) == number)
-    os.kill(os.getpid(), signal.SIGINT)
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
 
 def test_waiting_by_name(stage: Stage, aside: ThreadPoolExecutor) -> None:
@@ -836,6 +835,34 @@ def test_the_doctor_names_missing_rights(stage: Stage, nobody: str) -> None:
     assert "fail permissions you may not create, get, list, watch strategyruns" in done.stdout
     assert "warn permissions you may not get pods/log: needed for logs" in done.stdout
     assert "warn namespace   cannot be seen: " in done.stdout
+
+
+def test_the_doctor_misses_no_right_of_somebody_who_has_them_here_alone(
+    cluster: Cluster, stage: Stage, nobody: str
+) -> None:
+    """A role of the namespace is enough to submit, to wait and to read."""
+    group = stage.bench.kind.api_version.split("/")[0]
+    rules = [
+        {"apiGroups": [group], "resources": [PLURAL], "verbs": ["create", "get", "list", "watch", "patch"]},
+        {"apiGroups": [""], "resources": ["configmaps", "pods/log"], "verbs": ["get"]},
+    ]
+    meta = {"name": "edit", "namespace": stage.namespace}
+    version = "rbac.authorization.k8s.io/v1"
+    cluster.create({"apiVersion": version, "kind": "Role", "metadata": meta, "rules": rules})
+    subject = {"kind": "ServiceAccount", "name": "nobody", "namespace": stage.namespace}
+    role = {"apiGroup": version.split("/", maxsplit=1)[0], "kind": "Role", "name": "edit"}
+    cluster.create(
+        {"apiVersion": version, "kind": "RoleBinding", "metadata": meta, "roleRef": role, "subjects": [subject]}
+    )
+
+    def said() -> str:
+        kept = connection.set(stage.connect(token=nobody))
+        try:
+            return CliRunner().invoke(application(), ["doctor", "-n", stage.namespace], catch_exceptions=False).stdout
+        finally:
+            connection.reset(kept)
+
+    wait_until("the doctor misses nothing", said, lambda text: "ok   permissions you may submit, watch" in text)
 
 
 def test_every_class_of_failure_has_a_reason_to_try() -> None:

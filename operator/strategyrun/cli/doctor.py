@@ -133,9 +133,10 @@ def readiness(deployment: dict[str, Any]) -> Finding:
 
 async def _permissions(api: RunsApi, namespace: str) -> list[Finding]:
     found = []
-    for verbs, group, resource, level, need in _RIGHTS:
+    for verbs, resource, level, need in _RIGHTS:
         name, _, sub = resource.partition("/")
-        missing = [verb for verb in verbs if not await api.may(verb, group or api.runs.group, name, namespace, sub)]
+        group = api.runs.group if name == PLURAL else ""
+        missing = [verb for verb in verbs if not await api.may(verb, group, name, namespace, sub)]
         if missing:
             fix = f"ask for the role edit in namespace {namespace}"
             found.append(Finding("permissions", level, f"you may not {', '.join(missing)} {resource}: {need}", fix))
@@ -143,10 +144,10 @@ async def _permissions(api: RunsApi, namespace: str) -> list[Finding]:
 
 
 _RIGHTS = (
-    (("create", "get", "list", "watch"), "", PLURAL, "fail", "needed to submit and to wait"),
-    (("patch",), "", PLURAL, "warn", "needed to cancel and to rerun"),
-    (("get",), "", "configmaps", "warn", "needed for full reports"),
-    (("get",), "", "pods/log", "warn", "needed for logs"),
+    (("create", "get", "list", "watch"), PLURAL, "fail", "needed to submit and to wait"),
+    (("patch",), PLURAL, "warn", "needed to cancel and to rerun"),
+    (("get",), "configmaps", "warn", "needed for full reports"),
+    (("get",), "pods/log", "warn", "needed for logs"),
 )
 
 _CONDITIONS = {

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -82,7 +82,7 @@ class _Caller:
         future, cancel = self._loop.start(work)
         future.add_done_callback(lambda _: self._calls.put(None))
         try:
-            while (call := self._calls.get()) is not None:
+            while (call := self._next_call()) is not None:
                 call()
             return future.result()
         except BaseException:
@@ -91,6 +91,12 @@ class _Caller:
                 with suppress(BaseException):
                     future.result(_GOODBYE_SECONDS)
             raise
+
+    def _next_call(self) -> Callable[[], object] | None:
+        """Wait, and turn round once a second: an interrupt that another thread was given wakes nobody here."""
+        while True:
+            with suppress(Empty):
+                return self._calls.get(timeout=1)
 
     def told(self, progress: Progress | None) -> Progress | None:
         """Lend a function that is told of changes: the work does not wait for it."""
