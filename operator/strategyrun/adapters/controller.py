@@ -405,9 +405,11 @@ class Controller:
             self._cache.sight(key_of(run.namespace, run.uid)).gone.add(uid)
 
     async def _find_pod(self, run: StrategyRun, job_uid: str) -> None:
-        pods = self._kube.list(PODS, namespace=run.namespace, selector=naming.selector(run.uid))
-        if job_uid not in {self._cache.put_pod(body)[1].job_uid async for body in pods}:
-            self._cache.sight(key_of(run.namespace, run.uid)).podless.add(job_uid)
+        sight = self._cache.sight(key_of(run.namespace, run.uid))
+        bodies = self._kube.list(PODS, namespace=run.namespace, selector=naming.selector(run.uid))
+        pods = [self._cache.put_pod(body)[1] async for body in bodies]
+        if not any(job.uid == job_uid and job.has(pod) for job in sight.jobs.values() for pod in pods):
+            sight.podless.add(job_uid)
 
     async def _find_trouble(self, run: StrategyRun, uid: str) -> Trouble:
         """Return the last warning about a Job or pod; without the right to read events there is none."""
