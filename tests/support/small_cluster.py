@@ -40,7 +40,7 @@ START, SECOND, HOUR = timedelta(seconds=120), timedelta(seconds=1), timedelta(ho
 """What a pod has to start; the API server's clock is known to a second; clocks are wrong by an hour."""
 
 INPUTS: dict[str, Document] = {
-    "a": {"source": {"inline": CODE}, "params": {"v": 1}},
+    "a": {"source": {"inline": CODE}, "params": {"v": 1}, "ttlSecondsAfterFinished": 60},
     "b": {"source": {"inline": CODE}, "params": {"v": 2}, "ttlSecondsAfterFinished": 0},
     "flawed": {"source": {"inline": "input()\n" + CODE}},
     "elsewhere": {"source": {"configMapRef": {"name": "code"}}},
@@ -73,6 +73,7 @@ class Job:
     made: datetime
     pod_uid: str | None = None
     conditions: dict[str, str] = field(default_factory=dict)
+    ended: datetime | None = None
     held: bool = False
     """Whether its controller holds it back; it follows `spec.suspend` later."""
     released: datetime | None = None
@@ -119,6 +120,7 @@ class Job:
         """Write it as the API server does."""
         conditions = [
             {"type": kind, "status": "True", "reason": reason, "message": JOB_MESSAGES[reason]}
+            | ({"lastTransitionTime": rfc3339(self.ended)} if self.ended else {})
             for kind, reason in self.conditions.items()
         ]
         if self.held or self.released:
@@ -371,6 +373,7 @@ class Cluster:
             job.conditions = {"Complete": "CompletionsReached"}
         else:
             job.conditions = {"FailureTarget": "BackoffLimitExceeded", "Failed": "BackoffLimitExceeded"}
+        job.ended = self.now
         self.changed_job(job)
 
     def overrun_job(self, job: Job) -> None:
@@ -381,6 +384,13 @@ class Cluster:
         if pod is not None and not pod.over:
             pod.spoilt = True
             self._remove_pod(pod)
+
+    def end_overrun(self) -> None:
+        """Let the Job controller say of Jobs whose pods it has ended that they have failed."""
+        for job in self.jobs.values():
+            if job.conditions and not job.finished:
+                job.conditions, job.ended = job.conditions | {"Failed": "DeadlineExceeded"}, self.now
+                self.changed_job(job)
 
     def collect(self) -> None:
         """Delete what has lost its owner, or has one that is being deleted in the foreground."""

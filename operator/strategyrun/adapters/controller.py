@@ -57,6 +57,7 @@ from strategyrun.domain.reconcile import (
     Vetted,
     decide,
     give_up,
+    is_answered,
     needs_current_run,
     stands_in_line,
 )
@@ -284,7 +285,7 @@ class Controller:
 
     def _settle(self, run: StrategyRun) -> bool:
         """Let go of a run that has its answer until its Jobs expire; tell whether nothing is to be done before."""
-        settled = self._cache.settle(run, self._now()) if _answered(run) else None
+        settled = self._cache.settle(run, self._now()) if is_answered(run) else None
         if settled:
             self._await_expiry(key_of(run.namespace, run.uid), settled)
         return settled is not None
@@ -563,11 +564,3 @@ class Controller:
 
 def _ticket(run: StrategyRun) -> Ticket:
     return Ticket(key_of(run.namespace, run.uid), run.namespace, run.spec.priority, run.created_at)
-
-
-def _answered(run: StrategyRun) -> bool:
-    """Whether nothing is left to say of the run as it stands."""
-    status = run.status
-    if status is None or not status.final or status.observed_generation != run.generation:
-        return False
-    return status.inputs_hash == inputs_hash(run)

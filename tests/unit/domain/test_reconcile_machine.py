@@ -20,9 +20,9 @@ from hypothesis import seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from strategyrun.adapters.cache import Cache, key_of
 from strategyrun.adapters.clock import ServerClock
 from strategyrun.domain.inputs import inputs_hash
-from strategyrun.domain.observation import JobObservation, PodObservation
 from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.reconcile import (
     NOWHERE,
@@ -35,10 +35,10 @@ from strategyrun.domain.reconcile import (
     FindTrouble,
     KeepReport,
     Kept,
-    Seen,
     Vet,
     Vetted,
     decide,
+    is_answered,
     needs_current_run,
 )
 from strategyrun.domain.slots import Place
@@ -52,6 +52,7 @@ SHARES, SEEDS = 4, 50
 """Two thousand histories in all, in shares that the workers of a test run take on."""
 SETTINGS = settings(max_examples=10, stateful_step_count=50, deadline=None, database=None)
 ATTEMPTS_LIMIT = 4
+NAMESPACE = "research"
 SETTLING_ROUNDS = 200
 
 
@@ -64,30 +65,37 @@ class NoAnswerError(Exception):
 
 
 class Operator:
-    """What the adapters do with the decisions: a cache, acts in order, and nothing else in memory."""
+    """What the controller does with the decisions: the cache of the adapters, acts in order, nothing else in memory."""
 
     def __init__(self, cluster: Cluster, number: int, behind: int = 0) -> None:
         self.cluster = cluster
         self.number = number
         self.clock = ServerClock(wall=self._wall, steady=lambda: self.cluster.steady)
-        self.relist(behind)
-        self.vetted: dict[str, Vetted] = {}
-        self.gone: set[str] = set()
-        self.podless: set[str] = set()
-        self.kept: dict[str, Kept] = {}
-        self.refused: dict[str, Fault] = {}
-        self.trouble: dict[str, Trouble] = {}
+        self.cache = Cache()
         self.writes = 0
         self.after_write: Callable[[int], None] = lambda _: None
+        self.relist(behind)
 
     def relist(self, behind: int = 0) -> None:
         """See everything as it is, or as it was so many changes of each kind ago: those are on their way then."""
-        self.runs: dict[str, StrategyRun] = self.cluster.listed("run", behind)
-        self.jobs: dict[str, JobObservation] = self.cluster.listed("job", behind)
-        self.pods: dict[str, PodObservation] = self.cluster.listed("pod", behind)
-        self.snapshots: dict[str, str] = self.cluster.listed("snapshot", behind)
-        self.cluster.watch(self.number, behind)
         self.hear_time()
+        known, jobs, pods = self.cache.known, self.cache.jobs(), self.cache.pods()
+        for job in self.cluster.listed("job", behind).values():
+            jobs.discard((self.cache.keep_job(job), job.uid))
+        for pod in self.cluster.listed("pod", behind).values():
+            pods.discard((self.cache.keep_pod(pod), pod.uid))
+        for name, owner in self.cluster.listed("snapshot", behind).items():
+            self.cache.sight(_key(owner)).snapshots[name] = name
+        for uid, run in self.cluster.listed("run", behind).items():
+            self.hear("run", uid, run)
+            known.discard(_key(uid))
+        for key, uid in jobs:
+            self.cache.drop_job(key, uid)
+        for key, uid in pods:
+            self.cache.drop_pod(key, uid)
+        for key in known:
+            self.cache.forget_run(key)
+        self.cluster.watch(self.number, behind)
 
     def _wall(self) -> float:
         return NOW.timestamp() + self.cluster.steady + self.cluster.wrong_by[self.number].total_seconds()
@@ -100,68 +108,68 @@ class Operator:
         """Take note of an event; what ended before it was deleted still has its story to tell."""
         match kind, seen:
             case "run", None:
-                self.runs.pop(uid, None)
-            case "run", run:
-                known = self.runs.get(uid)
-                if known is None or int(known.resource_version) < int(run.resource_version):
-                    self.runs[uid] = run
+                self.cache.forget_run(_key(uid))
+            case "run", run if self.cache.is_news(_key(uid), int(run.resource_version)):
+                self._settle(self.cache.keep_run(run))
             case "job", None:
-                if not any(pod.job_uid == uid and pod.done for pod in self.pods.values()):
-                    self.jobs.pop(uid, None)
+                self._lose_job(uid)
             case "job", job:
-                self._see_job(job)
+                self.cache.keep_job(job)
             case "pod", None:
-                if uid in self.pods and not self.pods[uid].done:
-                    del self.pods[uid]
+                for key in [key for key, known in self.cache.pods() if known == uid]:
+                    if not self.cache.sight(key).pods[uid].done:
+                        self.cache.drop_pod(key, uid)
             case "pod", pod:
-                if uid not in self.pods or self.pods[uid].version < pod.version:
-                    self.pods[uid] = pod
-            case "snapshot", None:
-                self.snapshots.pop(uid, None)
-            case "snapshot", owner:
-                self.snapshots[uid] = owner
+                self.cache.keep_pod(pod)
 
-    def _see_job(self, job: JobObservation) -> None:
-        known = next((each for each in self.jobs.values() if each.name == job.name), None)
-        if known is None or known.version < job.version:
-            self.jobs = {uid: each for uid, each in self.jobs.items() if each.name != job.name} | {job.uid: job}
+    def _lose_job(self, uid: str) -> None:
+        for key in [key for key, known in self.cache.jobs() if known == uid]:
+            sight = self.cache.sight(key)
+            if not any(sight.is_over(job) for job in sight.jobs.values() if job.uid == uid):
+                self.cache.drop_job(key, uid)
 
-    def reconcile(self, uid: str, *, slot: bool = True, reads_back: bool = True) -> None:
+    def _settle(self, run: StrategyRun) -> None:
+        if is_answered(run) and self.cache.settle(run, self.clock.now()):
+            REACHED["settled"] += 1
+
+    def _recall(self, key: str) -> StrategyRun | None:
+        """Read a settled run again if something of it is left; drop what is left of a run that is gone."""
+        settled, sight = self.cache.settled(key), self.cache.sight(key)
+        expired = settled and settled.expires_at and settled.expires_at <= self.clock.now()
+        if settled and (expired or sight.jobs or sight.snapshots):
+            REACHED["recalled"] += 1
+            self._read_run(key, jobs=bool(expired))
+            return self.cache.run(key)
+        self.cache.drop_sight(key)
+        return None
+
+    def reconcile(self, key: str, *, slot: bool = True, reads_back: bool = True) -> None:
         """Decide on a run and carry it out; `reads_back` says whether a POST shows the Job to the cache."""
-        run = self.runs.get(uid)
+        run = self.cache.run(key) or self._recall(key)
         if run is None:
             return
-        seen = Seen(
-            run=run,
-            jobs=tuple(job for job in self.jobs.values() if job.run_uid == uid),
-            pods=tuple(pod for pod in self.pods.values() if pod.run_uid == uid),
-            snapshots=frozenset(name for name, owner in self.snapshots.items() if owner == uid),
-            vetted=self.vetted.get(uid),
-            profile=self.cluster.profile,
-            place=Place(0) if slot else NOWHERE,
-            nonce=f"nonce-{self.cluster.version()}",
-            gone=frozenset(self.gone),
-            podless=frozenset(self.podless),
-            kept=self.kept.get(uid),
-            refused=self.refused.pop(uid, None),
-            trouble=self.trouble.get(uid),
-        )
+        place, nonce = Place(0) if slot else NOWHERE, f"nonce-{self.cluster.version()}"
+        seen = self.cache.see(run, profile=self.cluster.profile, place=place, nonce=nonce)
+        self.cache.sight(key).refused = None
         decision = decide(seen, self.clock.now())
         if decision.status is not None and decision.status != run.status:
             try:
-                run = self.cluster.write_status(uid, run.resource_version, decision.status.document())
+                written = self.cluster.write_status(run.uid, run.resource_version, decision.status.document())
             except NewerVersionError:
                 self.hear_time()
-                self._read_run(uid)
+                self._read_run(key)
                 return
             self._written()
-            self.hear("run", uid, run)
+            self.hear("run", run.uid, written)
+            run = written
         for act in decision.acts:
             assert not (run.deleting and isinstance(act, Create)), "created for a run that is being deleted"
             if needs_current_run(act) and not self._is_current(run):
                 break
             if not self._carry_out(act, run, reads_back):
                 break
+        if latest := self.cache.run(key):
+            self._settle(latest)
 
     def _is_current(self, run: StrategyRun) -> bool:
         """Whether the run still is what was decided on."""
@@ -173,31 +181,33 @@ class Operator:
 
     def _carry_out(self, act: Any, run: StrategyRun, reads_back: bool) -> bool:
         """Do one thing; tell whether the next may follow."""
-        cluster = self.cluster
+        cluster, sight = self.cluster, self.cache.sight(_key(run.uid))
         match act:
             case Vet():
-                self.vetted[run.uid] = self._vet(run)
+                sight.vetted = self._vet(run)
             case Create(manifest):
                 return self._create(run, manifest, reads_back)
             case DeleteJob(name, uid):
                 if name in cluster.jobs and cluster.jobs[name].uid == uid:
                     cluster.deleted_by_operator.add(uid)
                     cluster.delete_job(name)
+                self.cache.drop_job(_key(run.uid), uid)
                 self._written()
             case DeleteSnapshot(name):
                 cluster.delete_snapshot(name)
+                sight.snapshots.pop(name, None)
                 self._written()
             case ConfirmJob(name, uid):
                 if self._read_job(name) != uid:
-                    self.gone.add(uid)
+                    sight.gone.add(uid)
             case FindPod(uid):
                 pods = [pod for pod in cluster.listed("pod").values() if pod.run_uid == run.uid]
                 for pod in pods:
-                    self.hear("pod", pod.uid, pod)
-                if not any(job.uid == uid and job.has(pod) for job in self.jobs.values() for pod in pods):
-                    self.podless.add(uid)
+                    self.cache.keep_pod(pod)
+                if not any(job.uid == uid and job.has(pod) for job in sight.jobs.values() for pod in pods):
+                    sight.podless.add(uid)
             case FindTrouble(uid):
-                self.trouble[run.uid] = Trouble(uid, self.clock.now(), *cluster.warnings.get(uid, ("", "")))
+                sight.trouble = Trouble(uid, self.clock.now(), *cluster.warnings.get(uid, ("", "")))
             case KeepReport() | DeleteReport():
                 self._carry_out_of_report(act, run)
         return True
@@ -207,9 +217,12 @@ class Operator:
             self.cluster.create(manifest, run)
         except RefusedError as error:
             message = str(error)
-            self.refused[run.uid] = Fault(refusal_reason(message), message)
+            self.cache.sight(_key(run.uid)).refused = Fault(refusal_reason(message), message)
             return False
         self._written()
+        if manifest["kind"] == "ConfigMap":
+            name = manifest["metadata"]["name"]
+            self.cache.sight(_key(run.uid)).snapshots[name] = name
         if manifest["kind"] == "Job" and reads_back:
             self._read_job(manifest["metadata"]["name"])
         return True
@@ -220,7 +233,7 @@ class Operator:
                 name = f"report-{sha256[:8]}"
                 self.cluster.reports.add(name)
                 self._written()
-                self.kept[run.uid] = Kept(job_uid, ReportReference(config_map=name, sha256=sha256))
+                self.cache.sight(_key(run.uid)).kept = Kept(job_uid, ReportReference(config_map=name, sha256=sha256))
             case DeleteReport(name):
                 self.cluster.reports.discard(name)
                 self._written()
@@ -238,15 +251,28 @@ class Operator:
         self.writes += 1
         self.after_write(self.writes)
 
-    def _read_run(self, uid: str) -> None:
-        self.hear("run", uid, self.cluster.listed("run").get(uid))
+    def _read_run(self, key: str, *, jobs: bool = False) -> None:
+        uid = key.partition("/")[2]
+        run = self.cluster.listed("run").get(uid)
+        if run is None:
+            self.cache.forget_run(key)
+            return
+        self.cache.unsettle(key)
+        for job in self.cluster.listed("job").values() if jobs else ():
+            if job.run_uid == uid:
+                self.cache.keep_job(job)
+        self.hear("run", uid, run)
 
     def _read_job(self, name: str) -> str | None:
         job = self.cluster.jobs.get(name)
         if job is None:
             return None
-        self._see_job(self.cluster.listed("job")[job.uid])
+        self.cache.keep_job(self.cluster.listed("job")[job.uid])
         return job.uid
+
+
+def _key(uid: str) -> str:
+    return key_of(NAMESPACE, uid)
 
 
 small = st.integers(0, 3)
@@ -445,8 +471,8 @@ class Histories(RuleBasedStateMachine):
         self.operator.after_write = lambda write: self._disturb(how) if write == last and how in DISTURBANCES else None
         try:
             for _ in range(2 if how in DISTURBANCES else 1):
-                for uid in list(self.operator.runs):
-                    self.operator.reconcile(uid, slot=how != "without a slot", reads_back=number % 2 == 0)
+                for key in sorted(self.operator.cache.known | self.operator.cache.restless):
+                    self.operator.reconcile(key, slot=how != "without a slot", reads_back=number % 2 == 0)
         except OperatorEndedError:
             self._restart()
         except NoAnswerError:
@@ -503,6 +529,23 @@ class Histories(RuleBasedStateMachine):
             self._calm_round()
         else:
             raise AssertionError(f"no answer: {self.cluster.runs}")
+        self._jobs_expire()
+
+    def _jobs_expire(self) -> None:
+        """Once the API server's clock is right and the time is over, no Job is left: an operator remembers what it let
+        go of.
+        """
+        self.cluster.end_overrun()
+        for job in self.cluster.jobs.values():
+            self.cluster.finish_job(job)
+        self._all_look()
+        self.cluster.set_clock(-self.cluster.set_by)
+        for body in self.cluster.runs.values():
+            self.cluster.now += timedelta(seconds=StrategyRun.parse(body).spec.ttl_seconds_after_finished + 2)
+        for _ in range(2):
+            self._all_look()
+            self.cluster.collect()
+        assert not self.cluster.jobs, "nobody deletes the Jobs of an answer that was to be kept for a while"
 
     def _calm_round(self) -> None:
         self._work("score")
@@ -522,7 +565,8 @@ class Histories(RuleBasedStateMachine):
         before = sum(operator.writes for operator in self.operators)
         written = self._all_look() - before
         tidy = not self.cluster.snapshots and not any(self._can_run(job) for job in self.cluster.jobs.values())
-        return self._answered() and tidy and not written
+        answered = all(is_answered(run) for run in self.cluster.listed("run").values())
+        return self._answered() and answered and tidy and not written
 
     def _answered(self) -> bool:
         runs = self.cluster.runs.values()
@@ -613,6 +657,7 @@ def test_any_history_ends_well(share: int) -> None:
             "kueue preempts",
             "kueue admits again",
         ),
+        *("settled", "recalled"),
         *("second attempt", "JobVanished", "Suspended", "Cancelled", "FallingBack", "ProfileMissing"),
     }
     missed = expected - {what for what, times in REACHED.items() if times}
