@@ -199,6 +199,7 @@ def pod_body(
     disrupted: datetime | None = None,
     deleted: datetime | None = None,
     grace: int = 2,
+    created: datetime = NOW,
 ) -> Document:
     """Build the pod of a Job as the API server returns it.
 
@@ -211,7 +212,7 @@ def pod_body(
         "namespace": job["metadata"]["namespace"],
         "uid": uid,
         "resourceVersion": str(version),
-        "creationTimestamp": rfc3339(NOW),
+        "creationTimestamp": rfc3339(created),
         "labels": job["spec"]["template"]["metadata"]["labels"],
         "ownerReferences": [
             {

@@ -94,11 +94,18 @@ class Cache:
         Raises pydantic.ValidationError where the object does not fit the models.
         """
         meta = body["metadata"]
-        key, version = key_of(meta["namespace"], meta["uid"]), int(meta["resourceVersion"])
-        run, settled = self._runs.get(key), self._settled.get(key)
-        if (run and int(run.resource_version) >= version) or (settled and settled.version >= version):
+        if not self.is_news(key_of(meta["namespace"], meta["uid"]), int(meta["resourceVersion"])):
             return None
-        run = StrategyRun.parse(body)
+        return self.keep_run(StrategyRun.parse(body))
+
+    def is_news(self, key: Key, version: int) -> bool:
+        """Whether a version of a run is later than what is known of it."""
+        run, settled = self._runs.get(key), self._settled.get(key)
+        return not ((run and int(run.resource_version) >= version) or (settled and settled.version >= version))
+
+    def keep_run(self, run: StrategyRun) -> StrategyRun:
+        """Keep a run that is news."""
+        key = key_of(run.namespace, run.uid)
         self._settled.pop(key, None)
         self._runs[key] = run
         return run
@@ -140,13 +147,17 @@ class Cache:
     def put_job(self, body: dict[str, Any], *, claimed_by: StrategyRun | None = None) -> tuple[Key, JobObservation]:
         """Keep a Job with the run that owns it, or with the run that wanted its name."""
         job = observe_job(body)
+        return self.keep_job(job, claimed_by=claimed_by), job
+
+    def keep_job(self, job: JobObservation, *, claimed_by: StrategyRun | None = None) -> Key:
+        """Keep what a Job was seen to be, unless a later sight of it is known, or nobody needs it any more."""
         key = key_of(job.namespace, claimed_by.uid if claimed_by else job.run_uid or "")
         settled = self._settled.get(key)
         if not (settled and job.finished and (settled.expires_at or job.deleting)):
             jobs = self._sights[key].jobs
             if job.name not in jobs or jobs[job.name].version < job.version:
                 jobs[job.name] = job
-        return key, job
+        return key
 
     def drop_job(self, key: Key, job_uid: str) -> None:
         """Forget a Job."""
@@ -156,12 +167,16 @@ class Cache:
     def put_pod(self, body: dict[str, Any]) -> tuple[Key, PodObservation]:
         """Keep a pod with its run."""
         pod = observe_pod(body)
+        return self.keep_pod(pod), pod
+
+    def keep_pod(self, pod: PodObservation) -> Key:
+        """Keep what a pod was seen to be, as with a Job."""
         key = key_of(pod.namespace, pod.run_uid)
         if key not in self._settled:
             pods = self._sights[key].pods
             if pod.uid not in pods or pods[pod.uid].version < pod.version:
                 pods[pod.uid] = pod
-        return key, pod
+        return key
 
     def drop_pod(self, key: Key, pod_uid: str) -> None:
         """Forget a pod."""

@@ -1,7 +1,8 @@
 """Since when the API server can be heard: a time in which it could not counts against nobody."""
 
-from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
+
+from strategyrun.adapters.clock import ServerClock
 
 SILENCE_SECONDS = 5.0
 """A single answer gets lost at times, and says nothing of the others."""
@@ -10,20 +11,26 @@ SILENCE_SECONDS = 5.0
 class Contact:
     """Takes note of answers and of requests that had none."""
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
-        self._now = now
-        self._silent_since: datetime | None = None
-        self.since: datetime | None = None
+    def __init__(self, clock: ServerClock) -> None:
+        self._clock = clock
+        self._began: float | None = None
+        self._silent_since: float | None = None
+
+    @property
+    def since(self) -> datetime | None:
         """When the first answer came after this process began, or after the last silence; None before."""
+        if self._began is None:
+            return None
+        return self._clock.now() - timedelta(seconds=self._clock.steady() - self._began)
 
     def heard(self) -> None:
         """Take note of an answer."""
-        now, silent_since = self._now(), self._silent_since
-        silence = (now - silent_since).total_seconds() if silent_since else 0.0
-        if self.since is None or silence > SILENCE_SECONDS:
-            self.since = now
+        now, silent_since = self._clock.steady(), self._silent_since
+        if self._began is None or (silent_since is not None and now - silent_since > SILENCE_SECONDS):
+            self._began = now
         self._silent_since = None
 
     def missed(self) -> None:
         """Take note of a request that was not answered."""
-        self._silent_since = self._silent_since or self._now()
+        if self._silent_since is None:
+            self._silent_since = self._clock.steady()

@@ -57,6 +57,7 @@ from strategyrun.domain.reconcile import (
     Vetted,
     decide,
     give_up,
+    is_answered,
     needs_current_run,
     stands_in_line,
 )
@@ -285,7 +286,7 @@ class Controller:
 
     def _settle(self, run: StrategyRun) -> bool:
         """Let go of a run that has its answer until its Jobs expire; tell whether nothing is to be done before."""
-        settled = self._cache.settle(run, self._now()) if _answered(run) else None
+        settled = self._cache.settle(run, self._now()) if is_answered(run) else None
         if settled:
             self._await_expiry(key_of(run.namespace, run.uid), settled)
         return settled is not None
@@ -406,9 +407,11 @@ class Controller:
             self._cache.sight(key_of(run.namespace, run.uid)).gone.add(uid)
 
     async def _find_pod(self, run: StrategyRun, job_uid: str) -> None:
-        pods = self._kube.list(PODS, namespace=run.namespace, selector=naming.selector(run.uid))
-        if job_uid not in {self._cache.put_pod(body)[1].job_uid async for body in pods}:
-            self._cache.sight(key_of(run.namespace, run.uid)).podless.add(job_uid)
+        sight = self._cache.sight(key_of(run.namespace, run.uid))
+        bodies = self._kube.list(PODS, namespace=run.namespace, selector=naming.selector(run.uid))
+        pods = [self._cache.put_pod(body)[1] async for body in bodies]
+        if not any(job.uid == job_uid and job.has(pod) for job in sight.jobs.values() for pod in pods):
+            sight.podless.add(job_uid)
 
     async def _find_trouble(self, run: StrategyRun, uid: str) -> Trouble:
         """Return the last warning about a Job or pod; without the right to read events there is none."""
@@ -570,11 +573,3 @@ class Controller:
 
 def _ticket(run: StrategyRun) -> Ticket:
     return Ticket(key_of(run.namespace, run.uid), run.namespace, run.spec.priority, run.created_at)
-
-
-def _answered(run: StrategyRun) -> bool:
-    """Whether nothing is left to say of the run as it stands."""
-    status = run.status
-    if status is None or not status.final or status.observed_generation != run.generation:
-        return False
-    return status.inputs_hash == inputs_hash(run)

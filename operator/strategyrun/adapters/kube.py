@@ -129,7 +129,7 @@ class Kube:
         self._api = client.ApiClient(configuration=configuration)
         self._budget, self._budget_of_events = Budget(), Budget()
         self.clock = clock or ServerClock()
-        self.contact = Contact(self.clock.now)
+        self.contact = Contact(self.clock)
         self.runs = runs
         self.answered: Answered | None = None
 

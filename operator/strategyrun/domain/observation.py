@@ -99,7 +99,8 @@ class JobObservation(Model):
     failure: str | None = None
     failure_message: str = ""
     suspended: bool = False
-    """Whether somebody, Kueue as a rule, holds it back, or its controller has not let it go on yet."""
+    """Whether somebody, Kueue as a rule, holds it back, or its controller has not let it go on yet. One that has ended
+    is not, whatever is still asked of it."""
     resumed: bool = False
     """Whether it was held back before, and goes on."""
     released_at: datetime | None = None
@@ -152,7 +153,7 @@ def observe_job(body: dict[str, Any]) -> JobObservation:
         finished_at=end.get("lastTransitionTime") or meta["creationTimestamp"] if end else None,
         failure=failed.get("reason", "") if failed else None,
         failure_message=failed.get("message", "") if failed else "",
-        suspended=bool(body["spec"].get("suspend")) or "Suspended" in conditions,
+        suspended=not (end or failed) and (bool(body["spec"].get("suspend")) or "Suspended" in conditions),
         resumed=any((c["type"], c.get("status")) == ("Suspended", "False") for c in status.get("conditions") or []),
         released_at=status.get("startTime"),
     )

@@ -231,6 +231,14 @@ def stands_in_line(run: StrategyRun) -> bool:
     return bool(waits) and not run.kueue_queue
 
 
+def is_answered(run: StrategyRun) -> bool:
+    """Whether nothing is left to say of the run as it stands."""
+    status = run.status
+    if status is None or not status.final or status.observed_generation != run.generation:
+        return False
+    return status.inputs_hash == inputs_hash(run)
+
+
 def expiry(run: StrategyRun, job: JobObservation) -> datetime | None:
     """Return until when an ended Job is kept, which is for some time after its run's answer; None while it has not
     ended, or if it is on its way out."""

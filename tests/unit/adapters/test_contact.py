@@ -2,11 +2,13 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 from aiohttp import web
 from kubernetes.aio import client
 
+from strategyrun.adapters.clock import ServerClock
 from strategyrun.adapters.contact import SILENCE_SECONDS, Contact
 from strategyrun.adapters.kube import CONFIG_MAPS, TROUBLE, Kube
 from support.builders import NOW, after
@@ -16,12 +18,13 @@ class Line:
     """A line to the API server, at a time that a test lets pass."""
 
     def __init__(self) -> None:
-        self.now = NOW
-        self.contact = Contact(lambda: self.now)
+        self.seconds = 0.0
+        self.clock = ServerClock(wall=NOW.timestamp, steady=lambda: self.seconds)
+        self.contact = Contact(self.clock)
 
     def at(self, seconds: float, *, heard: bool) -> datetime | None:
         """Ask at a time, with or without an answer; return since when the server can be heard."""
-        self.now = after(seconds)
+        self.seconds = seconds
         (self.contact.heard if heard else self.contact.missed)()
         return self.contact.since
 
@@ -59,6 +62,15 @@ def test_a_lost_answer_among_others_is_no_silence() -> None:
     assert line.at(10 + SILENCE_SECONDS, heard=True) == after(0)
     line.at(20, heard=False)
     assert line.at(21, heard=True) == after(0)
+
+
+def test_an_api_server_whose_clock_is_set_back_has_been_heard_for_as_long() -> None:
+    """What is known is a length of time, and that lies in no future."""
+    line = Line()
+    line.at(0, heard=True)
+    line.seconds = 10
+    line.clock.heard(format_datetime(after(-3600), usegmt=True), 10, 10)
+    assert line.contact.since == line.clock.now() - timedelta(seconds=10)
 
 
 @pytest.mark.parametrize(("status", "heard"), [(200, True), (404, True), (500, True), (502, False), (503, False)])

@@ -14,11 +14,12 @@ from strategyrun.adapters.kube import CONFIG_MAPS, JOBS, PODS, Kube, Resource
 from strategyrun.adapters.observer import Observer
 from strategyrun.domain import job, naming
 from strategyrun.domain.inputs import inputs_hash
+from strategyrun.domain.model import rfc3339
 from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.reconcile import QUOTA_POLL
 from strategyrun.domain.status import accept, advance
 from strategyrun.domain.strategyrun import Attempt, Executor, FallbackStatus, Phase, StrategyRun, StrategyRunStatus
-from support.builders import NOW, Document, job_body, make_inputs, make_run, run_body
+from support.builders import NOW, Document, job_body, make_inputs, make_run, pod_body, run_body, terminated
 from support.operator import UNSCHEDULABLE, with_slots
 
 
@@ -195,8 +196,8 @@ def test_nothing_is_made_or_taken_away_on_an_old_sight(old: Document, others: di
 class Takes(Lists):
     """An API server that takes the first status that it is given."""
 
-    def __init__(self, *runs: Document) -> None:
-        super().__init__(*runs)
+    def __init__(self, *runs: Document, **others: tuple[Document, ...]) -> None:
+        super().__init__(*runs, **others)
         self.taken: asyncio.Queue[Document] = asyncio.Queue()
 
     async def apply_status(self, document: Document) -> Document:
@@ -206,12 +207,11 @@ class Takes(Lists):
         return {}
 
 
-def test_a_controller_goes_by_the_clock_of_the_api_server() -> None:
-    """Whatever this machine thinks of the time."""
+def first_status(kube: Takes) -> Document:
+    """Let a controller work until it writes a status."""
 
     async def work() -> Document:
-        async with Takes(run_body("new", uid="new")) as kube:
-            kube.clock.heard(format_datetime(NOW, usegmt=True), kube.clock.steady(), kube.clock.steady())
+        async with kube:
             controller = Controller(kube, UNSCHEDULABLE, Observer(kube))
             await controller.prepare()
             working = asyncio.create_task(controller.run())
@@ -220,8 +220,31 @@ def test_a_controller_goes_by_the_clock_of_the_api_server() -> None:
             await asyncio.wait([working])
             return status
 
-    accepted_at = datetime.fromisoformat(asyncio.run(work())["acceptedAt"])
+    return asyncio.run(work())
+
+
+def test_a_controller_goes_by_the_clock_of_the_api_server() -> None:
+    """Whatever this machine thinks of the time."""
+
+    class Dated(Takes):
+        async def list(self, resource: Resource, **options: Any) -> AsyncIterator[Document]:
+            self.clock.heard(format_datetime(NOW, usegmt=True), self.clock.steady(), self.clock.steady())
+            async for body in super().list(resource, **options):
+                yield body
+
+    accepted_at = datetime.fromisoformat(first_status(Dated(run_body("new", uid="new")))["acceptedAt"])
     assert NOW <= accepted_at < NOW + timedelta(seconds=60)
+
+
+def test_a_pod_of_an_earlier_release_does_not_speak_for_an_ended_job() -> None:
+    """Nor one that nobody can tell from it: the cluster counts whole seconds, and nothing else will come."""
+    begun = run_at("once", Phase.STARTING, Reason.STARTING)
+    let_go = job_body(StrategyRun.parse(begun), conditions={"Failed": "BackoffLimitExceeded"})
+    let_go["status"]["conditions"].append({"type": "Suspended", "status": "False"})
+    let_go["status"]["startTime"] = rfc3339(NOW)
+    taken_away = pod_body(let_go, phase="Failed", strategy=terminated(137), deleted=NOW)
+    status = first_status(Takes(begun, jobs=(let_go,), pods=(taken_away,)))
+    assert status["attempts"][0]["reason"] == Reason.JOB_VANISHED
 
 
 def written(before: Document, after: Document, caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:

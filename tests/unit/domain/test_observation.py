@@ -294,13 +294,15 @@ def test_a_job_that_is_being_deleted_says_so() -> None:
         ({"suspend": True}, {}, True),
         ({"suspend": True}, {"Suspended": "JobSuspended"}, True),
         ({"suspend": False}, {"Suspended": "JobSuspended"}, True),
+        ({"suspend": True}, {"Complete": "CompletionsReached"}, False),
+        ({"suspend": True}, {"FailureTarget": "DeadlineExceeded"}, False),
     ],
-    ids=["never", "from-the-beginning", "held-back", "about-to-go-on"],
+    ids=["never", "from-the-beginning", "held-back", "about-to-go-on", "complete", "failing"],
 )
 def test_a_job_is_suspended_until_its_controller_lets_it_go_on(
     spec: Document, conditions: dict[str, str], *, suspended: bool
 ) -> None:
-    """Before that, its last pod is still the one that was taken away."""
+    """Before that, its last pod is still the one that was taken away; once it has ended, nobody can hold it back."""
     body = job_body(conditions=conditions)
     assert observe_job(body | {"spec": body["spec"] | spec}).suspended is suspended
 
