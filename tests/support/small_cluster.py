@@ -540,6 +540,11 @@ class Cluster:
                 overrun = job.conditions.get("FailureTarget") == "DeadlineExceeded"
                 waited = self.now - (job.released or job.made)
                 assert overrun or waited >= START - SECOND, "it was not given its time to start"
+            case Reason.JOB_VANISHED:
+                job = self._job_of(attempt)
+                pod = self.pods.get(job.pod_uid or "")
+                goes_on = job.active and self.jobs.get(job.name) is job and pod and not pod.over and not pod.spoilt
+                assert not goes_on, "what goes on is said to have vanished"
             case Reason.EVICTED | Reason.NODE_LOST:
                 assert [pod for pod in pods if "disruption" in pod.state], "nobody took it away"
 

@@ -399,12 +399,12 @@ class Controller:
         self.on_run(None, body)
         return False
 
-    async def _confirm_job(self, run: StrategyRun, name: str, uid: str) -> None:
+    async def _confirm_job(self, run: StrategyRun, name: str, uid: str | None) -> None:
         body = await self._kube.get(JOBS, run.namespace, name)
         if body is not None:
             self._cache.put_job(body, claimed_by=run)
-        if body is None or body["metadata"]["uid"] != uid:
-            self._cache.sight(key_of(run.namespace, run.uid)).gone.add(uid)
+        if body is None or (uid and body["metadata"]["uid"] != uid):
+            self._cache.sight(key_of(run.namespace, run.uid)).gone.add(uid or name)
 
     async def _find_pod(self, run: StrategyRun, job_uid: str) -> None:
         sight = self._cache.sight(key_of(run.namespace, run.uid))

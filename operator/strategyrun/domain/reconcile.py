@@ -114,7 +114,7 @@ class Seen:
     nonce: str = ""
     """A fresh unguessable word, for the Job that may be created now."""
     gone: frozenset[str] = frozenset()
-    """UIDs of Jobs that a direct read of the API server did not find."""
+    """UIDs of Jobs that a direct read of the API server did not find, and names of which it found none."""
     podless: frozenset[str] = frozenset()
     """UIDs of ended Jobs of which a direct read of the API server found no pod."""
     kept: Kept | None = None
@@ -163,7 +163,8 @@ class ConfirmJob:
     """Read a Job from the API server itself: absence in a cache proves nothing."""
 
     name: str
-    uid: str
+    uid: str | None
+    """None where any Job of that name is meant."""
 
 
 @dataclass(frozen=True)
@@ -313,6 +314,8 @@ def _begin(seen: Seen, status: StrategyRunStatus, now: datetime) -> Decision:
     attempt = Attempt(number=number, executor=executor, job_name=name, created_at=now)
     if obstacles := _obstacles(seen, attempt.job_name):
         return Decision(status, (*_deletions(obstacles), *_snapshot_deletions(seen)))
+    if unconfirmed := _unconfirmed(seen, status):
+        return Decision(status, (unconfirmed,))
     if seen.place.position:
         return Decision(_in_line(status, run, seen.place, now, kind=vetted.reading.kind), tidy)
     begun = advance(
@@ -662,6 +665,19 @@ def _obstacles(seen: Seen, job_name: str) -> list[JobObservation]:
     """
     own = (job for job in seen.jobs if job.run_uid == seen.run.uid)
     return [job for job in own if job.name == job_name or _can_run(job, seen)]
+
+
+def _unconfirmed(seen: Seen, status: StrategyRunStatus) -> ConfirmJob | None:
+    """Return the question whether the Job of the attempt before is gone, unless it is in sight or somebody has looked.
+
+    A list may be old, finalizers may keep what was deleted, and a Job that was refused may have been made before.
+    """
+    last = status.attempts[-1] if status.attempts else None
+    if last is None or (last.job_uid or last.job_name) in seen.gone:
+        return None
+    if any(job.uid == last.job_uid or (last.job_uid is None and job.name == last.job_name) for job in seen.jobs):
+        return None
+    return ConfirmJob(last.job_name, last.job_uid)
 
 
 def _tidy(seen: Seen, attempt: Attempt | None = None) -> tuple[Act, ...]:

@@ -102,8 +102,10 @@ def vetted(run: StrategyRun | None = None, **changes: Any) -> Vetted:
 
 
 def look(status: StrategyRunStatus | None = None, run: StrategyRun | None = None, **seen: Any) -> Seen:
-    """Build what is seen of a run that has a slot and a good source."""
+    """Build what is seen of a run that has a slot, a good source, and no Job of an attempt that is over."""
     known = {"run": at(status, run), "vetted": vetted(run), "profile": PROFILE, "place": Place(0), "nonce": NONCE}
+    if status and status.attempts and (last := status.attempts[-1]).finished_at:
+        known["gone"] = frozenset({last.job_uid or last.job_name})
     return Seen(**{**known, **seen})
 
 
@@ -594,6 +596,19 @@ def test_a_job_under_which_nothing_can_run_is_not_waited_for(seen: Document) -> 
     decision = decide(look(lost(), **seen), after(20))
     assert answer(decision).phase is Phase.STARTING
     assert "DeleteJob" not in kinds(decision)
+
+
+def test_no_attempt_begins_before_the_job_of_the_last_is_known_to_be_gone() -> None:
+    """It is not in sight: the list may be old, or somebody's finalizers keep what the operator has deleted."""
+    status = close_attempt(witness(lost(), make_job(), None), after(10), Reason.EVICTED)
+    seen = look(status, gone=frozenset())
+    assert decide(seen, after(20)) == Decision(status, (ConfirmJob(make_job().name, JOB_UID),))
+    assert kinds(decide(replace(seen, gone=frozenset({JOB_UID})), after(20)))[-1] == "Job"
+    assert decide(look(lost(), gone=frozenset()), after(20)).acts == (ConfirmJob(make_job().name, None),)
+    lingers = decide(replace(seen, jobs=(make_job(deleting=True),)), after(20))
+    assert lingers == Decision(status, ())
+    over = replace(seen, jobs=(make_job(conditions={"Failed": "BackoffLimitExceeded"}),))
+    assert kinds(decide(over, after(20)))[-1] == "Job"
 
 
 def test_a_job_that_is_being_deleted_is_not_deleted_again() -> None:

@@ -47,7 +47,7 @@ from strategyrun.domain.strategyrun import ReportReference, StrategyRun
 from strategyrun.domain.verdict import Fault, Trouble, refusal_reason
 from strategyrun.domain.vetting import vet
 from support.builders import CODE, NOW, PROFILE, Document, waiting
-from support.small_cluster import HOUR, INPUTS, REACHED, Cluster, Job, NewerVersionError, Pod, RefusedError
+from support.small_cluster import HOUR, INPUTS, REACHED, SECOND, Cluster, Job, NewerVersionError, Pod, RefusedError
 
 SHARES, SEEDS = 4, 50
 """Two thousand histories in all, in shares that the workers of a test run take on."""
@@ -199,15 +199,15 @@ class Operator:
                 if name in cluster.jobs and cluster.jobs[name].uid == uid:
                     cluster.deleted_by_operator.add(uid)
                     cluster.delete_job(name)
-                self.cache.drop_job(_key(run.uid), uid)
                 self._written()
+                self.cache.drop_job(_key(run.uid), uid)
             case DeleteSnapshot(name):
                 cluster.delete_snapshot(name)
                 sight.snapshots.pop(name, None)
                 self._written()
             case ConfirmJob(name, uid):
-                if self._read_job(name) != uid:
-                    sight.gone.add(uid)
+                if (found := self._read_job(name)) is None or (uid and found != uid):
+                    sight.gone.add(uid or name)
             case FindPod(uid):
                 pods = [pod for pod in cluster.listed("pod").values() if pod.run_uid == run.uid]
                 for pod in pods:
@@ -295,13 +295,13 @@ HAPPENINGS = [
     *INPUTS,
     *("other time limit", "other retries", "rerun", "other code", "run deleted", "run deleted in the foreground"),
     *("no image", "job overrun", "evict", "lose", "drained later", "time", "garbage collected"),
-    *("no image", "no image", "not mounted"),
+    *("no image", "no image", "not mounted", "not mounted", "elsewhere", "other code", "other code"),
     *("edited and taken back", "job deleted", "pod deleted", "deletions linger"),
     *("suspended", "resumed", "cancelled", "profile gone", "profile back"),
     *("quota spent", "quota spent for a while", "refused by policy", "nothing refused", "not mounted"),
     *("arrives", "arrives twice", "never arrives", "sweep", "restart", "restart on an old list"),
     *("an operator's clock is set", "the API server's clock is set", "an operator is cut off"),
-    *("put in Kueue's queue", "taken out of Kueue's queue", "kueue admits"),
+    *("nothing starts any more", "put in Kueue's queue", "taken out of Kueue's queue", "kueue admits"),
     *("kueue preempts", "kueue preempts", "kueue preempts", "kueue preempts"),
 ]
 QUOTA, POLICY = "exceeded quota: runs", "admission webhook denied the request"
@@ -321,6 +321,8 @@ class Histories(RuleBasedStateMachine):
         self.operator = self.operators[0]
         """The one whose turn it is."""
         self._calm = False
+        self._nothing_starts = False
+        """No pod starts once all is calm."""
 
     @initialize(queue=st.sampled_from([None, "team-a"]))
     def somebody_asks(self, queue: str | None) -> None:
@@ -415,12 +417,17 @@ class Histories(RuleBasedStateMachine):
                 cluster.delete_pod(_pick(list(cluster.pods.values()), number))
 
     def _kueue(self, what: str, number: int) -> None:
-        """Let Kueue change its mind about Jobs of its own; the controller follows at once, or as its next work."""
-        for job in self.cluster.jobs.values():
-            if job.in_queue and not job.conditions and job.suspended == (what == "kueue admits"):
-                self.cluster.suspend(job, suspend=not job.suspended)
-                if number % 2:
-                    self.cluster.hold_or_release(job)
+        """Let Kueue change its mind about a Job of its own, and again; the Job controller follows, or is late."""
+        cluster, times = self.cluster, [1, 1, 2, 2][number]
+        for job in [job for job in cluster.jobs.values() if job.in_queue and job.suspended == (what == "kueue admits")]:
+            while times and job.name in cluster.jobs and not job.conditions:
+                times -= 1
+                cluster.suspend(job, suspend=not job.suspended)
+                if number:
+                    cluster.hold_or_release(job)
+                self._things_arrive()
+                self._look()
+                cluster.now += SECOND
 
     def _happens_to_the_cluster(self, what: str, number: int) -> None:
         cluster = self.cluster
@@ -443,6 +450,8 @@ class Histories(RuleBasedStateMachine):
                 cluster.now += timedelta(seconds=[1, 11, 45, 130][number])
             case "garbage collected":
                 cluster.collect()
+            case "nothing starts any more":
+                self._nothing_starts = True
             case "deletions linger":
                 cluster.deletions_linger = not cluster.deletions_linger
             # Of a Job that was let go again it is times that tell which pod is its own.
@@ -536,6 +545,11 @@ class Histories(RuleBasedStateMachine):
         self.cluster.refusals.clear()
         if self.cluster.runs:
             self.cluster.change(suspend=False)
+        self._nothing_starts = self._nothing_starts and not self.cluster.set_by
+        for _ in range(6):
+            self._all_look()
+            self.cluster.collect()
+        self._nothing_runs_unwanted()
         for _ in range(SETTLING_ROUNDS):
             if self._settled():
                 break
@@ -543,6 +557,13 @@ class Histories(RuleBasedStateMachine):
         else:
             raise AssertionError(f"no answer: {self.cluster.runs}")
         self._jobs_expire()
+
+    def _nothing_runs_unwanted(self) -> None:
+        for job in self.cluster.jobs.values():
+            status = self.cluster.listed("run")[job.run_uid].status
+            open_attempt = status.attempts[-1] if status and status.attempts else None
+            wanted = open_attempt and open_attempt.finished_at is None and open_attempt.job_name == job.name
+            assert wanted or not self._can_run(job), "a Job that nobody waits for may run"
 
     def _jobs_expire(self) -> None:
         """Once the API server's clock is right and the time is over, no Job is left: an operator remembers what it let
@@ -596,7 +617,7 @@ class Histories(RuleBasedStateMachine):
 
     def _work(self, ending: str) -> None:
         """Do what comes next: ask for something, create a pod, start it, end it, count it."""
-        cluster = self.cluster
+        cluster, stuck = self.cluster, self._calm and self._nothing_starts
         if self._answered() and not self._calm:
             cluster.apply("ab"[len(cluster.past_jobs) % 2])
         elif asked := [job for job in cluster.jobs.values() if not job.conditions and job.suspended != job.held]:
@@ -605,7 +626,7 @@ class Histories(RuleBasedStateMachine):
             cluster.suspend(held[0], suspend=False)
         elif new := [job for job in self._active_jobs() if job.pod_uid is None]:
             cluster.start_pod(new[0])
-        elif ready := [pod for pod in self._waiting_pods() if cluster.can_mount(pod)]:
+        elif ready := [pod for pod in self._waiting_pods() if cluster.can_mount(pod) and not stuck]:
             cluster.mount_and_run(ready[0])
         elif self._running_pods():
             self._end_a_strategy(ending, 0)
@@ -666,6 +687,7 @@ def test_any_history_ends_well(share: int) -> None:
         *(
             "an operator's clock is set",
             "the API server's clock is set",
+            "an operator is cut off",
             "kueue admits",
             "kueue preempts",
             "kueue admits again",
