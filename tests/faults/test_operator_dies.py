@@ -69,8 +69,8 @@ def test_away_while_runs_finish(bench: Bench, proxy: FaultProxy, tmp_path: Path)
         wait_until("every Job is complete", lambda: unfinished_jobs(bench), lambda left: not left, seconds=120)
         wait_long("it is away", AWAY_SECONDS)
         statuses = wait_answers(bench, expected, operator)
-    assert {len(status["attempts"]) for status in statuses.values()} == {1}
-    require_order(bench, proxy)
+        assert {len(status["attempts"]) for status in statuses.values()} == {1}
+        require_order(bench, proxy)
 
 
 def test_away_for_longer_than_a_job_is_kept(bench: Bench, proxy: FaultProxy, operator: KillableOperator) -> None:
@@ -187,7 +187,7 @@ def test_an_operator_with_a_wrong_clock_takes_over(
         statuses = wait_answers(bench, expected | dict.fromkeys((NEVER, f"{HELD}-0"), "Evaluated"), other)
         assert len(statuses[NEVER]["attempts"]) == 1
         assert statuses[f"{HELD}-0"]["attempts"][1]["jobName"] in bench.names(JOB)
-    require_order(bench, proxy)
+        require_order(bench, proxy)
 
 
 @pytest.mark.parametrize(
