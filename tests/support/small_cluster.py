@@ -166,6 +166,7 @@ class Cluster:
         self.now = NOW
         self.set_by = timedelta(0)
         """How far its clock has been set, in all."""
+        self.was_set = False
         self.wrong_by = [timedelta(0), timedelta(0)]
         """How far the clock of each operator's machine is ahead of the true time."""
         self.runs: dict[str, Document] = {}
@@ -204,6 +205,7 @@ class Cluster:
 
     def set_clock(self, by: timedelta) -> None:
         """Set the API server's clock."""
+        self.was_set = True
         self.now += by
         self.set_by += by
 
@@ -267,6 +269,14 @@ class Cluster:
         if job.pod_uid in self.pods and not self.pods[job.pod_uid].over:
             self.pods[job.pod_uid].spoilt = True
         self.emit("job", job.uid, None)
+
+    def delete_by_operator(self, name: str) -> None:
+        """Delete a Job that an operator is done with, whatever becomes of its pod by then."""
+        job = self.jobs[name]
+        self.deleted_by_operator.add(job.uid)
+        if job.pod_uid in self.pods and not self.pods[job.pod_uid].over:
+            self.pods[job.pod_uid].spoilt = True
+        self.delete_job(name)
 
     def delete_pod(self, pod: Pod) -> None:
         """Ask a pod to go."""
@@ -550,6 +560,8 @@ class Cluster:
 
     def _vanished(self, status: StrategyRunStatus) -> set[str | None]:
         """Return the Jobs that vanished; one that is older than the attempt was left by an earlier evaluation."""
+        if self.was_set:
+            return set()  # which of two moments came first is not known then
         attempts = [attempt for attempt in status.attempts if attempt.reason == Reason.JOB_VANISHED]
         return {each.job_uid for each in attempts if self._job_of(each).made >= each.created_at - SECOND}
 

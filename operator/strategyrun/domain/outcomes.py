@@ -253,7 +253,7 @@ _FAILURES = [
         ),
         (
             Reason.POLICY_DENIED,
-            "The API server refused the Job or the status: by policy, webhook, limit or schema, or as the namespace ends.",
+            "The API server refused the Job or the status: a policy, webhook, limit, schema, or a namespace that ends.",
             "Read status.message, the API server's own, and `kubectl get events -n NAMESPACE`.",
         ),
         (
