@@ -44,6 +44,7 @@ class Sight:
     """UIDs of the ConfigMaps by name."""
     gone: set[str] = field(default_factory=set)
     podless: set[str] = field(default_factory=set)
+    answered_for: set[str] = field(default_factory=set)
     vetted: Vetted | None = None
     kept: Kept | None = None
     refused: Fault | None = None
@@ -218,6 +219,7 @@ class Cache:
             in_contact_since=in_contact_since,
             gone=frozenset(sight.gone),
             podless=frozenset(sight.podless),
+            answered_for=frozenset(sight.answered_for),
             kept=sight.kept,
             refused=sight.refused,
             hindered=sight.hindered,

@@ -371,8 +371,9 @@ class Controller:
                 if snapshot_uid := sight.snapshots.get(name):
                     await self._kube.delete(CONFIG_MAPS, run.namespace, name, uid=snapshot_uid)
                     sight.snapshots.pop(name, None)
-            case ConfirmJob(name, uid):
+            case ConfirmJob(name, uid, pod_uid):
                 await self._confirm_job(run, name, uid)
+                sight.answered_for |= {pod_uid} if pod_uid else set()
                 self._queue.add(key)
             case FindPod(job_uid):
                 await self._find_pod(run, job_uid)

@@ -117,6 +117,8 @@ class Seen:
     """UIDs of Jobs that a direct read of the API server did not find, and names of which it found none."""
     podless: frozenset[str] = frozenset()
     """UIDs of ended Jobs of which a direct read of the API server found no pod."""
+    answered_for: frozenset[str] = frozenset()
+    """UIDs of deleted pods since whose deletion their Job was read from the API server itself."""
     kept: Kept | None = None
     refused: Fault | None = None
     """Why the Job or its snapshot cannot be made, if so."""
@@ -165,6 +167,8 @@ class ConfirmJob:
     name: str
     uid: str | None
     """None where any Job of that name is meant."""
+    pod_uid: str | None = None
+    """Of a deleted pod for which the Job is to answer."""
 
 
 @dataclass(frozen=True)
@@ -356,6 +360,9 @@ def _follow(seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: dateti
             return Decision(status, (*tidy, FindPod(job.uid)))
         case Success() as success:
             return _conclude(seen, status, job, success, now)
+        case Fault(Reason.JOB_VANISHED) if run.kueue_queue and pod and pod.uid not in seen.answered_for:
+            # Kueue suspends a Job before its pod is deleted, and news of the pod may be here first.
+            return Decision(status, (*tidy, ConfirmJob(job.name, job.uid, pod.uid)))
         case Fault() as fault:
             return _ended(seen, witness(status, job, pod), now, fault, pod)
 

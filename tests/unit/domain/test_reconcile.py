@@ -1275,6 +1275,20 @@ def test_a_job_that_is_let_go_again_is_judged_by_its_new_pod() -> None:
     assert answer(decide(look(started(), run, jobs=(let_go,), pods=pods), after(90))).phase is Phase.SUCCEEDED
 
 
+def test_news_of_a_preempted_pod_may_come_before_that_of_its_job() -> None:
+    """The Job is asked first: it is suspended by then, and the attempt goes on; or the pod was deleted for good."""
+    run = make_run().model_copy(update={"kueue_queue": "team-a"})
+    job, pod = make_job(), make_pod(phase="Failed", strategy=terminated(137), deleted=after(20))
+    asked = decide(look(started(), run, jobs=(job,), pods=(pod,)), after(30))
+    assert asked.acts == (ConfirmJob(job.name, JOB_UID, pod.uid),)
+    known = frozenset({pod.uid})
+    held = job.model_copy(update={"suspended": True})
+    waits = answer(decide(look(started(), run, jobs=(held,), pods=(pod,), answered_for=known), after(30)))
+    assert (waits.phase, len(waits.attempts), waits.attempts[-1].finished_at) == (Phase.QUEUED, 1, None)
+    lost_pod = answer(decide(look(started(), run, jobs=(job,), pods=(pod,), answered_for=known), after(30)))
+    assert (lost_pod.reason, lost_pod.attempts[-1].reason) == (Reason.RETRYING, Reason.JOB_VANISHED)
+
+
 def test_a_preempted_job_is_no_longer_wanted_once_its_run_is_cancelled() -> None:
     """Its pod has ended, and yet another would come."""
     run = make_run(cancel=True).model_copy(update={"kueue_queue": "team-a"})

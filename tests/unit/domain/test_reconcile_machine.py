@@ -203,9 +203,10 @@ class Operator:
                 cluster.delete_snapshot(name)
                 sight.snapshots.pop(name, None)
                 self._written()
-            case ConfirmJob(name, uid):
+            case ConfirmJob(name, uid, pod_uid):
                 if (found := self._read_job(name)) is None or (uid and found != uid):
                     sight.gone.add(uid or name)
+                sight.answered_for |= {pod_uid} if pod_uid else set()
             case FindPod(uid):
                 pods = [pod for pod in cluster.listed("pod").values() if pod.run_uid == run.uid]
                 for pod in pods:
