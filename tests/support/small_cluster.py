@@ -271,11 +271,8 @@ class Cluster:
         self.emit("job", job.uid, None)
 
     def delete_by_operator(self, name: str) -> None:
-        """Delete a Job that an operator is done with, whatever becomes of its pod by then."""
-        job = self.jobs[name]
-        self.deleted_by_operator.add(job.uid)
-        if job.pod_uid in self.pods and not self.pods[job.pod_uid].over:
-            self.pods[job.pod_uid].spoilt = True
+        """Delete a Job that an operator is done with."""
+        self.deleted_by_operator.add(self.jobs[name].uid)
         self.delete_job(name)
 
     def delete_pod(self, pod: Pod) -> None:
@@ -441,6 +438,9 @@ class Cluster:
         if body is None or body["metadata"]["resourceVersion"] != version:
             raise NewerVersionError
         after = self._check_status(body, status)
+        ended = {attempt.job_uid for attempt in after.attempts if attempt.finished_at}
+        for pod in self.pods.values():
+            pod.spoilt = pod.spoilt or (pod.job.uid in ended and not pod.over)  # what goes on in it is no attempt's
         body["status"] = json.loads(json.dumps(status, allow_nan=False))
         REACHED[status["reason"]] += 1
         REACHED["JobVanished"] += any(attempt.reason == Reason.JOB_VANISHED for attempt in after.attempts[-1:])
