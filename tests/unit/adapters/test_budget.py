@@ -7,10 +7,10 @@ from typing import TypeVar
 
 import pytest
 from aiohttp import web
-from kubernetes.aio import client
 
 from strategyrun.adapters.budget import Budget, TokenBucket
 from strategyrun.adapters.kube import CONFIG_MAPS, ApiError, Kube
+from support.answering import answering
 from support.clock import run_virtually
 
 Result = TypeVar("Result")
@@ -89,18 +89,11 @@ def answered(
             status, headers = next(left)
             return web.json_response({"items": [], "metadata": {}}, status=status, headers=headers)
 
-        application = web.Application()
-        application.router.add_route("*", "/{path:.*}", answer)
-        runner = web.AppRunner(application)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        port = runner.addresses[0][1]
-        async with Kube(client.Configuration(host=f"http://127.0.0.1:{port}")) as kube:
+        async with answering(answer) as kube:
             try:
                 result: Result | int = await work(kube)
             except ApiError as error:
                 result = error.status
-        await runner.cleanup()
         return result, seen
 
     return asyncio.run(scene())

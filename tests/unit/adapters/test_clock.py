@@ -8,10 +8,10 @@ import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
-from kubernetes.aio import client
 
 from strategyrun.adapters.clock import ServerClock
-from strategyrun.adapters.kube import CONFIG_MAPS, Kube
+from strategyrun.adapters.kube import CONFIG_MAPS
+from support.answering import answering
 from support.builders import NOW, after
 
 TRUTH = NOW.timestamp()
@@ -86,16 +86,8 @@ def test_any_answer_counts() -> None:
         return web.Response(status=404, headers={"Date": format_datetime(then, usegmt=True)}, text="{}")
 
     async def work() -> datetime:
-        application = web.Application()
-        application.router.add_route("*", "/{path:.*}", nothing)
-        runner = web.AppRunner(application)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        port = runner.addresses[0][1]
-        async with Kube(client.Configuration(host=f"http://127.0.0.1:{port}")) as kube:
+        async with answering(nothing) as kube:
             assert await kube.get(CONFIG_MAPS, "research", "code") is None
-            heard = kube.clock.now()
-        await runner.cleanup()
-        return heard
+            return kube.clock.now()
 
     assert abs(asyncio.run(work()) - then) < timedelta(seconds=60)

@@ -6,11 +6,11 @@ from email.utils import format_datetime
 
 import pytest
 from aiohttp import web
-from kubernetes.aio import client
 
 from strategyrun.adapters.clock import ServerClock
 from strategyrun.adapters.contact import SILENCE_SECONDS, Contact
-from strategyrun.adapters.kube import CONFIG_MAPS, TROUBLE, Kube
+from strategyrun.adapters.kube import CONFIG_MAPS, TROUBLE
+from support.answering import answering
 from support.builders import NOW, after
 
 
@@ -81,20 +81,12 @@ def test_who_answers_in_place_of_the_api_server_is_not_heard(status: int, heard:
         return web.Response(status=status, text="{}")
 
     async def work() -> datetime | None:
-        application = web.Application()
-        application.router.add_route("*", "/{path:.*}", nothing)
-        runner = web.AppRunner(application)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        port = runner.addresses[0][1]
-        async with Kube(client.Configuration(host=f"http://127.0.0.1:{port}")) as kube:
+        async with answering(nothing) as kube:
             try:
                 await kube.get(CONFIG_MAPS, "research", "code")
             except TROUBLE:
                 assert status >= 500
-            since = kube.contact.since
-        await runner.cleanup()
-        return since
+            return kube.contact.since
 
     since = asyncio.run(work())
     assert (since is not None) == heard
