@@ -436,8 +436,8 @@ def _without_job(seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: d
     if profile is None:
         return _ended(seen, status, now, Fault(Reason.PROFILE_MISSING, _no_profile(run)))
     if hindered := seen.hindered:
-        patience = timedelta(seconds=profile.sandbox.timeouts.start_seconds)
-        if hindered.reason is not Reason.STARTING and now >= seen.waited_since(attempt.created_at) + patience:
+        deadline = seen.waited_since(attempt.created_at) + _patience(profile)
+        if hindered.reason is not Reason.STARTING and now >= deadline:
             return _ended(seen, status, now, Fault(hindered.reason, hindered.message))
         status = advance(status, run, now, Phase.STARTING, hindered.reason, hindered.message)
     return Decision(status, _launch(seen, status, attempt, vetted, profile))
@@ -445,9 +445,8 @@ def _without_job(seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: d
 
 def _await_inputs(seen: Seen, status: StrategyRunStatus, missing: Fault, now: datetime) -> Decision:
     """Give a source, a dataset or a profile that is applied beside the run time to appear."""
-    run, since, profile = seen.run, seen.waited_since(status.accepted_at or now), seen.profile
-    patience = timedelta(seconds=profile.sandbox.timeouts.start_seconds) if profile else PROFILE_PATIENCE
-    if now - since >= patience:
+    run, deadline = seen.run, seen.waited_since(status.accepted_at or now) + _patience(seen.profile)
+    if now >= deadline:
         return Decision(fail(status, run, now, missing), _tidy(seen))
     waiting = advance(status, run, now, Phase.QUEUED, missing.reason, missing.message)
     return Decision(waiting, _tidy(seen), wake_at=now + SOURCE_POLL)
@@ -457,8 +456,7 @@ def _await_sandbox(
     seen: Seen, status: StrategyRunStatus, profile: Profile, obstacle: Obstacle, now: datetime
 ) -> Decision:
     """Hold back a run while no node can take it, for as long as a pod would have to start."""
-    patience = timedelta(seconds=profile.sandbox.timeouts.start_seconds)
-    deadline = seen.waited_since(max(status.accepted_at or now, obstacle.since)) + patience
+    deadline = seen.waited_since(max(status.accepted_at or now, obstacle.since)) + _patience(profile)
     if now >= deadline:
         return _unavailable(seen, status, now, Fault(obstacle.reason, obstacle.message))
     waiting = advance(status, seen.run, now, Phase.QUEUED, obstacle.reason, obstacle.message)
@@ -589,6 +587,11 @@ def _failures_of_platform(status: StrategyRunStatus) -> int:
     return sum(FAILURES[reason].class_ is FailureClass.PLATFORM for reason in reasons) - reasons.count(
         Reason.QUOTA_EXCEEDED
     )
+
+
+def _patience(profile: Profile | None) -> timedelta:
+    """Return how long a run waits for what its pod needs: as long as the pod itself would have to start."""
+    return timedelta(seconds=profile.sandbox.timeouts.start_seconds) if profile else PROFILE_PATIENCE
 
 
 def _no_profile(run: StrategyRun) -> str:
