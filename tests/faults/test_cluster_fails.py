@@ -1,6 +1,6 @@
 """The cluster is too small, loses nodes, or somebody deletes things: every run still gets its one answer."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import accumulate
@@ -13,7 +13,7 @@ from strategyrun.domain.crd import crd
 from support import kubelet
 from support.bench import Bench
 from support.census import answers_of, require_order, runs_of, wait_answers
-from support.cluster import JOB, NODE, POD, Kind, Manifest
+from support.cluster import JOB, NODE, POD, Cluster, Kind, Manifest
 from support.definitions import installed
 from support.fault_proxy import FaultProxy
 from support.journal import Journal
@@ -183,27 +183,29 @@ def test_a_pod_that_the_cluster_refuses_is_named(bench: Bench) -> None:
     assert "maximum memory usage per Container is 1Mi" in status["message"]
 
 
+def drain(cluster: Cluster, pod: Manifest) -> None:
+    """Ask for a pod's eviction, as a drain does."""
+    meta = {name: pod["metadata"][name] for name in ("name", "namespace")}
+    path = f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}/eviction"
+    cluster.request("POST", path, body={"apiVersion": "policy/v1", "kind": "Eviction", "metadata": meta})
+
+
+@pytest.mark.parametrize(
+    ("evict", "message"),
+    [(drain, "EvictionByEvictionAPI"), (kubelet.evict, "The node was low on resource: memory.")],
+    ids=["drained", "low on memory"],
+)
 @pytest.mark.usefixtures("operator")
-def test_pod_evicted_in_the_middle(bench: Bench, proxy: FaultProxy) -> None:
-    """The eviction is on record, and a second attempt gives the answer."""
+def test_pod_evicted_in_the_middle(
+    bench: Bench, proxy: FaultProxy, evict: Callable[[Cluster, Manifest], None], message: str
+) -> None:
+    """That is not the strategy's fault: the eviction is on record, and a second attempt gives the answer."""
     name = f"{HELD}-0"
     bench.apply(name)
     wait_running(bench, name)
-    evict(bench, bench.wait_pod(name))
-    wait_attempts(bench, name, "Evicted")
-    finish_by_hand(bench, name, attempt=2)
-    require_order(bench, proxy)
-
-
-@pytest.mark.usefixtures("operator")
-def test_pod_evicted_by_its_kubelet(bench: Bench, proxy: FaultProxy) -> None:
-    """A node that runs low on memory ends pods; that is not the strategy's fault, and another attempt is made."""
-    name = f"{HELD}-0"
-    bench.apply(name)
-    wait_running(bench, name)
-    kubelet.evict(bench.cluster, bench.wait_pod(name))
+    evict(bench.cluster, bench.wait_pod(name))
     status = wait_attempts(bench, name, "Evicted")
-    assert status["attempts"][0]["message"] == "The node was low on resource: memory."
+    assert status["attempts"][0]["message"] == message
     finish_by_hand(bench, name, attempt=2)
     require_order(bench, proxy)
 
@@ -240,13 +242,6 @@ def urgent_pod(bench: Bench, node: str) -> Iterator[None]:
     finally:
         bench.cluster.delete(POD, "urgent", bench.namespace)
         bench.cluster.delete(PRIORITY_CLASS, bench.namespace)
-
-
-def evict(bench: Bench, pod: Manifest) -> None:
-    """Ask for a pod's eviction, as a drain does."""
-    meta = {"name": pod["metadata"]["name"], "namespace": bench.namespace}
-    path = f"/api/v1/namespaces/{bench.namespace}/pods/{meta['name']}/eviction"
-    bench.cluster.request("POST", path, body={"apiVersion": "policy/v1", "kind": "Eviction", "metadata": meta})
 
 
 @contextmanager
