@@ -3,12 +3,14 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from secrets import token_hex
+from time import time
 from typing import Any, TypeVar
 
 import pytest
 
+from strategyrun.adapters.clock import ServerClock
 from strategyrun.adapters.kube import (
     CONFIG_MAPS,
     FIELD_MANAGER,
@@ -128,6 +130,23 @@ def test_the_deny_all_policy_is_accepted(use: Use[Any], namespace: str) -> None:
     with pytest.raises(ExistsError):
         use(lambda kube: kube.create(deny_all(namespace)))
     assert use(lambda kube: kube.get(NETWORK_POLICIES, namespace, POLICY_NAME)) == stored
+
+
+@pytest.mark.parametrize("hours", [-1, 1], ids=["behind", "ahead"])
+def test_a_machine_whose_clock_is_wrong_tells_the_api_servers_time(
+    hours: int, cluster: Cluster, namespace: str
+) -> None:
+    """What was created just now is as old as it is: each answer has a date, whole seconds as the stamps are."""
+
+    async def created() -> tuple[datetime, datetime]:
+        clock = ServerClock(wall=lambda: time() + hours * 3600)
+        async with Kube(await configuration_of(cluster), clock=clock) as kube:
+            stored = await kube.create(config_map("one", namespace))
+            stamp = datetime.fromisoformat(stored["metadata"]["creationTimestamp"])
+            return stamp, clock.now()
+
+    stamp, now = asyncio.run(created())
+    assert abs(now - stamp) < timedelta(minutes=1)
 
 
 def test_what_is_not_there_is_none(use: Use[Any], namespace: str) -> None:
