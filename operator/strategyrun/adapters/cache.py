@@ -10,8 +10,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from strategyrun.domain.observation import JobObservation, PodObservation, controller_of, observe_job, observe_pod
-from strategyrun.domain.reconcile import Kept, Seen, Vetted, expiry
+from strategyrun.domain.reconcile import expiry
 from strategyrun.domain.sandbox import Profile
+from strategyrun.domain.seen import Kept, Seen, Vetted
 from strategyrun.domain.slots import Place
 from strategyrun.domain.strategyrun import KIND, Phase, StrategyRun
 from strategyrun.domain.verdict import Fault, Pending, Trouble

@@ -36,13 +36,7 @@ from strategyrun.adapters.settings import Settings
 from strategyrun.adapters.vetting import StarvedError, Vetter
 from strategyrun.adapters.workqueue import WorkQueue
 from strategyrun.domain import naming
-from strategyrun.domain.inputs import inputs_hash
-from strategyrun.domain.job import EVALUATE_CONTAINER, is_snapshot
-from strategyrun.domain.job import report as build_report
-from strategyrun.domain.model import complaint
-from strategyrun.domain.outcomes import Reason
-from strategyrun.domain.reconcile import (
-    QUOTA_POLL,
+from strategyrun.domain.acts import (
     Act,
     ConfirmJob,
     Create,
@@ -52,16 +46,17 @@ from strategyrun.domain.reconcile import (
     FindPod,
     FindTrouble,
     KeepReport,
-    Kept,
     Vet,
-    Vetted,
-    decide,
-    give_up,
-    is_answered,
     needs_current_run,
-    stands_in_line,
 )
+from strategyrun.domain.inputs import inputs_hash
+from strategyrun.domain.job import EVALUATE_CONTAINER, is_snapshot
+from strategyrun.domain.job import report as build_report
+from strategyrun.domain.model import complaint
+from strategyrun.domain.outcomes import Reason
+from strategyrun.domain.reconcile import QUOTA_POLL, decide, give_up, is_answered, stands_in_line
 from strategyrun.domain.report import LOG_LIMIT_BYTES, InvalidReportError, full_report
+from strategyrun.domain.seen import Kept, Vetted
 from strategyrun.domain.slots import Slots, Ticket
 from strategyrun.domain.strategyrun import KIND, Phase, ReportReference, StrategyRun, StrategyRunStatus
 from strategyrun.domain.verdict import Fault, Trouble, hindrance, refusal_reason

@@ -10,6 +10,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from strategyrun.domain import naming
+from strategyrun.domain.acts import (
+    Act,
+    ConfirmJob,
+    Create,
+    DeleteJob,
+    DeleteReport,
+    DeleteSnapshot,
+    FindPod,
+    FindTrouble,
+    KeepReport,
+    Vet,
+)
 from strategyrun.domain.inputs import PARAMS_LIMIT_BYTES, build_inputs, canonical, digest, inputs_hash
 from strategyrun.domain.job import job as build_job
 from strategyrun.domain.job import snapshot as build_snapshot
@@ -18,6 +30,7 @@ from strategyrun.domain.network_policy import deny_all
 from strategyrun.domain.observation import JobObservation, PodObservation
 from strategyrun.domain.outcomes import FAILURES, STARTS_FALLBACK, Reason
 from strategyrun.domain.sandbox import Obstacle, Profile
+from strategyrun.domain.seen import Kept, Seen, Vetted
 from strategyrun.domain.slots import Place
 from strategyrun.domain.status import (
     accept,
@@ -45,14 +58,13 @@ from strategyrun.domain.strategyrun import (
     Provenance,
     QueueStatus,
     ReportPolicy,
-    ReportReference,
     StrategyRun,
     StrategyRunStatus,
     Summary,
 )
 from strategyrun.domain.text import LINE_LIMIT, clean
-from strategyrun.domain.verdict import Fault, Pending, Running, Success, Trouble, Unseen, judge
-from strategyrun.domain.vetting import VENDOR_RULE, Flaw, Kind, Reading
+from strategyrun.domain.verdict import Fault, Pending, Running, Success, Unseen, judge
+from strategyrun.domain.vetting import VENDOR_RULE
 
 SOURCE_POLL = timedelta(seconds=5)
 RETRY_BACKOFF = timedelta(seconds=10)
@@ -71,142 +83,6 @@ _EVENTS_TELL = frozenset(
     }
 )
 """What a pod waits for of which its own status does not, or not always, say why."""
-
-_UNREAD = Reading(Kind.SCRIPT)
-NOWHERE = Place(1, "waiting for a free slot")
-
-
-@dataclass(frozen=True)
-class Vetted:
-    """The source of the current inputs: its bytes and what reading them told, or what of the inputs is not there."""
-
-    inputs_hash: str
-    at: datetime
-    """When it was asked for."""
-    code: bytes = b""
-    reading: Reading = _UNREAD
-    gate: tuple[Flaw, ...] = ()
-    """What keeps it out of the fallback."""
-    missing: Fault | None = None
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What became of the full report of a Job's pod: where it is, or why it is nowhere."""
-
-    job_uid: str
-    reference: ReportReference | None = None
-    lost: str | None = None
-
-
-@dataclass(frozen=True)
-class Seen:
-    """All that is known of a run at one moment."""
-
-    run: StrategyRun
-    jobs: tuple[JobObservation, ...] = ()
-    pods: tuple[PodObservation, ...] = ()
-    snapshots: frozenset[str] = frozenset()
-    profile: Profile | None = None
-    """The sandbox that the run names, if there is one of that name."""
-    vetted: Vetted | None = None
-    place: Place = NOWHERE
-    nonce: str = ""
-    """A fresh unguessable word, for the Job that may be created now."""
-    gone: frozenset[str] = frozenset()
-    """UIDs of Jobs that a direct read of the API server did not find, and names of which it found none."""
-    podless: frozenset[str] = frozenset()
-    """UIDs of ended Jobs of which a direct read of the API server found no pod."""
-    answered_for: frozenset[str] = frozenset()
-    """UIDs of deleted pods since whose deletion their Job was read from the API server itself."""
-    kept: Kept | None = None
-    refused: Fault | None = None
-    """Why the Job or its snapshot cannot be made, if so."""
-    hindered: Pending | None = None
-    """Why it could not be made just now."""
-    trouble: Trouble | None = None
-    in_contact_since: datetime | None = None
-    """Since when the API server has been heard without a silence."""
-
-    def waited_since(self, moment: datetime) -> datetime:
-        """Return from when on a wait counts that began at that moment: in a silence nobody can do anything."""
-        return max(moment, self.in_contact_since) if self.in_contact_since else moment
-
-
-@dataclass(frozen=True)
-class Vet:
-    """Fetch the source and check it in a limited child process."""
-
-
-@dataclass(frozen=True)
-class Create:
-    """POST an object; that it exists already is no error."""
-
-    manifest: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class DeleteJob:
-    """Delete a Job and its pod, if it still is that one."""
-
-    name: str
-    uid: str
-
-
-@dataclass(frozen=True)
-class DeleteSnapshot:
-    """Delete the ConfigMap of inputs that nobody will read again."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class ConfirmJob:
-    """Read a Job from the API server itself: absence in a cache proves nothing."""
-
-    name: str
-    uid: str | None
-    """None where any Job of that name is meant."""
-    pod_uid: str | None = None
-    """Of a deleted pod for which the Job is to answer."""
-
-
-@dataclass(frozen=True)
-class FindPod:
-    """Read the pods of an ended Job from the API server itself, for the same reason."""
-
-    job_uid: str
-
-
-@dataclass(frozen=True)
-class FindTrouble:
-    """Read the events of a Job or pod that does not start."""
-
-    uid: str
-
-
-@dataclass(frozen=True)
-class KeepReport:
-    """Read the full report from the log of a pod's evaluator, and keep it in a ConfigMap."""
-
-    job_uid: str
-    pod_name: str
-    sha256: str
-
-
-@dataclass(frozen=True)
-class DeleteReport:
-    """Delete the ConfigMap of a report that no status speaks of any more."""
-
-    name: str
-
-
-Act = Vet | Create | DeleteJob | DeleteSnapshot | ConfirmJob | FindPod | FindTrouble | KeepReport | DeleteReport
-
-
-def needs_current_run(act: Act) -> bool:
-    """Whether an act makes or takes away what a run stands on: it is for the run that was seen, not for a newer one."""
-    return isinstance(act, DeleteJob | DeleteSnapshot) or (isinstance(act, Create) and act.manifest["kind"] == "Job")
 
 
 @dataclass(frozen=True)

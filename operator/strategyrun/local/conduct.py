@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from strategyrun.adapters.vetting import Vetter
+from strategyrun.domain.acts import Create, KeepReport, Vet
 from strategyrun.domain.inputs import inputs_hash
 from strategyrun.domain.observation import JobObservation, PodObservation, observe_job, observe_pod
 from strategyrun.domain.outcomes import Reason
-from strategyrun.domain.reconcile import Create, Decision, KeepReport, Kept, Seen, Vet, Vetted, decide
+from strategyrun.domain.reconcile import Decision, decide
 from strategyrun.domain.report import InvalidReportError, full_report
 from strategyrun.domain.sandbox import Profile
+from strategyrun.domain.seen import Kept, Seen, Vetted
 from strategyrun.domain.slots import Place
 from strategyrun.domain.strategyrun import StrategyRun, StrategyRunStatus
 from strategyrun.domain.verdict import Fault

@@ -9,34 +9,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strategyrun.domain import reconcile
-from strategyrun.domain.inputs import PARAMS_LIMIT_BYTES, inputs_hash
-from strategyrun.domain.observation import JobObservation, PodObservation, observe_job, observe_pod
-from strategyrun.domain.outcomes import Reason
-from strategyrun.domain.reconcile import (
-    NOWHERE,
-    PROFILE_PATIENCE,
-    QUOTA_POLL,
-    RETRY_BACKOFF,
-    SOURCE_POLL,
-    TROUBLE_AFTER,
-    TROUBLE_POLL,
+from strategyrun.domain.acts import (
     ConfirmJob,
     Create,
-    Decision,
     DeleteJob,
     DeleteReport,
     DeleteSnapshot,
     FindPod,
     FindTrouble,
     KeepReport,
-    Kept,
-    Seen,
     Vet,
-    Vetted,
+)
+from strategyrun.domain.inputs import PARAMS_LIMIT_BYTES, inputs_hash
+from strategyrun.domain.observation import JobObservation, PodObservation, observe_job, observe_pod
+from strategyrun.domain.outcomes import Reason
+from strategyrun.domain.reconcile import (
+    PROFILE_PATIENCE,
+    QUOTA_POLL,
+    RETRY_BACKOFF,
+    SOURCE_POLL,
+    TROUBLE_AFTER,
+    TROUBLE_POLL,
+    Decision,
     give_up,
 )
 from strategyrun.domain.report import parse_report
 from strategyrun.domain.sandbox import Obstacle
+from strategyrun.domain.seen import NOWHERE, Kept, Seen, Vetted
 from strategyrun.domain.slots import Place
 from strategyrun.domain.status import accept, advance, close_attempt, fail, succeed, witness
 from strategyrun.domain.strategyrun import (

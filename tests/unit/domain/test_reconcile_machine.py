@@ -21,10 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from strategyrun.adapters.cache import Cache, key_of
 from strategyrun.adapters.clock import ServerClock
 from strategyrun.adapters.contact import Contact
-from strategyrun.domain.inputs import inputs_hash
-from strategyrun.domain.outcomes import Reason
-from strategyrun.domain.reconcile import (
-    NOWHERE,
+from strategyrun.domain.acts import (
     ConfirmJob,
     Create,
     DeleteJob,
@@ -33,13 +30,13 @@ from strategyrun.domain.reconcile import (
     FindPod,
     FindTrouble,
     KeepReport,
-    Kept,
     Vet,
-    Vetted,
-    decide,
-    is_answered,
     needs_current_run,
 )
+from strategyrun.domain.inputs import inputs_hash
+from strategyrun.domain.outcomes import Reason
+from strategyrun.domain.reconcile import decide, is_answered
+from strategyrun.domain.seen import NOWHERE, Kept, Vetted
 from strategyrun.domain.slots import Place
 from strategyrun.domain.strategyrun import ReportReference, StrategyRun
 from strategyrun.domain.verdict import Fault, Trouble, refusal_reason

@@ -1,0 +1,71 @@
+"""All that is known of a run when its next step is decided."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from strategyrun.domain.observation import JobObservation, PodObservation
+from strategyrun.domain.sandbox import Profile
+from strategyrun.domain.slots import Place
+from strategyrun.domain.strategyrun import ReportReference, StrategyRun
+from strategyrun.domain.verdict import Fault, Pending, Trouble
+from strategyrun.domain.vetting import Flaw, Kind, Reading
+
+_UNREAD = Reading(Kind.SCRIPT)
+NOWHERE = Place(1, "waiting for a free slot")
+
+
+@dataclass(frozen=True)
+class Vetted:
+    """The source of the current inputs: its bytes and what reading them told, or what of the inputs is not there."""
+
+    inputs_hash: str
+    at: datetime
+    """When it was asked for."""
+    code: bytes = b""
+    reading: Reading = _UNREAD
+    gate: tuple[Flaw, ...] = ()
+    """What keeps it out of the fallback."""
+    missing: Fault | None = None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What became of the full report of a Job's pod: where it is, or why it is nowhere."""
+
+    job_uid: str
+    reference: ReportReference | None = None
+    lost: str | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """All that is known of a run at one moment."""
+
+    run: StrategyRun
+    jobs: tuple[JobObservation, ...] = ()
+    pods: tuple[PodObservation, ...] = ()
+    snapshots: frozenset[str] = frozenset()
+    profile: Profile | None = None
+    """The sandbox that the run names, if there is one of that name."""
+    vetted: Vetted | None = None
+    place: Place = NOWHERE
+    nonce: str = ""
+    """A fresh unguessable word, for the Job that may be created now."""
+    gone: frozenset[str] = frozenset()
+    """UIDs of Jobs that a direct read of the API server did not find, and names of which it found none."""
+    podless: frozenset[str] = frozenset()
+    """UIDs of ended Jobs of which a direct read of the API server found no pod."""
+    answered_for: frozenset[str] = frozenset()
+    """UIDs of deleted pods since whose deletion their Job was read from the API server itself."""
+    kept: Kept | None = None
+    refused: Fault | None = None
+    """Why the Job or its snapshot cannot be made, if so."""
+    hindered: Pending | None = None
+    """Why it could not be made just now."""
+    trouble: Trouble | None = None
+    in_contact_since: datetime | None = None
+    """Since when the API server has been heard without a silence."""
+
+    def waited_since(self, moment: datetime) -> datetime:
+        """Return from when on a wait counts that began at that moment: in a silence nobody can do anything."""
+        return max(moment, self.in_contact_since) if self.in_contact_since else moment
