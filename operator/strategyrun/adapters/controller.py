@@ -1,12 +1,10 @@
 """The shell round the decision: events fill a cache, workers observe, decide and act, a sweep finds the rest."""
 
 import asyncio
-import base64
 import logging
 import secrets
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -14,52 +12,31 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from strategyrun.adapters.cache import Cache, Key, Settled, key_of
+from strategyrun.adapters.hands import Hands
 from strategyrun.adapters.kube import (
-    BY_KIND,
     CONFIG_MAPS,
-    EVENTS,
     JOBS,
     PODS,
     TROUBLE,
     ApiError,
     ConflictError,
-    ExistsError,
     Kube,
     NotFoundError,
-    RefusedError,
     Resource,
 )
 from strategyrun.adapters.logs import about
 from strategyrun.adapters.observer import Observer
 from strategyrun.adapters.profiles import Profiles
 from strategyrun.adapters.settings import Settings
-from strategyrun.adapters.vetting import StarvedError, Vetter
+from strategyrun.adapters.sources import Sources
 from strategyrun.adapters.workqueue import WorkQueue
 from strategyrun.domain import naming
-from strategyrun.domain.acts import (
-    Act,
-    ConfirmJob,
-    Create,
-    DeleteJob,
-    DeleteReport,
-    DeleteSnapshot,
-    FindPod,
-    FindTrouble,
-    KeepReport,
-    Vet,
-    needs_current_run,
-)
-from strategyrun.domain.inputs import inputs_hash
-from strategyrun.domain.job import EVALUATE_CONTAINER, is_snapshot
-from strategyrun.domain.job import report as build_report
+from strategyrun.domain.acts import needs_current_run
 from strategyrun.domain.model import complaint
 from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.reconcile import QUOTA_POLL, decide, give_up, is_answered, stands_in_line
-from strategyrun.domain.report import LOG_LIMIT_BYTES, InvalidReportError, full_report
-from strategyrun.domain.seen import Kept, Vetted
 from strategyrun.domain.slots import Slots, Ticket
-from strategyrun.domain.strategyrun import KIND, Phase, ReportReference, StrategyRun, StrategyRunStatus
-from strategyrun.domain.verdict import Fault, Trouble, hindrance, refusal_reason
+from strategyrun.domain.strategyrun import KIND, Phase, StrategyRun, StrategyRunStatus
 
 WORKERS = 32
 SWEEP_SECONDS = 60.0
@@ -94,8 +71,7 @@ class Controller:
         self._slots = Slots(settings.queue.max_active_runs, per_namespace=settings.queue.max_active_runs_per_namespace)
         self._cache = Cache()
         self._queue = WorkQueue()
-        self._vetter = Vetter()
-        self._vettings: dict[Key, asyncio.Task[None]] = {}
+        self._hands = Hands(kube, self._cache, self._queue, Sources(kube, observer, self._now), self._now)
         self._failures: dict[Key, int] = {}
         self.swept_at: float | None = None
         """Loop time of the last complete sweep; None before the first."""
@@ -175,9 +151,7 @@ class Controller:
                 tasks.create_task(self.profiles.run())
                 tasks.create_task(self._observer.work())
         finally:
-            for vetting in self._vettings.values():
-                vetting.cancel()
-            await asyncio.gather(*self._vettings.values(), return_exceptions=True)
+            await self._hands.close()
 
     async def _keep_sweeping(self) -> None:
         while True:
@@ -272,7 +246,7 @@ class Controller:
         for act in decision.acts:
             if needs_current_run(act) and not await self._is_current(run):
                 break
-            if not await self._act(run, act):
+            if not await self._hands.do(run, act):
                 break
         if decision.wake_at is not None:
             self._queue.add_after(key, (decision.wake_at - now).total_seconds())
@@ -349,40 +323,6 @@ class Controller:
         with self._observer.writing(run, status):
             return await self._kube.apply_status(document)
 
-    async def _act(self, run: StrategyRun, act: Act) -> bool:
-        """Do one thing; tell whether the next may follow."""
-        key = key_of(run.namespace, run.uid)
-        sight = self._cache.sight(key)
-        match act:
-            case Vet():
-                self._vet_aside(run, key)
-            case Create(manifest):
-                return await self._create(run, manifest)
-            case DeleteJob(name, uid):
-                await self._kube.delete(JOBS, run.namespace, name, uid=uid)
-                self._cache.drop_job(key, uid)
-                self._queue.add(key)
-            case DeleteSnapshot(name):
-                if snapshot_uid := sight.snapshots.get(name):
-                    await self._kube.delete(CONFIG_MAPS, run.namespace, name, uid=snapshot_uid)
-                    sight.snapshots.pop(name, None)
-            case ConfirmJob(name, uid, pod_uid):
-                await self._confirm_job(run, name, uid)
-                sight.answered_for |= {pod_uid} if pod_uid else set()
-                self._queue.add(key)
-            case FindPod(job_uid):
-                await self._find_pod(run, job_uid)
-                self._queue.add(key)
-            case FindTrouble(uid):
-                sight.trouble = await self._find_trouble(run, uid)
-                self._queue.add(key)
-            case KeepReport():
-                sight.kept = await self._keep(run, act)
-                self._queue.add(key)
-            case DeleteReport(name):
-                await self._kube.delete(CONFIG_MAPS, run.namespace, name)
-        return True
-
     async def _is_current(self, run: StrategyRun) -> bool:
         """Whether the run still is what was decided on, whatever events have told since: a list may have been old, and
         another operator may have gone on.
@@ -394,131 +334,6 @@ class Controller:
             return True
         self.on_run(None, body)
         return False
-
-    async def _confirm_job(self, run: StrategyRun, name: str, uid: str | None) -> None:
-        body = await self._kube.get(JOBS, run.namespace, name)
-        if body is not None:
-            self._cache.put_job(body, claimed_by=run)
-        if body is None or (uid and body["metadata"]["uid"] != uid):
-            self._cache.sight(key_of(run.namespace, run.uid)).gone.add(uid or name)
-
-    async def _find_pod(self, run: StrategyRun, job_uid: str) -> None:
-        sight = self._cache.sight(key_of(run.namespace, run.uid))
-        bodies = self._kube.list(PODS, namespace=run.namespace, selector=naming.selector(run.uid))
-        pods = [self._cache.put_pod(body)[1] async for body in bodies]
-        if not any(job.uid == job_uid and job.has(pod) for job in sight.jobs.values() for pod in pods):
-            sight.podless.add(job_uid)
-
-    async def _find_trouble(self, run: StrategyRun, uid: str) -> Trouble:
-        """Return the last warning about a Job or pod; without the right to read events there is none."""
-        now, found = self._now(), []
-        with suppress(RefusedError):
-            selector = f"involvedObject.uid={uid},type=Warning"
-            found = [each async for each in self._kube.list(EVENTS, namespace=run.namespace, fields=selector)]
-        if not found:
-            return Trouble(uid, now)
-        last = max(found, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
-        return Trouble(uid, now, str(last.get("reason", "")), str(last.get("message", "")))
-
-    async def _keep(self, run: StrategyRun, act: KeepReport) -> Kept:
-        """Keep the full report, or say why it cannot be had: an answer does not wait for it."""
-        try:
-            text = await self._kube.log(run.namespace, act.pod_name, EVALUATE_CONTAINER, limit_bytes=LOG_LIMIT_BYTES)
-            manifest = build_report(run, act.sha256, full_report(text, act.sha256))
-            with suppress(ExistsError):  # named by its content
-                await self._kube.create(manifest)
-        except (*TROUBLE, InvalidReportError) as error:
-            return Kept(act.job_uid, lost=f"the full report could not be kept: {error}")
-        return Kept(act.job_uid, ReportReference(config_map=manifest["metadata"]["name"], sha256=act.sha256))
-
-    async def _create(self, run: StrategyRun, manifest: dict[str, Any]) -> bool:
-        """POST an object, or take the one of its name if it may be it; after a refusal nothing may follow.
-
-        Raises what passes, and sees to it that the run's next status says so.
-        """
-        key, kind, name = key_of(run.namespace, run.uid), manifest["kind"], manifest["metadata"]["name"]
-        try:
-            body: dict[str, Any] | None = await self._kube.create(manifest)
-        except ExistsError:
-            if kind == "NetworkPolicy":
-                return True
-            body = await self._kube.get(BY_KIND[kind], run.namespace, name)
-            if body is not None and kind == "ConfigMap" and not is_snapshot(body, manifest):
-                message = f"ConfigMap {name} is not this run's snapshot"
-                self._cache.sight(key).refused = Fault(Reason.NAME_CONFLICT, message)
-                body = None
-        except RefusedError as error:
-            self._cache.sight(key).refused = Fault(refusal_reason(error.message), error.message)
-            body = None
-        except ApiError as error:
-            if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                message = f"the API server does not take the {kind}: {error.message}"
-                self._cache.sight(key).hindered = hindrance(message)
-            raise
-        if body is not None and kind == "ConfigMap":
-            self._cache.put_snapshot(body)
-        if body is not None and kind == "Job":
-            self._cache.put_job(body, claimed_by=run)
-        if body is None or kind == "Job":
-            self._queue.add(key)
-        return body is not None
-
-    def _vet_aside(self, run: StrategyRun, key: Key) -> None:
-        """Vet without holding a worker: others are not to wait for it, and once at a time is enough."""
-        if key in self._vettings:
-            return
-
-        async def vet() -> None:
-            try:
-                vetted = await self._vet(run)
-            except (*TROUBLE, StarvedError) as error:
-                log.warning("the source cannot be read, again soon: %s", error, extra=about(run))
-                await asyncio.sleep(_BACKOFF_SECONDS[2])
-            except Exception:
-                log.exception("defect while vetting, again soon", extra=about(run))
-                await asyncio.sleep(_BACKOFF_SECONDS[-1])
-            else:
-                self._cache.sight(key).vetted = vetted
-            finally:
-                del self._vettings[key]
-                self._queue.add(key)
-
-        self._vettings[key] = asyncio.create_task(vet())
-
-    async def _vet(self, run: StrategyRun) -> Vetted:
-        wanted, asked_at = inputs_hash(run), self._now()
-        try:
-            code = await self._source(run)
-        except LookupError as missing:
-            return Vetted(wanted, asked_at, missing=Fault(Reason.SOURCE_MISSING, str(missing)))
-        if missing_data := await self._missing_data(run):
-            return Vetted(wanted, asked_at, missing=Fault(Reason.DATA_MISSING, missing_data))
-        with self._observer.vetting():
-            reading, gate = await self._vetter.vet(code)
-        return Vetted(wanted, asked_at, code=code, reading=reading, gate=gate)
-
-    async def _missing_data(self, run: StrategyRun) -> str | None:
-        """Return what of the dataset is not there, where the API server can tell; a pod would wait for it in vain."""
-        reference = run.spec.datasets[0].config_map_ref
-        if reference is None or await self._kube.get(CONFIG_MAPS, run.namespace, reference.name, metadata_only=True):
-            return None
-        return f"there is no ConfigMap {reference.name} in namespace {run.namespace}"
-
-    async def _source(self, run: StrategyRun) -> bytes:
-        """Return the source; raises LookupError saying what is missing."""
-        inline, reference = run.spec.source.inline, run.spec.source.config_map_ref
-        if reference is None:
-            return (inline or "").encode()
-        body = await self._kube.get(CONFIG_MAPS, run.namespace, reference.name)
-        if body is None:
-            raise LookupError(f"there is no ConfigMap {reference.name} in namespace {run.namespace}")
-        text, binary = body.get("data") or {}, body.get("binaryData") or {}
-        if reference.key in text:
-            return str(text[reference.key]).encode()
-        if reference.key in binary:
-            return base64.b64decode(binary[reference.key])
-        found = ", ".join(sorted([*text, *binary])) or "none"
-        raise LookupError(f"ConfigMap {reference.name} has no key {reference.key} (it has: {found})")
 
     def _look_again(self) -> None:
         """Let every run that has no answer yet see what became of its profile."""

@@ -1,0 +1,195 @@
+"""The hands of the controller: they carry out what was decided, and put what came of it into the cache."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from strategyrun.adapters.cache import Cache, Key, key_of
+from strategyrun.adapters.kube import (
+    BY_KIND,
+    CONFIG_MAPS,
+    EVENTS,
+    JOBS,
+    PODS,
+    TROUBLE,
+    ApiError,
+    ExistsError,
+    Kube,
+    RefusedError,
+)
+from strategyrun.adapters.logs import about
+from strategyrun.adapters.sources import Sources
+from strategyrun.adapters.vetting import StarvedError
+from strategyrun.adapters.workqueue import WorkQueue
+from strategyrun.domain import naming
+from strategyrun.domain.acts import (
+    Act,
+    ConfirmJob,
+    Create,
+    DeleteJob,
+    DeleteReport,
+    DeleteSnapshot,
+    FindPod,
+    FindTrouble,
+    KeepReport,
+    Vet,
+)
+from strategyrun.domain.job import EVALUATE_CONTAINER, is_snapshot
+from strategyrun.domain.job import report as build_report
+from strategyrun.domain.outcomes import Reason
+from strategyrun.domain.report import LOG_LIMIT_BYTES, InvalidReportError, full_report
+from strategyrun.domain.seen import Kept
+from strategyrun.domain.strategyrun import ReportReference, StrategyRun
+from strategyrun.domain.verdict import Fault, Trouble, hindrance, refusal_reason
+
+_SOON_SECONDS, _LATER_SECONDS = 1.0, 30.0
+
+log = logging.getLogger(__name__)
+
+
+class Hands:
+    """Do one act at a time. What they learn is in the cache afterwards, and the run is looked at again."""
+
+    def __init__(
+        self, kube: Kube, cache: Cache, queue: WorkQueue, sources: Sources, now: Callable[[], datetime]
+    ) -> None:
+        self._kube = kube
+        self._cache = cache
+        self._queue = queue
+        self._sources = sources
+        self._now = now
+        self._vettings: dict[Key, asyncio.Task[None]] = {}
+
+    async def close(self) -> None:
+        """End what goes on aside."""
+        for vetting in self._vettings.values():
+            vetting.cancel()
+        await asyncio.gather(*self._vettings.values(), return_exceptions=True)
+
+    async def do(self, run: StrategyRun, act: Act) -> bool:
+        """Do one thing; tell whether the next may follow."""
+        key = key_of(run.namespace, run.uid)
+        sight = self._cache.sight(key)
+        match act:
+            case Vet():
+                self._vet_aside(run, key)
+            case Create(manifest):
+                return await self._create(run, manifest)
+            case DeleteJob(name, uid):
+                await self._kube.delete(JOBS, run.namespace, name, uid=uid)
+                self._cache.drop_job(key, uid)
+                self._queue.add(key)
+            case DeleteSnapshot(name):
+                if snapshot_uid := sight.snapshots.get(name):
+                    await self._kube.delete(CONFIG_MAPS, run.namespace, name, uid=snapshot_uid)
+                    sight.snapshots.pop(name, None)
+            case ConfirmJob(name, uid, pod_uid):
+                await self._confirm_job(run, name, uid)
+                sight.answered_for |= {pod_uid} if pod_uid else set()
+                self._queue.add(key)
+            case FindPod(job_uid):
+                await self._find_pod(run, job_uid)
+                self._queue.add(key)
+            case FindTrouble(uid):
+                sight.trouble = await self._find_trouble(run, uid)
+                self._queue.add(key)
+            case KeepReport():
+                sight.kept = await self._keep(run, act)
+                self._queue.add(key)
+            case DeleteReport(name):
+                await self._kube.delete(CONFIG_MAPS, run.namespace, name)
+        return True
+
+    async def _confirm_job(self, run: StrategyRun, name: str, uid: str | None) -> None:
+        body = await self._kube.get(JOBS, run.namespace, name)
+        if body is not None:
+            self._cache.put_job(body, claimed_by=run)
+        if body is None or (uid and body["metadata"]["uid"] != uid):
+            self._cache.sight(key_of(run.namespace, run.uid)).gone.add(uid or name)
+
+    async def _find_pod(self, run: StrategyRun, job_uid: str) -> None:
+        sight = self._cache.sight(key_of(run.namespace, run.uid))
+        bodies = self._kube.list(PODS, namespace=run.namespace, selector=naming.selector(run.uid))
+        pods = [self._cache.put_pod(body)[1] async for body in bodies]
+        if not any(job.uid == job_uid and job.has(pod) for job in sight.jobs.values() for pod in pods):
+            sight.podless.add(job_uid)
+
+    async def _find_trouble(self, run: StrategyRun, uid: str) -> Trouble:
+        """Return the last warning about a Job or pod; without the right to read events there is none."""
+        now, found = self._now(), []
+        with suppress(RefusedError):
+            selector = f"involvedObject.uid={uid},type=Warning"
+            found = [each async for each in self._kube.list(EVENTS, namespace=run.namespace, fields=selector)]
+        if not found:
+            return Trouble(uid, now)
+        last = max(found, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
+        return Trouble(uid, now, str(last.get("reason", "")), str(last.get("message", "")))
+
+    async def _keep(self, run: StrategyRun, act: KeepReport) -> Kept:
+        """Keep the full report, or say why it cannot be had: an answer does not wait for it."""
+        try:
+            text = await self._kube.log(run.namespace, act.pod_name, EVALUATE_CONTAINER, limit_bytes=LOG_LIMIT_BYTES)
+            manifest = build_report(run, act.sha256, full_report(text, act.sha256))
+            with suppress(ExistsError):  # named by its content
+                await self._kube.create(manifest)
+        except (*TROUBLE, InvalidReportError) as error:
+            return Kept(act.job_uid, lost=f"the full report could not be kept: {error}")
+        return Kept(act.job_uid, ReportReference(config_map=manifest["metadata"]["name"], sha256=act.sha256))
+
+    async def _create(self, run: StrategyRun, manifest: dict[str, Any]) -> bool:
+        """POST an object, or take the one of its name if it may be it; after a refusal nothing may follow.
+
+        Raises what passes, and sees to it that the run's next status says so.
+        """
+        key, kind, name = key_of(run.namespace, run.uid), manifest["kind"], manifest["metadata"]["name"]
+        try:
+            body: dict[str, Any] | None = await self._kube.create(manifest)
+        except ExistsError:
+            if kind == "NetworkPolicy":
+                return True
+            body = await self._kube.get(BY_KIND[kind], run.namespace, name)
+            if body is not None and kind == "ConfigMap" and not is_snapshot(body, manifest):
+                message = f"ConfigMap {name} is not this run's snapshot"
+                self._cache.sight(key).refused = Fault(Reason.NAME_CONFLICT, message)
+                body = None
+        except RefusedError as error:
+            self._cache.sight(key).refused = Fault(refusal_reason(error.message), error.message)
+            body = None
+        except ApiError as error:
+            if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                message = f"the API server does not take the {kind}: {error.message}"
+                self._cache.sight(key).hindered = hindrance(message)
+            raise
+        if body is not None and kind == "ConfigMap":
+            self._cache.put_snapshot(body)
+        if body is not None and kind == "Job":
+            self._cache.put_job(body, claimed_by=run)
+        if body is None or kind == "Job":
+            self._queue.add(key)
+        return body is not None
+
+    def _vet_aside(self, run: StrategyRun, key: Key) -> None:
+        """Vet without holding a worker: others are not to wait for it, and once at a time is enough."""
+        if key in self._vettings:
+            return
+
+        async def vet() -> None:
+            try:
+                vetted = await self._sources.vet(run)
+            except (*TROUBLE, StarvedError) as error:
+                log.warning("the source cannot be read, again soon: %s", error, extra=about(run))
+                await asyncio.sleep(_SOON_SECONDS)
+            except Exception:
+                log.exception("defect while vetting, again soon", extra=about(run))
+                await asyncio.sleep(_LATER_SECONDS)
+            else:
+                self._cache.sight(key).vetted = vetted
+            finally:
+                del self._vettings[key]
+                self._queue.add(key)
+
+        self._vettings[key] = asyncio.create_task(vet())

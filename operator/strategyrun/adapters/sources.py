@@ -1,0 +1,63 @@
+"""What a run asks to be evaluated, fetched and vetted: the source it names, and whether its data is there."""
+
+import base64
+from collections.abc import Callable
+from datetime import datetime
+
+from strategyrun.adapters.kube import CONFIG_MAPS, Kube
+from strategyrun.adapters.observer import Observer
+from strategyrun.adapters.vetting import Vetter
+from strategyrun.domain.inputs import inputs_hash
+from strategyrun.domain.outcomes import Reason
+from strategyrun.domain.seen import Vetted
+from strategyrun.domain.strategyrun import StrategyRun
+from strategyrun.domain.verdict import Fault
+
+
+class Sources:
+    """Reads what runs name, and has it vetted."""
+
+    def __init__(self, kube: Kube, observer: Observer, now: Callable[[], datetime]) -> None:
+        self._kube = kube
+        self._observer = observer
+        self._now = now
+        self._vetter = Vetter()
+
+    async def vet(self, run: StrategyRun) -> Vetted:
+        """Return the source and what it is, or what is not there.
+
+        Raises TROUBLE of the connection, and what `Vetter.vet` raises where it could not work.
+        """
+        wanted, asked_at = inputs_hash(run), self._now()
+        try:
+            code = await self._source(run)
+        except LookupError as missing:
+            return Vetted(wanted, asked_at, missing=Fault(Reason.SOURCE_MISSING, str(missing)))
+        if missing_data := await self._missing_data(run):
+            return Vetted(wanted, asked_at, missing=Fault(Reason.DATA_MISSING, missing_data))
+        with self._observer.vetting():
+            reading, gate = await self._vetter.vet(code)
+        return Vetted(wanted, asked_at, code=code, reading=reading, gate=gate)
+
+    async def _missing_data(self, run: StrategyRun) -> str | None:
+        """Return what of the dataset is not there, where the API server can tell; a pod would wait for it in vain."""
+        reference = run.spec.datasets[0].config_map_ref
+        if reference is None or await self._kube.get(CONFIG_MAPS, run.namespace, reference.name, metadata_only=True):
+            return None
+        return f"there is no ConfigMap {reference.name} in namespace {run.namespace}"
+
+    async def _source(self, run: StrategyRun) -> bytes:
+        """Return the source; raises LookupError saying what is missing."""
+        inline, reference = run.spec.source.inline, run.spec.source.config_map_ref
+        if reference is None:
+            return (inline or "").encode()
+        body = await self._kube.get(CONFIG_MAPS, run.namespace, reference.name)
+        if body is None:
+            raise LookupError(f"there is no ConfigMap {reference.name} in namespace {run.namespace}")
+        text, binary = body.get("data") or {}, body.get("binaryData") or {}
+        if reference.key in text:
+            return str(text[reference.key]).encode()
+        if reference.key in binary:
+            return base64.b64decode(binary[reference.key])
+        found = ", ".join(sorted([*text, *binary])) or "none"
+        raise LookupError(f"ConfigMap {reference.name} has no key {reference.key} (it has: {found})")
