@@ -28,6 +28,7 @@ check: venv ## lint, types, layers, generated files
 unit: venv ## tests that need no cluster
 	@$(pytest) tests/unit --numprocesses auto
 faults: venv ## break what is round the operator, without Docker; FAULTS_RUNS=1000 FAULTS_KILLS=200 FAULTS_AWAY=600 for the long form
+	@hack/rig.sh >/dev/null
 	@$(pytest) tests/faults --numprocesses 3 --dist worksteal
 e2e: up ## tests against the API server, in the cluster, and of local runs in its image
 	@$(pytest) tests/contract tests/cluster tests/docker -m "not alone" --numprocesses 4 --dist loadfile

@@ -24,12 +24,12 @@ die() {
 has() { command -v "$1" >/dev/null; }
 is_root() { [ "$(id -u)" = 0 ]; }
 
-# Waits until no other script changes the cluster. The lock ends with this process.
+# Waits until no other script changes what is named: lock NAME. The lock ends with this process.
 lock() {
 	has flock || return 0 # macOS
-	exec 9>"$CACHE/lock"
+	exec 9>"$CACHE/$1.lock"
 	flock --nonblock 9 && return
-	say "waiting for another make"
+	say "waiting for another make: $1"
 	flock 9
 }
 

@@ -2,7 +2,7 @@
 # Removes what `up` made: the cluster, its network and walls, the images built here, and the
 # engine's process if it was started here. What takes long to fetch or compile stays: see the end.
 source "$(dirname "$0")/common.sh"
-lock
+lock cluster
 hack/cluster.sh down
 hack/walls.sh down
 if docker info >/dev/null 2>&1; then

@@ -2,6 +2,7 @@
 # Compiles the programs of the fault rig, unless they are there, and prints their folder: a control plane
 # without containers. Kubernetes and etcd are those of the node image: its modules, and Go's caches, are shared.
 source "$(dirname "$0")/common.sh"
+lock rig # each process of a test run asks for it
 node=hack/kind-node
 folder=$CACHE/rig-$(digest_of hack/rig.sh hack/rig $node/kubernetes $node/runtime)/bin
 if [ ! -d "$folder" ]; then

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From whatever state this machine is in, to the operator serving in the cluster.
 source "$(dirname "$0")/common.sh"
-lock
+lock cluster
 hack/engine.sh up
 hack/venv.sh
 NODE_IMAGE=$(hack/node-image.sh)

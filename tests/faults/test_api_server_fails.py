@@ -206,7 +206,7 @@ def test_deletions_in_a_gap_of_the_watches(bench: Bench, proxy: FaultProxy, tmp_
         bench.wait_reason("WaitingForSlot", name=f"{SCORED}-0")
         with proxy.events(silence):
             bench.cluster.delete(bench.kind, f"{HELD}-0", bench.namespace)
-            bench.wait_nothing_left()
+            bench.wait_names(JOB, lambda names: not [each for each in names if each.startswith(HELD)], seconds=120)
             assert proxy.end_watches(HTTPStatus.GONE) >= 3
         wait_answers(bench, expected, operator)
 
