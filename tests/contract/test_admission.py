@@ -12,9 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from strategyrun.adapters.settings import load_settings
 from strategyrun.domain import naming
 from strategyrun.domain.admission.accounts import INSTALLER_ACCOUNT, KUEUE_ACCOUNT, OPERATOR_ACCOUNT
-from strategyrun.domain.admission.canaries import CANARY_NAMESPACE
 from strategyrun.domain.admission.policies import policies
-from strategyrun.domain.canary import Role, canary_job
+from strategyrun.domain.canary import CANARY_NAMESPACE, Role, canary_job
 from strategyrun.domain.job import report, snapshot
 from strategyrun.domain.network_policy import POLICY_NAME, deny_all
 from strategyrun.domain.sandbox import NODE_LABEL_PREFIX, Profile
@@ -880,7 +879,7 @@ def test_the_manifests_name_the_accounts_and_the_namespace_of_the_policies(clust
         INSTALLER_ACCOUNT,
     }
     settings = load_settings(CHECKOUT / "config" / "sandbox.yaml")
-    assert settings.canary.namespace == CANARY_NAMESPACE
+    assert settings.canary_namespace == CANARY_NAMESPACE
     deployed = {(each["kind"], each["metadata"]["name"]) for each in documents}
     assert ("Namespace", CANARY_NAMESPACE) in deployed
     assert ("SandboxProfile", settings.profile.name) in deployed

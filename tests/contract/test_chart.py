@@ -160,6 +160,7 @@ def test_another_configuration_restarts_who_reads_it(default: dict[Identity, Man
         ("sandbox.limits.memory=much", "memory"),
         ("sandbox.timeouts.strategySeconds=301", "300"),
         ("operator.settings.queue.maxActiveRuns=0", "maxActiveRuns"),
+        ("operator.settings.canary.namespace=other", "namespace"),
         ("operator.imagePullPolicy=Sometimes", "imagePullPolicy"),
         ("sandbx.image=x", "sandbx"),
     ],

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from strategyrun.adapters.settings import CanarySettings, Settings, load_settings
+from strategyrun.adapters.settings import Settings, load_settings
 from strategyrun.domain.canary import ROLE_LABEL
 from strategyrun.domain.crd import profile_crd
 from strategyrun.domain.sandbox import NODE_READY, PROFILE_PLURAL, SeccompProfile
@@ -42,7 +42,7 @@ def settings(cluster: Cluster) -> Iterator[Settings]:
         shipped = load_settings(CONFIG)
         yield replace(
             shipped,
-            canary=CanarySettings(namespace=canaries, every_seconds=900),
+            canary_namespace=canaries,
             seccomp=shipped.seccomp | {"elsewhere.json": ELSEWHERE},
         )
 
@@ -101,7 +101,7 @@ def test_a_profile_is_measured(cluster: Cluster, operated_kind: Kind, profile_ki
         assert re.search(r"it had [12]?\d?\d threads when one was refused$", ready["message"]), "podPidsLimit is 256"
         assert status["network"] == "SeccompOnly"
         assert status["seccompSHA256"] == settings.profile.seccomp.sha256
-        wait_until("the canaries are gone", lambda: cluster.list(JOB, settings.canary.namespace), lambda jobs: not jobs)
+        wait_until("the canaries are gone", lambda: cluster.list(JOB, settings.canary_namespace), lambda jobs: not jobs)
 
 
 @contextmanager
@@ -143,7 +143,7 @@ def test_a_network_that_enforces_policies_is_found_out(
 ) -> None:
     """A labelled pod that is cut off, beside a twin that is not, is what a policy does."""
     with (
-        enforcement(cluster, settings.canary.namespace),
+        enforcement(cluster, settings.canary_namespace),
         profile(cluster, profile_kind),
         operator(cluster, operated_kind, profile_kind, settings),
     ):
@@ -156,7 +156,7 @@ def test_where_no_pod_can_be_made_nothing_is_claimed(
     cluster: Cluster, operated_kind: Kind, profile_kind: Kind, settings: Settings
 ) -> None:
     """Not even that something is wrong: runs go on."""
-    nowhere = replace(settings, canary=CanarySettings(namespace="nowhere-at-all", every_seconds=900))
+    nowhere = replace(settings, canary_namespace="nowhere-at-all")
     with profile(cluster, profile_kind), operator(cluster, operated_kind, profile_kind, nowhere):
         status = measured(cluster, profile_kind)
     assert status["network"] == "Unknown"

@@ -27,6 +27,9 @@ from support.pages import Block, blocks
 from support.waiting import wait_until
 
 HOME = "finlab-sandbox-system"
+ELSEWHERE = "quant"
+"""Where a release may live as well."""
+
 TENANT = "default"
 OPERATOR = "finlab-sandbox-operator"
 POLICY = Kind("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy")
@@ -37,7 +40,8 @@ VALUES = "operator: {settings: {queue: {maxActiveRuns: 2}}}\n"
 @pytest.fixture(scope="module", autouse=True)
 def empty_cluster(cluster: Cluster) -> None:
     """Refuse a cluster in which something of ours stands already: these tests remove it."""
-    assert cluster.find(NAMESPACE, HOME) is None, "this is not the cluster that `make installation` makes"
+    homes = [cluster.find(NAMESPACE, name) for name in (HOME, ELSEWHERE)]
+    assert homes == [None, None], "this is not the cluster that `make installation` makes"
 
 
 @pytest.fixture
@@ -58,7 +62,12 @@ def emptied(cluster: Cluster) -> Iterator[None]:
         lambda: [name for name in names if cluster.find(CUSTOM_RESOURCE_DEFINITION, name)],
         lambda left: not left,
     )
-    wait_until(f"namespace {HOME} is gone", lambda: cluster.find(NAMESPACE, HOME), lambda found: not found, seconds=120)
+    wait_until(
+        "the operator's namespace is gone",
+        lambda: [name for name in (HOME, ELSEWHERE) if cluster.find(NAMESPACE, name)],
+        lambda left: not left,
+        seconds=120,
+    )
 
 
 def block_with(page: str, *passages: str) -> Block:
@@ -72,10 +81,10 @@ def block_with(page: str, *passages: str) -> Block:
     return found[0]
 
 
-def type_in(checkout: Path, cluster: Cluster, block: Block) -> None:
-    """Type the commands of a block, in their order; each must succeed."""
+def type_in(checkout: Path, cluster: Cluster, block: Block, home: str = HOME) -> None:
+    """Type the commands of a block, in their order, with another namespace for the operator; each must succeed."""
     tools = os.pathsep.join([str(cluster.kubeconfig.parent / "bin"), os.environ["PATH"]])
-    for command in block.snippet.commands:
+    for command in (each.replace(HOME, home) for each in block.snippet.commands):
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=checkout,
@@ -108,11 +117,11 @@ def succeeded(cluster: Cluster, name: str) -> Manifest:
     return run
 
 
-def queue_of(cluster: Cluster) -> Any:
+def queue_of(cluster: Cluster, home: str = HOME) -> Any:
     """Read the settings that the operator's pod mounts."""
-    pod = cluster.get(DEPLOYMENT, OPERATOR, HOME)["spec"]["template"]["spec"]
+    pod = cluster.get(DEPLOYMENT, OPERATOR, home)["spec"]["template"]["spec"]
     (name,) = [each["configMap"]["name"] for each in pod["volumes"] if "configMap" in each]
-    return yaml.safe_load(cluster.get(CONFIG_MAP, name, HOME)["data"]["operator.yaml"])["queue"]["maxActiveRuns"]
+    return yaml.safe_load(cluster.get(CONFIG_MAP, name, home)["data"]["operator.yaml"])["queue"]["maxActiveRuns"]
 
 
 def require_only_answers_are_left(cluster: Cluster, run: Manifest) -> None:
@@ -156,15 +165,17 @@ def test_the_life_of_a_release(cluster: Cluster, checkout: Path) -> None:
     cluster.kubectl("delete", "namespace", HOME, "--wait")
 
 
-def test_the_page_of_the_chart_installs_it(cluster: Cluster, checkout: Path) -> None:
-    """With values of one's own, in a cluster that has nothing of ours."""
+def test_the_page_of_the_chart_installs_it_in_any_namespace(cluster: Cluster, checkout: Path) -> None:
+    """With values of one's own, in a cluster that has nothing of ours: the lease is held, and the policies know whose
+    canaries and runs they are."""
     (checkout / "values.yaml").write_text(VALUES)
-    type_in(checkout, cluster, block_with("chart.md", "kubectl create namespace", "helm install"))
-    assert queue_of(cluster) == 2
+    type_in(checkout, cluster, block_with("chart.md", "kubectl create namespace", "helm install"), ELSEWHERE)
+    assert queue_of(cluster, ELSEWHERE) == 2
+    cluster.kubectl("wait", "--for=condition=Ready", "--timeout=150s", "sandboxprofile/default", seconds=180)
     succeeded(cluster, "installed")
-    type_in(checkout, cluster, block_with("chart.md", "helm uninstall"))
+    type_in(checkout, cluster, block_with("chart.md", "helm uninstall"), ELSEWHERE)
     type_in(checkout, cluster, block_with("chart.md", "kubectl delete", "crds"))
-    cluster.kubectl("delete", "namespace", HOME, "--wait")
+    cluster.kubectl("delete", "namespace", ELSEWHERE, "--wait")
 
 
 def test_the_life_of_a_kustomization(cluster: Cluster, checkout: Path) -> None:

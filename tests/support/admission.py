@@ -18,8 +18,8 @@ from strategyrun.domain.admission.accounts import (
     OPERATOR_NAME,
     OPERATOR_NAMESPACE,
 )
-from strategyrun.domain.admission.canaries import CANARY_NAMESPACE
 from strategyrun.domain.admission.policies import SWITCH_LABEL, SWITCHED_OFF, policies
+from strategyrun.domain.canary import CANARY_NAMESPACE
 from strategyrun.domain.crd import profile_crd
 from strategyrun.domain.inputs import Inputs, build_inputs, inputs_hash
 from strategyrun.domain.job import job, snapshot

@@ -46,8 +46,9 @@ UNSCHEDULABLE = Settings(
         seccomp=_SECCOMP,
     ),
     queue=QueueSettings(max_active_runs=4, max_active_runs_per_namespace=4),
-    canary=CanarySettings(namespace="none", every_seconds=900),
+    canary=CanarySettings(every_seconds=900),
     seccomp={"seccomp_profile.json": _SECCOMP},
+    canary_namespace="none",
 )
 """Settings whose pods ask for more than any node has: they are created, and no kubelet ever sees them."""
 

@@ -186,7 +186,7 @@ class Profiles:
 
     async def _measure(self, profile: Profile, *, hardened: bool) -> Measurement:
         """Start the pods, hear them out, and delete them. The hardened one needs a node that holds the file."""
-        namespace, serial, at = self._settings.canary.namespace, token_hex(4), self._now()
+        namespace, serial, at = self._settings.canary_namespace, token_hex(4), self._now()
         made: list[str] = []
 
         async def start(role: Role, peer: str = "") -> None:

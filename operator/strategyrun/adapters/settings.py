@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import yaml
 from pydantic import ConfigDict, Field, ValidationError
 
+from strategyrun.domain.canary import CANARY_NAMESPACE
 from strategyrun.domain.model import Model, complaint
 from strategyrun.domain.sandbox import Profile, SandboxProfile, SeccompProfile
-from strategyrun.domain.strategyrun import DnsLabel
 
 OPERATOR_FILE = "operator.yaml"
 
@@ -26,9 +26,8 @@ class QueueSettings(_Strict):
 
 
 class CanarySettings(_Strict):
-    """Where and how often profiles are measured."""
+    """How often profiles are measured."""
 
-    namespace: DnsLabel
     every_seconds: Annotated[int, Field(ge=30)]
 
 
@@ -47,6 +46,8 @@ class Settings:
     queue: QueueSettings
     canary: CanarySettings
     seccomp: dict[str, SeccompProfile]
+    canary_namespace: str = CANARY_NAMESPACE
+    """In no file: the admission policies name it."""
 
 
 class InvalidSettingsError(Exception):

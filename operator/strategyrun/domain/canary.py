@@ -22,6 +22,9 @@ from strategyrun.domain.strategyrun import GROUP, Executor
 from strategyrun.domain.text import clean
 from strategyrun.domain.verdict import waiting_reason
 
+CANARY_NAMESPACE = "finlab-sandbox-canary"
+"""It has no other pods, and the admission policies name it."""
+
 COMMAND = ("python3", "-P", "-s", "-m", "finlab_sandbox.canary")
 COMPONENT = "canary"
 ROLE_LABEL = f"{GROUP}/canary"

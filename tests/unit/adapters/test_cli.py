@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
 
 from strategyrun.adapters.generate import generated_files
+from strategyrun.cli import application
 from support.cluster import CHECKOUT
 
 CONFIG = CHECKOUT / "config" / "sandbox.yaml"
@@ -110,6 +112,21 @@ def test_what_it_does_not_know_it_refuses(arguments: tuple[str, ...]) -> None:
     done = strategyrun(*arguments)
     assert done.returncode == 2
     assert "No such" in done.stderr
+
+
+def test_the_deployment_starts_the_operator_by_what_it_knows() -> None:
+    """Its options are there, and the lease is in the pod's own namespace, whichever that is."""
+    document = yaml.safe_load((CHECKOUT / "manifests" / "base" / "deployment.yaml").read_text(encoding="utf-8"))
+    (container,) = document["spec"]["template"]["spec"]["containers"]
+    name, *arguments = container["args"]
+    whole = typer.main.get_command(application())
+    command = whole.get_command(typer.Context(whole), name)  # type: ignore[attr-defined]
+    assert command.make_context(name, arguments).params["config"] == Path("/etc/finlab-sandbox/sandbox.yaml")
+    assert container["env"] == [
+        {"name": option.envvar, "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}
+        for option in command.params
+        if option.name == "lease_namespace"
+    ]
 
 
 def test_the_operator_says_how_it_logs_and_whether_it_needs_the_lease() -> None:

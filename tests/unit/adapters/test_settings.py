@@ -99,11 +99,11 @@ def test_a_missing_profile_is_named(write: Callable[[Document], Path]) -> None:
         ("queue: {maxActiveRuns: 0, maxActiveRunsPerNamespace: 1}", "queue.maxActiveRuns: Input should be greater"),
         ("queue: {maxActiveRuns: 1}", "queue.maxActiveRunsPerNamespace: Field required"),
         (OPERATOR + "\nprofile: {}", "profile: Extra inputs are not permitted"),
-        ("canary: {namespace: A, everySeconds: 900}", "String should match pattern"),
+        ("canary: {namespace: other, everySeconds: 900}", "canary.namespace: Extra inputs are not permitted"),
         ("[", "is not YAML"),
         (None, "cannot be read"),
     ],
-    ids=["no-slots", "missing", "unknown", "no-namespace", "no-yaml", "no-file"],
+    ids=["no-slots", "missing", "unknown", "no-choice-of-namespace", "no-yaml", "no-file"],
 )
 def test_the_operators_own_settings_are_checked_too(
     write: Callable[[Document], Path], text: str | None, says: str

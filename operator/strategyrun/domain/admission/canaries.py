@@ -14,7 +14,6 @@ from strategyrun.domain.admission.shape import (
     pod_clauses,
 )
 
-CANARY_NAMESPACE = "finlab-sandbox-canary"
 CANARY_LABELS = (
     naming.MANAGED_BY_LABEL,
     naming.COMPONENT_LABEL,

@@ -17,7 +17,6 @@ from strategyrun.domain.admission.accounts import (
 )
 from strategyrun.domain.admission.canaries import (
     CANARY_LABELS,
-    CANARY_NAMESPACE,
     canary_clauses,
     canary_profile_clauses,
     canary_variables,
@@ -36,6 +35,7 @@ from strategyrun.domain.admission.network import network_clauses
 from strategyrun.domain.admission.profile import job_deadline, of_profile, profile_clauses, profile_variables
 from strategyrun.domain.admission.runs import made_pod_clauses, owned, run_clauses, run_variables, template_labels
 from strategyrun.domain.admission.shape import job_clauses
+from strategyrun.domain.canary import CANARY_NAMESPACE
 from strategyrun.domain.network_policy import POLICY_NAME
 from strategyrun.domain.sandbox import PROFILE_KIND, PROFILE_PLURAL
 from strategyrun.domain.strategyrun import GROUP, KIND, PLURAL, VERSION
