@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from strategyrun.adapters.logs import LogFormat
 from strategyrun.adapters.settings import OPERATOR_FILE, OperatorFile
 from strategyrun.domain.sandbox import Sandbox
 
@@ -34,6 +35,7 @@ IMAGE = {
 REPLACED = {
     "manifests/base/deployment.yaml": {
         **IMAGE,
+        "--log-format, text": "--log-format, {{ .Values.operator.logFormat }}",
         "      enableServiceLinks: false\n": """\
       enableServiceLinks: false
       {{- range $field := list "nodeSelector" "affinity" "tolerations" "priorityClassName" "imagePullSecrets" }}
@@ -144,6 +146,7 @@ operator:
   image: {image}
   imagePullPolicy: {imagePullPolicy}
   imagePullSecrets: []                   # of the operator's own pod
+  logFormat: {logFormat}                        # or json: a document a line
   resources: {resources}
   nodeSelector: {{}}
   affinity: {{}}
@@ -221,6 +224,7 @@ def _values() -> str:
     text = VALUES.format(
         image=container["image"],
         imagePullPolicy=container["imagePullPolicy"],
+        logFormat=container["args"][-1],
         resources=_flow(container["resources"]),
         settings=_indented((CHECKOUT / "config" / OPERATOR_FILE).read_text(), 4),
         installerResources=_flow(installer["containers"][0]["resources"]),
@@ -260,6 +264,7 @@ def _schema() -> dict[str, Any]:
         "image": {"type": "string", "minLength": 1},
         "imagePullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
         "imagePullSecrets": entries,
+        "logFormat": {"enum": list(LogFormat)},
         "resources": mapping,
         "nodeSelector": mapping,
         "affinity": mapping,

@@ -103,7 +103,7 @@ def test_values_reach_their_places() -> None:
     installer = {"nodeSelector": {"pool": "strategies"}, "tolerations": [{"key": "gpu", "operator": "Exists"}]}
     sandbox = {"image": "registry.example.com/sandbox@sha256:1", "limits": {"memory": "3Gi"}}
     values = {
-        "operator": operator | {"settings": {"queue": {"maxActiveRuns": 9}}},
+        "operator": operator | {"settings": {"queue": {"maxActiveRuns": 9}}, "logFormat": "json"},
         "installer": installer,
         "sandbox": sandbox,
         "tenantRoles": False,
@@ -121,6 +121,8 @@ def test_values_reach_their_places() -> None:
     ):
         pod = made[kind, name]["spec"]["template"]["spec"]
         assert {each: (pod["containers"][0] | pod)[each] for each in wanted} == wanted
+    arguments = made["Deployment", "finlab-sandbox-operator"]["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert arguments[-2:] == ["--log-format", "json"]
     config = made["ConfigMap", "finlab-sandbox-config"]["data"]
     profile = made["SandboxProfile", "default"]
     assert yaml.safe_load(config["sandbox.yaml"]) == profile
@@ -162,6 +164,7 @@ def test_another_configuration_restarts_who_reads_it(default: dict[Identity, Man
         ("operator.settings.queue.maxActiveRuns=0", "maxActiveRuns"),
         ("operator.settings.canary.namespace=other", "namespace"),
         ("operator.imagePullPolicy=Sometimes", "imagePullPolicy"),
+        ("operator.logFormat=xml", "logFormat"),
         ("sandbx.image=x", "sandbx"),
     ],
 )
