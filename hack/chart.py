@@ -118,10 +118,18 @@ metadata:
 data: {{- include "seccomp.data" . | nindent 2 }}
 """
 
-# manifests/monitoring and the alerts beside it, where the values ask for them. Their braces are not Helm's, so they are
-# files that are read, not templates.
+# manifests/monitoring and the two files beside it, where the values ask for them. Their braces are not Helm's, so they
+# are files that are read, not templates.
 MONITORING_FOLDER = Path("manifests/monitoring")
 MONITORING = """\
+{{- with .Values.monitoring }}
+{{- if and .serviceMonitor (not .enabled) }}
+{{- fail "monitoring.serviceMonitor needs monitoring.enabled, which makes the Service that is scraped" }}
+{{- end }}
+{{- if and .alerts (not .serviceMonitor) }}
+{{- fail "monitoring.alerts needs monitoring.serviceMonitor: without numbers the operator counts as down" }}
+{{- end }}
+{{- end }}
 {{- if .Values.monitoring.enabled }}
 {{ .Files.Get "files/service.yaml" | replace "finlab-sandbox-system" .Release.Namespace }}
 ---
@@ -135,9 +143,14 @@ metadata:
 data:
   finlab-sandbox.json: {{ .Files.Get "files/dashboard.json" | toJson }}
 {{- end }}
-{{- if .Values.monitoring.alerts }}
+{{- range $name, $asked := dict "servicemonitor" .Values.monitoring.serviceMonitor "alerts" .Values.monitoring.alerts }}
+{{- if $asked }}
+{{- $text := $.Files.Get (printf "files/%s.yaml" $name) }}
+{{- $made := $text | replace "finlab-sandbox-system" $.Release.Namespace | fromYaml }}
+{{- $_ := merge $made.metadata.labels $.Values.monitoring.labels }}
 ---
-{{ .Files.Get "files/alerts.yaml" | replace "finlab-sandbox-system" .Release.Namespace }}
+{{ toYaml $made }}
+{{- end }}
 {{- end }}
 """
 
@@ -165,7 +178,9 @@ seccompProfile: ""
 
 monitoring:
   enabled: false                         # a Service for Prometheus and a dashboard for Grafana
-  alerts: false                          # a PrometheusRule, for clusters that have that kind
+  serviceMonitor: false                  # and, for Prometheus Operator, what finds the Service
+  alerts: false                          # and a PrometheusRule
+  labels: {{}}                             # of these two: what Prometheus selects them by
 
 tenantRoles: true                        # finlab-sandbox-viewer, -editor and -admin, added to view, edit and admin
 
@@ -182,7 +197,7 @@ def chart_files() -> dict[Path, str]:
     files = {Path("templates", path.name): text for path, text in templates.items() if text}
     files[Path("templates", "config.yaml")] = GENERATED.format("hack/chart.py") + CONFIG
     files[Path("templates", "monitoring.yaml")] = GENERATED.format("hack/chart.py") + MONITORING
-    for name in ("service.yaml", "dashboard.json", "alerts.yaml"):
+    for name in ("service.yaml", "dashboard.json", "servicemonitor.yaml", "alerts.yaml"):
         files[Path("files", name)] = (CHECKOUT / MONITORING_FOLDER / name).read_text()
     files[Path("values.yaml")] = _values()
     files[Path("values.schema.json")] = json.dumps(_schema(), indent=2) + "\n"
@@ -273,13 +288,14 @@ def _schema() -> dict[str, Any]:
         "settings": settings,
     }
     installer = {name: operator[name] for name in ("imagePullSecrets", "resources", "nodeSelector", "tolerations")}
-    switches = {"enabled": {"type": "boolean"}, "alerts": {"type": "boolean"}}
+    switch, labels = {"type": "boolean"}, {"type": "object", "additionalProperties": text}
+    monitoring = {"enabled": switch, "serviceMonitor": switch, "alerts": switch, "labels": labels}
     properties = {
         "operator": {"type": "object", "additionalProperties": False, "properties": operator},
         "installer": {"type": "object", "additionalProperties": False, "properties": installer},
         "seccompProfile": text,
-        "monitoring": {"type": "object", "additionalProperties": False, "properties": switches},
-        "tenantRoles": {"type": "boolean"},
+        "monitoring": {"type": "object", "additionalProperties": False, "properties": monitoring},
+        "tenantRoles": switch,
         "sandbox": sandbox,
         "global": mapping,
     }

@@ -71,18 +71,45 @@ def test_the_seccomp_file_is_the_same_to_the_byte(default: dict[Identity, Manife
 
 
 def test_monitoring_is_the_kustomization_beside_it(cluster: Cluster, default: dict[Identity, Manifest]) -> None:
-    """Where the values ask for it; the alerts need a kind of their own, so they are asked for by themselves."""
+    """Where the values ask for it; what is for Prometheus Operator is asked for by itself."""
     folder = CHECKOUT / "manifests" / "monitoring"
     beside = by_identity(yaml.safe_load_all(cluster.kubectl("kustomize", str(folder))))
-    alerts = by_identity(yaml.safe_load_all((folder / "alerts.yaml").read_text()))
-    assert added(default, "monitoring.enabled=true") == beside
-    assert added(default, "monitoring.alerts=true") == alerts
+    assert added(default, "enabled") == beside
+    texts = [(folder / name).read_text() for name in ("servicemonitor.yaml", "alerts.yaml")]
+    files = by_identity(map(yaml.safe_load, texts))
+    assert added(default, "enabled", "serviceMonitor", "alerts") == beside | files
 
 
-def added(default: dict[Identity, Manifest], value: str) -> dict[Identity, Manifest]:
-    """What a value adds to the chart's objects."""
-    made = rendered("--set", value)
+def test_prometheus_operator_selects_by_labels_of_ones_own(default: dict[Identity, Manifest]) -> None:
+    """ServiceMonitor and PrometheusRule have them beside their own, wherever the release is."""
+    label = ("--set", "monitoring.labels.release=kube-prometheus-stack")
+    made = added(default, "enabled", "serviceMonitor", "alerts", more=label, namespace="elsewhere")
+    wanted = {"release": "kube-prometheus-stack", "app.kubernetes.io/name": "finlab-sandbox-operator"}
+    for kind in ("ServiceMonitor", "PrometheusRule"):
+        assert made[kind, "finlab-sandbox"]["metadata"]["labels"] == wanted
+    assert {each["metadata"]["namespace"] for each in made.values()} == {"elsewhere"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "needs"), [(["serviceMonitor"], "enabled"), (["enabled", "alerts"], "serviceMonitor")]
+)
+def test_a_switch_of_monitoring_without_the_one_before_it_is_refused(asked: list[str], needs: str) -> None:
+    """Alerts without numbers would say for ever that the operator is down. The complaint names both values."""
+    with pytest.raises(HelmError, match=rf"monitoring\.{asked[-1]} needs monitoring\.{needs}"):
+        rendered(*switched_on(*asked))
+
+
+def added(
+    default: dict[Identity, Manifest], *switches: str, more: tuple[str, ...] = (), namespace: str = NAMESPACE
+) -> dict[Identity, Manifest]:
+    """What some switches of monitoring add to the chart's objects."""
+    made = rendered(*switched_on(*switches), *more, namespace=namespace)
     return {identity: made[identity] for identity in made.keys() - default.keys()}
+
+
+def switched_on(*switches: str) -> list[str]:
+    """Write switches of monitoring as arguments."""
+    return [f"--set=monitoring.{switch}=true" for switch in switches]
 
 
 def test_helm_finds_nothing_to_say() -> None:
@@ -174,9 +201,9 @@ def test_a_wrong_value_is_refused_by_name(value: str, complaint: str) -> None:
         rendered("--set", value)
 
 
-def test_the_values_of_the_page_are_taken() -> None:
-    """What the chart's page shows as values is rendered."""
-    shown = [block for block in blocks("yaml") if block.page.name == "chart.md" and block.title == "values.yaml"]
+def test_the_values_of_the_pages_are_taken() -> None:
+    """What they show as values is rendered."""
+    shown = [block for block in blocks("yaml") if block.title == "values.yaml"]
     for block in shown:
         with NamedTemporaryFile("w", suffix=".yaml") as file:
             file.write(block.snippet.text)

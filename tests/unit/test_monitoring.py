@@ -174,3 +174,15 @@ def test_the_service_leads_to_the_operators_health_port() -> None:
         "prometheus.io/path": "/metrics",
     }
     assert service["metadata"]["namespace"] == deployment["metadata"]["namespace"]
+
+
+def test_prometheus_operator_finds_the_service() -> None:
+    """It reads no annotations: a ServiceMonitor selects the Service by its label, and names the port and the path."""
+    service, monitor = (
+        yaml.safe_load((MONITORING / f"{name}.yaml").read_text()) for name in ("service", "servicemonitor")
+    )
+    assert monitor["metadata"]["namespace"] == service["metadata"]["namespace"]
+    assert monitor["spec"] == {
+        "selector": {"matchLabels": service["metadata"]["labels"]},
+        "endpoints": [{"port": service["spec"]["ports"][0]["name"], "path": "/metrics"}],
+    }

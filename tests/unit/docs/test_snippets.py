@@ -46,6 +46,7 @@ RESOURCES = {
         "jobs",
         "job",
     ),
+    *("servicemonitor", "prometheusrule"),
     *("namespace", "namespaces", "ns", "node", "nodes", "pod", "pods", "lease", "leases", "networkpolicy", "daemonset"),
     *(
         word
