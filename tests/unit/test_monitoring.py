@@ -15,6 +15,8 @@ from strategyrun.adapters.health import UNREADY_SECONDS
 from strategyrun.adapters.kube import RUNS
 from strategyrun.adapters.telemetry import Telemetry
 from strategyrun.adapters.watches import LATE_SECONDS
+from strategyrun.domain.outcomes import FAILURES, Outcome, Reason
+from strategyrun.domain.strategyrun import FailureClass
 
 CHECKOUT = Path(__file__).parents[2]
 MONITORING = CHECKOUT / "manifests" / "monitoring"
@@ -139,6 +141,44 @@ def test_alerts_and_probes_agree_on_what_is_late() -> None:
     expressions = {alert["alert"]: alert["expr"] for alert in alerts()}
     assert expressions["FinlabSandboxQueueStuck"].endswith(f"> {UNREADY_SECONDS:.0f}")
     assert expressions["FinlabSandboxWatchBehind"].endswith(f"> {LATE_SECONDS:.0f}")
+
+
+BY_AN_AUTHOR = {Reason.PROFILE_MISSING, Reason.MOUNT_FAILED, Reason.CONTAINER_CONFIG_ERROR, Reason.START_TIMEOUT}
+"""Of class Sandbox: a profile by a wrong name, a dataset that keeps its container from being made, or made in time."""
+
+
+def counting(failure: Outcome) -> list[dict[str, Any]]:
+    """Return the alerts that count the runs which end so."""
+    labels = {"class": failure.class_.value, "reason": failure.reason.value}
+    return [
+        alert
+        for alert in alerts()
+        for selector in selectors(alert["expr"])
+        if selector.name == "finlab_sandbox_runs_finished_total" and selected(selector, labels)
+    ]
+
+
+def selected(selector: promql_parser.VectorSelector, labels: dict[str, str]) -> bool:
+    """Tell whether a selector takes a series with these labels; a pattern is of the whole value."""
+    op = promql_parser.MatchOp
+    return all(
+        (re.fullmatch(each.value, labels[each.name]) is not None) is (each.op == op.Re)
+        if each.op in (op.Re, op.NotRe)
+        else (each.value == labels[each.name]) is (each.op == op.Equal)
+        for each in selector.matchers.matchers
+    )
+
+
+@pytest.mark.parametrize("failure", FAILURES.values(), ids=lambda failure: failure.reason.value)
+def test_nobody_is_woken_for_what_an_author_can_bring_about(failure: Outcome) -> None:
+    """The author's code is no alert, and one typo is none; many, and losses of the cluster, are a warning."""
+    found = [(alert["labels"]["severity"], alert["expr"].rsplit(" ", 2)[-2:]) for alert in counting(failure)]
+    if failure.class_ is FailureClass.USER:
+        assert found == []
+    elif failure.class_ is FailureClass.SANDBOX and failure.reason not in BY_AN_AUTHOR:
+        assert found == [("critical", [">", "0"])]
+    else:
+        assert found == [("warning", [">", "3"])]
 
 
 def test_the_dashboard_fits_together() -> None:
