@@ -3,6 +3,7 @@
 import copy
 import re
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import pytest
@@ -33,6 +34,7 @@ from support.admission import (
     Place,
     acting,
     evaluate,
+    grant,
     inputs_of,
     job_of,
     messages,
@@ -758,17 +760,36 @@ def profiled(place: Place) -> Iterator[Callable[[Profile | None], None]]:
 
 def let_use(place: Place, *profiles: Profile) -> None:
     """Let the operator use these profiles and no others."""
-    group = place.profiles.api_version.split("/")[0]
-    names = [each.name for each in profiles]
-    rule = {"apiGroups": [group], "resources": ["sandboxprofiles"], "resourceNames": names, "verbs": ["use"]}
-    rules = {"rules": [rule] if names else []}
+    rules = {"rules": [use_of(place, *profiles)] if profiles else []}
     place.admin.merge(CLUSTER_ROLE, f"test-admission-use-{place.suffix}", None, rules)
+
+
+def use_of(place: Place, *profiles: Profile) -> Manifest:
+    """Write the rule of a role that lets these profiles be used."""
+    group, names = place.profiles.api_version.split("/")[0], [each.name for each in profiles]
+    return {"apiGroups": [group], "resources": ["sandboxprofiles"], "resourceNames": names, "verbs": ["use"]}
+
+
+@pytest.mark.usefixtures("profiled")
+def test_any_role_lets_a_profile_be_used(place: Place) -> None:
+    """One of the profile's own is as good as that of the installation, which an upgrade puts back."""
+    manifest = other_job(place, GVISOR)
+
+    def refused() -> str:
+        return refusal(lambda: place.operator.create(manifest, dry_run=True))
+
+    let_use(place, DEFAULT)
+    wait_until("the installation's role names another one alone", refused, bool)
+    operator = {"kind": "ServiceAccount", "name": "operator", "namespace": place.namespace}
+    with ExitStack() as stack:
+        grant(stack, place.admin, f"test-admission-own-{place.suffix}", use_of(place, GVISOR), operator)
+        wait_until("a role of its own counts", refused, nothing)
 
 
 def test_a_profile_that_may_be_used_cannot_be_deleted(place: Place) -> None:
     """Its name would be bound by no clause of a profile, as long as there is another one."""
     for name in ("default", "gvisor"):
-        with pytest.raises(RefusedError, match=rf"{name}.*take the name out of the ClusterRole"):
+        with pytest.raises(RefusedError, match=rf"{name}.*delete the ClusterRole"):
             place.admin.delete(place.profiles, name)
 
 

@@ -151,6 +151,20 @@ def test_yaml_fits_its_schema(block: Block) -> None:
             assert block.title or block.reason_not_to_run, "of what is this a part? Give the block a title, or a reason"
 
 
+def test_a_profile_of_the_page_has_a_role_of_its_own() -> None:
+    """With the rule and the subject of the installation's, and another name: an upgrade puts that one back."""
+    (block,) = [each for each in blocks("yaml") if each.page.name == "profiles.md"]
+    profile, role, binding = yaml.safe_load_all(block.snippet.text)
+    rbac = yaml.safe_load_all((CHECKOUT / "manifests" / "base" / "rbac.yaml").read_text())
+    shipped = {each["kind"]: each for each in rbac if each["metadata"]["name"] == "finlab-sandbox-profiles"}
+    (rule,) = shipped["ClusterRole"]["rules"]
+    assert role["rules"] == [rule | {"resourceNames": [profile["metadata"]["name"]]}]
+    assert binding["subjects"] == shipped["ClusterRoleBinding"]["subjects"]
+    name = role["metadata"]["name"]
+    assert name not in shipped["ClusterRole"]["metadata"].values()
+    assert binding["roleRef"] == shipped["ClusterRoleBinding"]["roleRef"] | {"name": name}
+
+
 @pytest.mark.parametrize("block", [pytest.param(b, id=b.where) for b in blocks("yaml") if b.page != MISTAKES])
 def test_the_strategy_in_a_manifest_is_what_its_page_makes_of_it(block: Block) -> None:
     """It passes the vetting, unless the page shows how it is rejected."""

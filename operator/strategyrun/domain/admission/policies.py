@@ -206,7 +206,7 @@ def policies() -> list[dict[str, Any]]:
             clauses=[
                 Clause(
                     f"!{operator_may_use('oldObject.metadata.name')}",
-                    f"take the name out of the ClusterRole that lets the operator {USE} it first: "
+                    f"delete the ClusterRole that lets the operator {USE} it first: "
                     "a Job by the name of a profile that is gone would be bound by none",
                     "oldObject.metadata.name",
                 )
