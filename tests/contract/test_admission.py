@@ -47,7 +47,19 @@ from support.admission import (
     wait_let_in,
 )
 from support.builders import make_run, specs
-from support.cluster import CHECKOUT, CONFIG_MAP, JOB, NETWORK_POLICY, NODE, POD, Cluster, Kind, Manifest, RefusedError
+from support.cluster import (
+    CHECKOUT,
+    CONFIG_MAP,
+    JOB,
+    NETWORK_POLICY,
+    NODE,
+    POD,
+    SERVICE_ACCOUNT,
+    Cluster,
+    Kind,
+    Manifest,
+    RefusedError,
+)
 from support.runs import strategy_run
 from support.waiting import wait_until
 
@@ -301,6 +313,20 @@ def test_a_job_of_another_shape_is_refused(place: Place, case: str) -> None:
         place.operator.create(manifest, dry_run=True)
     assert refused.value.code == 403
     assert re.search(f"finlab-sandbox-(profiled-)?jobs-{place.suffix}", refused.value.message)
+
+
+def test_a_run_pulls_with_the_secrets_of_the_namespaces_account(place: Place) -> None:
+    """The API server adds them to its pod, which is let in: it is the one way to a private registry."""
+    secrets = [{"name": "registry"}]
+    place.admin.merge(SERVICE_ACCOUNT, "default", place.namespace, {"imagePullSecrets": secrets})
+    try:
+        wait_until(
+            "a pod has the secrets of its account",
+            lambda: place.controller.create(place.pod(), dry_run=True)["spec"].get("imagePullSecrets"),
+            lambda found: found == secrets,
+        )
+    finally:
+        place.admin.merge(SERVICE_ACCOUNT, "default", place.namespace, {"imagePullSecrets": None})
 
 
 JOB_BAD: dict[str, tuple[Manifest, str]] = {

@@ -46,7 +46,7 @@ RESOURCES = {
         "jobs",
         "job",
     ),
-    *("servicemonitor", "prometheusrule"),
+    *("servicemonitor", "prometheusrule", "serviceaccount"),
     *("namespace", "namespaces", "ns", "node", "nodes", "pod", "pods", "lease", "leases", "networkpolicy", "daemonset"),
     *(
         word
