@@ -9,7 +9,7 @@ import bokeh_sampledata
 import pytest
 import yaml
 
-from support.cluster import CHECKOUT, Cluster
+from support.cluster import CHECKOUT, STRATEGY_RUN, Cluster
 from support.pages import Block, blocks
 from support.runs import strategy_run, wait_finished
 from support.waiting import wait_until
@@ -18,6 +18,7 @@ PAGES = ("README.md", "docs/index.md", "docs/quickstart.md")
 DATASETS = "docs/datasets.md"
 GUIDE = "docs/writing-strategies.md"
 OPERATIONS = "docs/operations.md"
+GITOPS = "docs/gitops.md"
 PROFILES = "docs/profiles.md"
 SECONDS = re.compile(r"\d+(\.\d+)?s")
 
@@ -89,6 +90,18 @@ def test_the_operator_names_the_facts_of_its_page(cluster: Cluster) -> None:
         lambda: timeless(cluster.kubectl(*shlex.split(ask)[1:]).splitlines()),
         timeless(shown).__eq__,
     )
+
+
+def test_a_rerun_is_waited_for_as_the_page_says(cluster: Cluster, namespace: str) -> None:
+    """The last wait returns at the new answer, and not at the one before."""
+    cluster.create(strategy_run("momentum", namespace))
+    first = wait_finished(cluster, namespace, "momentum")["status"]
+    for command, _ in steps(*of(GITOPS, "console")):
+        cluster.kubectl("--namespace", namespace, *shlex.split(command)[1:], seconds=180)
+    second = cluster.get(STRATEGY_RUN, "momentum", namespace)["status"]
+    assert second["phase"] == "Succeeded"
+    assert second["acceptedAt"] > first["finishedAt"]
+    assert [past["finishedAt"] for past in second["history"]] == [first["finishedAt"]]
 
 
 def test_a_dataset_has_the_hash_that_its_page_computes(cluster: Cluster, namespace: str, tmp_path: Path) -> None:

@@ -98,6 +98,7 @@ def test_annotation_repeats_the_same_inputs(cluster: Cluster, namespace: str) ->
         seconds=240,
     )
     second = wait_finished(cluster, namespace)["status"]
+    assert (first.get("observedRerun"), second["observedRerun"]) == (None, "once more")
     assert second["metrics"] == first["metrics"]
     assert second["provenance"] == first["provenance"]
     assert second["attempts"][0]["jobUID"] != first["attempts"][0]["jobUID"]

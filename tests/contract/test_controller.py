@@ -346,6 +346,23 @@ def test_a_rerun_keeps_the_earlier_answer(bench: Bench, operator: RunningOperato
     bench.wait("a new evaluation", lambda seen: seen["phase"] != "Succeeded")
     status = bench.succeed()
     assert [(past["phase"], past["reason"]) for past in status["history"]] == [("Succeeded", "Evaluated")]
+    assert status["observedRerun"] == "again"
+
+
+def test_an_answer_of_an_earlier_version_says_once_which_rerun_it_answers(
+    bench: Bench, operator: RunningOperator
+) -> None:
+    """It is not evaluated again."""
+    bench.apply(suspend=True)
+    bench.wait_reason("Suspended")
+    bench.rerun()
+    bench.wait("the rerun is seen", lambda seen: seen.get("observedRerun") == "again")
+    bench.edit({"spec": {"suspend": False}})
+    before = bench.succeed()
+    earlier = {"status": {"observedRerun": None}}
+    bench.cluster.merge(bench.kind, "run", bench.namespace, earlier, subresource="status")
+    assert bench.wait("it says so again", lambda seen: seen.get("observedRerun") == "again") == before
+    assert count(operator.calls, "create", "jobs") == 1
 
 
 def test_an_edit_that_asks_nothing_new_changes_no_answer(bench: Bench, operator: RunningOperator) -> None:

@@ -16,6 +16,7 @@ _LATER = "2026-01-02T03:05:09.012Z"
 
 FULL_STATUS: dict[str, Any] = {
     "observedGeneration": 1,
+    "observedRerun": "once more",
     "phase": "Succeeded",
     "reason": "Evaluated",
     "message": "scored 3267 days",

@@ -1,7 +1,8 @@
-"""What Argo CD and Flux make of a run: their own programs, on statuses as the operator writes them."""
+"""What Argo CD, Flux and kustomize make of a run: their own programs, on statuses as the operator writes them."""
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,6 +17,7 @@ from strategyrun.domain.status import accept, advance, fail
 from strategyrun.domain.strategyrun import NOT_SEEN, Phase, StrategyRunStatus
 from strategyrun.domain.verdict import Fault
 from support.builders import NOW, make_run, run_body
+from support.snippets import snippets
 
 CHECKOUT = Path(__file__).parents[2]
 RUN = make_run(generation=3)
@@ -48,18 +50,21 @@ SEEN: dict[str, tuple[StrategyRunStatus | None, str, str]] = {
 """Name: status, Argo CD's health, kstatus' word."""
 
 
-def document(status: StrategyRunStatus | None, *, generation: int = 3) -> Document:
+def document(status: StrategyRunStatus | None, *, generation: int = 3, rerun: str | None = None) -> Document:
     """Build the run as the API server returns it."""
-    return run_body(generation=generation, status=status.document() if status else NOT_SEEN)
+    return run_body(generation=generation, rerun=rerun, status=status.document() if status else NOT_SEEN)
 
 
 def argo_health(run: Document) -> dict[str, str]:
-    """Run the health check as Argo CD does: Lua 5.1, the object in `obj`, without the standard library."""
+    """Run the health check as Argo CD does: Lua 5.1, the object in `obj`, without the standard library, and so without
+    methods of strings.
+    """
     patch = yaml.safe_load((CHECKOUT / "manifests/gitops/argocd-cm.yaml").read_text())
     ((key, check),) = patch["data"].items()
     group, kind = run["apiVersion"].split("/")[0], run["kind"]
     assert key == f"resource.customizations.health.{group}_{kind}"
     lua = lua51.LuaRuntime(register_eval=False, register_builtins=False)
+    lua.execute("getmetatable('').__index = nil")
     for name in list(lua.globals()):
         if name != "_G":
             lua.globals()[name] = None
@@ -87,6 +92,35 @@ def test_argo_cd_does_not_take_the_answer_to_an_older_spec_for_the_new() -> None
     for status, _, _ in SEEN.values():
         if status:
             assert argo_health(document(status, generation=4))["status"] == "Progressing"
+
+
+@pytest.mark.parametrize("before", [None, "", "1"])
+@pytest.mark.parametrize("after", [None, "", "1", "2"])
+def test_argo_cd_does_not_take_the_answer_before_a_rerun_for_the_new(before: str | None, after: str | None) -> None:
+    """The annotation raises no generation: it is the operator that says which value a status answers."""
+    for status, health, _ in SEEN.values():
+        if status:
+            told = status.model_copy(update={"observed_rerun": before})
+            seen = argo_health(document(told, rerun=after))
+            assert seen["status"] == (health if before == after else "Progressing")
+            assert before == after or seen["message"] == "waiting for the operator to see the change"
+
+
+@pytest.mark.parametrize(
+    ("value", "other"),
+    [
+        pytest.param("x" * 128, "x" * 127, id="at-the-limit"),
+        pytest.param("x" * 5000, "x" * 127 + "y" * 5000, id="beyond-it"),
+        pytest.param("é" * 5000, "é" * 127 + "e" * 5000, id="not-ascii"),
+        pytest.param("\U0010ffff" * 200, "\U0010ffff" * 127, id="the-last-character-there-is"),
+    ],
+)
+def test_argo_cd_knows_a_long_rerun_by_how_it_begins(value: str, other: str) -> None:
+    """The status repeats its first characters."""
+    asked = make_run(generation=3, rerun=value)
+    status = advance(accept(asked, "a" * 64, NOW), asked, NOW, Phase.SUCCEEDED, Reason.EVALUATED, "")
+    assert argo_health(document(status, rerun=value))["status"] == "Healthy"
+    assert argo_health(document(status, rerun=other))["status"] == "Progressing"
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +155,44 @@ def test_kstatus_does_not_take_the_answer_to_an_older_spec_for_the_new(kstatus: 
     assert set(words(kstatus, [document(status, generation=4) for status, _, _ in SEEN.values() if status])) == {
         "InProgress"
     }
+
+
+def test_kstatus_cannot_see_a_rerun(kstatus: Path) -> None:
+    """It knows generations alone: that is why the page tells users of Flux to change an input instead."""
+    status = moved(Phase.SUCCEEDED, Reason.EVALUATED)
+    assert words(kstatus, [document(status, rerun="2")]) == ["Current"]
+
+
+def test_kustomize_writes_generated_names_into_a_run(tmp_path: Path) -> None:
+    """With the files of the page and the configuration that it names; a claim is renamed like a ConfigMap."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("rendering takes kubectl")
+    for block in snippets(CHECKOUT / "docs" / "gitops.md", "yaml"):
+        (title,) = re.findall(r'title="([^"]+)"', block.info)
+        (tmp_path / title).write_text(block.text)
+    shutil.copy(CHECKOUT / "manifests" / "gitops" / "kustomizeconfig.yaml", tmp_path)
+    (tmp_path / "strategy.py").write_text("position = 1")
+    (tmp_path / "prices.csv.gz").write_bytes(b"\x1f\x8b")
+    claimed = run_body("claimed", datasets=[{"name": "prices", "persistentVolumeClaim": {"claimName": "prices"}}])
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "prices", "namespace": "research"},
+    }
+    (tmp_path / "more.yaml").write_text(yaml.safe_dump_all([claimed, claim]))
+    kustomization = tmp_path / "kustomization.yaml"
+    whole = yaml.safe_load(kustomization.read_text())
+    whole |= {"resources": [*whole["resources"], "more.yaml"], "namePrefix": "team-"}
+    kustomization.write_text(yaml.safe_dump(whole))
+
+    rendered = subprocess.run(
+        ["kubectl", "kustomize", str(tmp_path)], capture_output=True, text=True, check=True
+    ).stdout
+    documents = list(yaml.safe_load_all(rendered))
+    made = {each["metadata"]["name"] for each in documents if each["kind"] == "ConfigMap"}
+    runs = {each["metadata"]["name"]: each["spec"] for each in documents if each["kind"] == "StrategyRun"}
+    momentum, (of_claim,) = runs["team-momentum"], runs["team-claimed"]["datasets"]
+    assert {momentum["source"]["configMapRef"]["name"], momentum["datasets"][0]["configMapRef"]["name"]} == made
+    assert all(re.fullmatch(r"team-(momentum|prices)-[a-z0-9]{10}", name) for name in made)
+    assert len(made) == 2
+    assert of_claim["persistentVolumeClaim"]["claimName"] == "team-prices"

@@ -42,6 +42,7 @@ from strategyrun.domain.status import (
     fail,
     gated,
     has_begun,
+    is_acknowledged,
     look_ahead_fault,
     put_right,
     succeed,
@@ -115,7 +116,7 @@ def stands_in_line(run: StrategyRun) -> bool:
 def is_answered(run: StrategyRun) -> bool:
     """Whether nothing is left to say of the run as it stands."""
     status = run.status
-    if status is None or not status.final or status.observed_generation != run.generation:
+    if status is None or not status.final or not is_acknowledged(status, run):
         return False
     return status.inputs_hash == inputs_hash(run)
 
@@ -144,7 +145,7 @@ def _decide(seen: Seen, now: datetime) -> Decision:
     status = run.status
     if status is None or status.inputs_hash != wanted:
         status = accept(run, wanted, _first_seen(seen, wanted) or now)
-    elif status.observed_generation != run.generation:
+    elif not is_acknowledged(status, run):
         status = acknowledge(status, run)
     status = put_right(status, now)
     if status.final:

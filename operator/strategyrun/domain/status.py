@@ -39,8 +39,9 @@ from strategyrun.domain.vetting import Flaw, Kind
 Truth = Literal["True", "False", "Unknown"]
 
 _WORD_LIMIT = 64
-_WARNING_LIMIT = 160
-_ATTEMPT_LIMIT = 100
+_WARNING_LIMIT = 140
+_ATTEMPT_LIMIT = 80
+_FINDING_LIMIT = 160
 _OUTPUT_LIMIT = 14
 _GATE_LIMIT, _GATE_HINT_LIMIT = 5, 100
 _EQUITY_DIGITS = 6
@@ -55,6 +56,7 @@ def accept(run: StrategyRun, inputs_hash: str, now: datetime) -> StrategyRunStat
         history = past[:HISTORY_LIMIT]
     status = StrategyRunStatus(
         observed_generation=run.generation,
+        observed_rerun=run.rerun_shown,
         phase=Phase.QUEUED,
         reason=Reason.WAITING_FOR_SLOT,
         inputs_hash=inputs_hash,
@@ -66,10 +68,17 @@ def accept(run: StrategyRun, inputs_hash: str, now: datetime) -> StrategyRunStat
 
 
 def acknowledge(status: StrategyRunStatus, run: StrategyRun) -> StrategyRunStatus:
-    """Say that the status holds for the run's present generation too."""
+    """Say that the status of the same inputs holds for the run's present generation too, and which rerun it answers:
+    an earlier version did not say that.
+    """
     seen = {"observed_generation": run.generation}
     conditions = tuple(condition.model_copy(update=seen) for condition in status.conditions)
-    return status.model_copy(update={**seen, "conditions": conditions})
+    return status.model_copy(update={**seen, "observed_rerun": run.rerun_shown, "conditions": conditions})
+
+
+def is_acknowledged(status: StrategyRunStatus, run: StrategyRun) -> bool:
+    """Whether the status says that it holds for the run as it stands."""
+    return (status.observed_generation, status.observed_rerun) == (run.generation, run.rerun_shown)
 
 
 LEEWAY = timedelta(seconds=2)
@@ -246,7 +255,7 @@ def gated(status: StrategyRunStatus, told: FallbackStatus, gate: tuple[Flaw, ...
     return status.model_copy(update={"fallback": told.model_copy(update={"findings": few})})
 
 
-def _findings(flaws: tuple[Flaw, ...], limit: int = LINE_LIMIT) -> tuple[Finding, ...]:
+def _findings(flaws: tuple[Flaw, ...], limit: int = _FINDING_LIMIT) -> tuple[Finding, ...]:
     return tuple(Finding(line=flaw.line, rule=flaw.rule, hint=clean(flaw.hint, limit)) for flaw in flaws)
 
 

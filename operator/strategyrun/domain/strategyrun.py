@@ -18,6 +18,8 @@ VERSION = "v1alpha1"
 KIND = "StrategyRun"
 PLURAL = "strategyruns"
 RERUN_ANNOTATION = f"{GROUP}/rerun"
+RERUN_LIMIT = 128
+"""Characters of the annotation's value that a status repeats."""
 TIMEOUT_CEILING_SECONDS = 300
 """What no profile lets a strategy go beyond."""
 KUEUE_LABEL = "kueue.x-k8s.io/queue-name"
@@ -588,6 +590,11 @@ class StrategyRunStatus(Model):
     """The operator's answer. Until there is one, the reason is NotSeen and observedGeneration negative."""
 
     observed_generation: int = Field(description="The metadata.generation that the status speaks of.")
+    observed_rerun: str | None = Field(
+        default=None,
+        description="The value of the rerun annotation that the status answers, its first "
+        f"{RERUN_LIMIT} characters; absent where there is none.",
+    )
     phase: Phase = Field(
         description="Where the run stands; Succeeded, Failed and Cancelled are final for the same inputs."
     )
@@ -664,6 +671,11 @@ class StrategyRun(Model):
     unreadable: Unreadable | None = None
     """Set where `spec` is only a stand-in."""
     status: StrategyRunStatus | None
+
+    @property
+    def rerun_shown(self) -> str | None:
+        """The value of the rerun annotation as a status repeats it: cut, and else to the letter, for it is compared."""
+        return None if self.rerun is None else self.rerun[:RERUN_LIMIT]
 
     @classmethod
     def parse(cls, body: dict[str, Any]) -> "StrategyRun":

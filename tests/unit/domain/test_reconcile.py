@@ -757,6 +757,17 @@ def test_a_rerun_annotation_asks_again() -> None:
     decision = decide(look(answered(), make_run(rerun="1")), after(60))
     assert answer(decision).phase is Phase.STARTING
     assert answer(decision).history[0].inputs_hash == answered().inputs_hash
+    assert answer(decision).observed_rerun == "1"
+
+
+def test_an_answer_of_an_earlier_version_learns_which_rerun_it_answers() -> None:
+    """It is written once more and not evaluated again: tools that wait for the rerun see it."""
+    run = make_run(rerun="1")
+    earlier = answered(run).model_copy(update={"observed_rerun": None})
+    assert not reconcile.is_answered(at(earlier, run))
+    decision = decide(look(earlier, run), after(60))
+    assert (decision.status, decision.acts) == (answered(run), ())
+    assert reconcile.is_answered(at(answered(run), run))
 
 
 @pytest.mark.parametrize(

@@ -289,6 +289,7 @@ DISTURBANCES = ("operator ends after a write", "answer is lost", "overtaken afte
 HAPPENINGS = [
     *INPUTS,
     *("other time limit", "other retries", "rerun", "other code", "run deleted", "run deleted in the foreground"),
+    "written by an earlier version",
     *("no image", "job overrun", "evict", "lose", "drained later", "time", "garbage collected"),
     *("no image", "no image", "not mounted", "not mounted", "elsewhere", "other code", "other code"),
     *("edited and taken back", "job deleted", "pod deleted", "deletions linger"),
@@ -372,6 +373,8 @@ class Histories(RuleBasedStateMachine):
                 cluster.change(cancel=True)
             case "rerun":
                 cluster.annotate(str(number % 2))
+            case "written by an earlier version":
+                cluster.write_as_before()
             case "put in Kueue's queue" | "taken out of Kueue's queue":
                 cluster.put_in_queue("team-a" if what.startswith("put") else None)
             case "run deleted":
@@ -598,7 +601,8 @@ class Histories(RuleBasedStateMachine):
         tidy = not self.cluster.snapshots and not any(self._can_run(job) for job in self.cluster.jobs.values())
         runs = self.cluster.listed("run").values()
         of_these_inputs = all(run.status and run.status.inputs_hash == inputs_hash(run) for run in runs)
-        return self._answered() and of_these_inputs and tidy and not written
+        seen = all(run.status and run.status.observed_rerun == run.rerun for run in runs)
+        return self._answered() and of_these_inputs and seen and tidy and not written
 
     def _answered(self) -> bool:
         runs = self.cluster.runs.values()
@@ -699,7 +703,7 @@ def test_any_history_ends_well() -> None:
             "kueue preempts",
             "kueue admits again",
         ),
-        *("settled", "recalled"),
+        *("settled", "recalled", "written by an earlier version"),
         *("second attempt", "JobVanished", "Suspended", "Cancelled", "FallingBack", "ProfileMissing"),
     }
     missed = expected - {what for what, times in REACHED.items() if times}

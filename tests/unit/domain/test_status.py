@@ -23,12 +23,14 @@ from strategyrun.domain.status import (
     fail,
     gated,
     has_begun,
+    is_acknowledged,
     succeed,
     witness,
 )
 from strategyrun.domain.strategyrun import (
     HISTORY_LIMIT,
     NOT_SEEN,
+    RERUN_LIMIT,
     Attempt,
     Condition,
     Executor,
@@ -204,8 +206,32 @@ def test_a_generation_is_acknowledged_without_another_change() -> None:
     status = acknowledge(scored(), make_run(generation=9))
     assert status.observed_generation == 9
     assert {condition.observed_generation for condition in status.conditions} == {9}
+    assert (is_acknowledged(scored(), make_run(generation=9)), is_acknowledged(status, make_run(generation=9))) == (
+        False,
+        True,
+    )
     back = acknowledge(status, RUN)
     assert back == scored()
+
+
+@pytest.mark.parametrize("rerun", [None, "", "again", "\u202e\x07"], ids=["none", "empty", "word", "control"])
+def test_the_status_says_which_rerun_it_answers(rerun: str | None) -> None:
+    """To the letter, for it is compared; one of an earlier version, which did not, says so once it is looked at."""
+    run = make_run(rerun=rerun)
+    status = accept(run, "1" * 64, NOW)
+    assert status.observed_rerun == status.document().get("observedRerun") == rerun
+    assert is_acknowledged(status, run)
+    earlier = status.model_copy(update={"observed_rerun": None})
+    assert is_acknowledged(earlier, run) is (rerun is None)
+    assert acknowledge(earlier, run) == status
+
+
+def test_of_a_long_rerun_the_status_has_the_beginning() -> None:
+    """An annotation may be larger than a status."""
+    run = make_run(rerun="x" * 200_000)
+    status = accept(run, "1" * 64, NOW)
+    assert status.observed_rerun == "x" * RERUN_LIMIT
+    assert is_acknowledged(status, run)
 
 
 def test_an_answer_moves_to_the_history() -> None:
@@ -457,7 +483,7 @@ LONGEST_REPORT = ReportReference(config_map="r" * 51, sha256="f" * 64)
 def exhausted(text: str, end: datetime) -> StrategyRunStatus:
     """Build a status with all that there can be: six attempts, five past answers, every text at its cap."""
     node, pod = "n" * 253, "p" * 63
-    run = RUN
+    run = make_run(rerun=text)
     for number in range(HISTORY_LIMIT):
         answered = scored(metrics={"totalReturn": -1.2345e300, "sharpe": -1.2345e300, "trades": 10**15 - 1})
         answered = answered.model_copy(
