@@ -1,4 +1,4 @@
-"""What people may do with StrategyRuns: by the project's own roles, and by those that every cluster has."""
+"""What people may do with runs and profiles: by the project's own roles, and by those that every cluster has."""
 
 import json
 from collections.abc import Iterator
@@ -14,12 +14,15 @@ from support.cluster import CHECKOUT, Cluster, Kind, Manifest, RefusedError
 from support.runs import strategy_run
 from support.waiting import wait_until
 
+DOCUMENTS: list[Manifest] = list(
+    yaml.safe_load_all((CHECKOUT / "manifests" / "base" / "tenant-roles.yaml").read_text(encoding="utf-8"))
+)
 ROLES: dict[str, Manifest] = {
     document["metadata"]["name"].removeprefix("finlab-sandbox-"): document
-    for document in yaml.safe_load_all(
-        (CHECKOUT / "manifests" / "base" / "tenant-roles.yaml").read_text(encoding="utf-8")
-    )
+    for document in DOCUMENTS
+    if "labels" in document["metadata"]
 }
+PROFILE_VIEWER = "finlab-sandbox-profile-viewer"
 RBAC = "rbac.authorization.k8s.io"
 STANDARD = {"viewer": "view", "editor": "edit", "admin": "admin"}
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
@@ -71,19 +74,15 @@ def bound(cluster: Cluster, namespace: str, role: str) -> Cluster:
     return with_token(cluster, namespace, "person")
 
 
-def allowed(person: Cluster, namespace: str, group: str, subresource: str = "") -> set[str]:
-    """Ask the API server what somebody may do with StrategyRuns."""
-    return {verb for verb in VERBS if _allowed(person, namespace, group, verb, subresource)}
+def allowed(
+    person: Cluster, namespace: str, group: str, subresource: str = "", *, resource: str = "strategyruns"
+) -> set[str]:
+    """Ask the API server what somebody may do with a resource."""
+    asked = {"namespace": namespace, "group": group, "resource": resource, "subresource": subresource}
+    return {verb for verb in VERBS if _allowed(person, asked | {"verb": verb})}
 
 
-def _allowed(person: Cluster, namespace: str, group: str, verb: str, subresource: str) -> bool:
-    asked: dict[str, Any] = {
-        "namespace": namespace,
-        "group": group,
-        "resource": "strategyruns",
-        "subresource": subresource,
-        "verb": verb,
-    }
+def _allowed(person: Cluster, asked: dict[str, Any]) -> bool:
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
     body = {
         "apiVersion": "authorization.k8s.io/v1",
@@ -155,9 +154,47 @@ def _names(person: Cluster, kind: Kind, namespace: str) -> list[str]:
         return []
 
 
+def test_everybody_reads_profiles(cluster: Cluster, operated_kind: Kind, namespace: str) -> None:
+    """An account without any role: a hint tells its owner to look which profiles there are. It changes none."""
+    group = operated_kind.api_version.split("/")[0]
+    cluster.create(
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "person", "namespace": namespace}}
+    )
+    person, name = with_token(cluster, namespace, "person"), f"{PROFILE_VIEWER}-{token_hex(4)}"
+    role, binding = json.loads(
+        json.dumps(_of_profiles()).replace(f'"{GROUP}"', f'"{group}"').replace(f'"{PROFILE_VIEWER}"', f'"{name}"')
+    )
+    assert allowed(person, "", group, resource="sandboxprofiles") == set()
+    try:
+        cluster.create(role)
+        cluster.create(binding)
+        wait_until(
+            "the binding holds",
+            lambda: allowed(person, "", group, resource="sandboxprofiles"),
+            lambda may: may == {"get", "list", "watch"},
+        )
+        assert allowed(person, "", group, "status", resource="sandboxprofiles") == set()
+    finally:
+        for kind in ("ClusterRoleBinding", "ClusterRole"):
+            if cluster.find(Kind(f"{RBAC}/v1", kind), name):
+                cluster.delete(Kind(f"{RBAC}/v1", kind), name)
+
+
+def _of_profiles() -> list[Manifest]:
+    return [document for document in DOCUMENTS if document["metadata"]["name"] == PROFILE_VIEWER]
+
+
 def test_no_role_reaches_further_than_its_runs() -> None:
-    """One resource, no wildcard; each is aggregated to exactly one role of the cluster's."""
+    """One resource, no wildcard; each is aggregated to exactly one role of the cluster's, but for that of profiles."""
     assert set(ROLES) == set(STANDARD)
+    assert len(DOCUMENTS) == len(ROLES) + len(_of_profiles())
+    of_profiles, binding = _of_profiles()
+    rule = {"apiGroups": [GROUP], "resources": ["sandboxprofiles"], "verbs": ["get", "list", "watch"]}
+    assert of_profiles["rules"] == [rule]
+    assert (binding["roleRef"]["name"], [each["name"] for each in binding["subjects"]]) == (
+        PROFILE_VIEWER,
+        ["system:authenticated"],
+    )
     for role, document in ROLES.items():
         (rule,) = document["rules"]
         assert (rule["apiGroups"], rule["resources"]) == ([GROUP], ["strategyruns"])

@@ -90,6 +90,8 @@ def named(text: str, *, namespace: str, run: str, pod: str) -> str:
 
 
 _LOGS = "See `strategyrun logs RUN -n NAMESPACE`;"
+_POD_EVENTS = "`kubectl get events -n NAMESPACE --field-selector involvedObject.name=POD`"
+"""They outlive the pod, which goes with its Job when it has not started in time."""
 _AGAIN = "`kubectl annotate --overwrite -n NAMESPACE srun RUN finlab-sandbox.dev/rerun=$(date +%s)`."
 
 
@@ -123,7 +125,10 @@ _FAILURES = [
         (
             Reason.TIMEOUT,
             "The strategy used up its wall-clock limit.",
-            "Make it faster (vectorise loops; try `strategyrun run FILE`), or raise spec.timeoutSeconds and rerun it.",
+            (
+                "Make it faster (vectorise loops; try `strategyrun run FILE`); if spec.timeoutSeconds is below the "
+                "profile's limit, raise it and rerun."
+            ),
         ),
         (
             Reason.OUT_OF_MEMORY,
@@ -221,17 +226,17 @@ _FAILURES = [
         (
             Reason.MOUNT_FAILED,
             "A volume of the pod could not be mounted.",
-            "Run `kubectl describe pod -n NAMESPACE POD`; the kubelet's events name the volume.",
+            f"Run {_POD_EVENTS}; the kubelet's events name the volume.",
         ),
         (
             Reason.CONTAINER_CONFIG_ERROR,
             "The node's runtime refused the container.",
-            "Read status.message, the runtime's own, and `kubectl describe pod -n NAMESPACE POD`.",
+            f"Read status.message, the runtime's own, and {_POD_EVENTS}.",
         ),
         (
             Reason.START_TIMEOUT,
             "The pod was on a node but its strategy did not start in time.",
-            "Run `kubectl describe pod -n NAMESPACE POD`; its events say what took so long.",
+            f"Run {_POD_EVENTS}; they say what took so long.",
         ),
         (
             Reason.TAMPERED,
@@ -248,8 +253,11 @@ _FAILURES = [
         ),
         (
             Reason.QUOTA_EXCEEDED,
-            "The namespace's ResourceQuota has no room for the pod; the run waits for it.",
-            "Run `kubectl describe resourcequota -n NAMESPACE`; it goes on by itself when there is room.",
+            "The namespace's ResourceQuota has no room for the pod, its Job or a ConfigMap; the run waits for it.",
+            (
+                "Run `kubectl describe resourcequota -n NAMESPACE`; it goes on by itself when there is room. Where a "
+                "count of configmaps or jobs is spent, delete old runs: their reports are ConfigMaps."
+            ),
         ),
         (
             Reason.POLICY_DENIED,

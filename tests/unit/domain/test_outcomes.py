@@ -1,5 +1,6 @@
 """The taxonomy of failures."""
 
+import re
 import shlex
 
 import pytest
@@ -45,7 +46,19 @@ def test_every_failure_names_the_next_command(reason: Reason) -> None:
     command, *_ = FAILURES[reason].commands
     typed = shlex.split(named(command, namespace="research", run="momentum", pod="momentum-1-x"))
     assert typed[0] in ("kubectl", "strategyrun")
-    assert not {"NAMESPACE", "RUN", "POD"} & set(typed)
+    assert not re.search("NAMESPACE|RUN|POD", " ".join(typed))
+
+
+def test_no_hint_asks_for_a_pod_that_is_gone() -> None:
+    """One that did not start in time is deleted with its Job as the answer is written, and its events stay; one that
+    has ended stays for a while.
+    """
+    asking = {reason for reason, outcome in FAILURES.items() if re.search(r"(pod|logs)\b[^`]* POD", outcome.hint)}
+    assert asking == {Reason.EVALUATOR_FAILED, Reason.LOADER_FAILED}
+    for reason in (Reason.MOUNT_FAILED, Reason.CONTAINER_CONFIG_ERROR, Reason.START_TIMEOUT):
+        assert FAILURES[reason].commands == (
+            "kubectl get events -n NAMESPACE --field-selector involvedObject.name=POD",
+        )
 
 
 def test_no_two_reasons_have_the_same_name() -> None:
