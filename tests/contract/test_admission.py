@@ -18,7 +18,7 @@ from strategyrun.domain.canary import CANARY_NAMESPACE, Role, canary_job
 from strategyrun.domain.job import report, snapshot
 from strategyrun.domain.network_policy import POLICY_NAME, deny_all
 from strategyrun.domain.sandbox import NODE_LABEL_PREFIX, Profile
-from strategyrun.domain.strategyrun import GROUP, KUEUE_LABEL, Executor, StrategyRun
+from strategyrun.domain.strategyrun import GROUP, KUEUE_LABEL, KUEUE_PRIORITY_LABEL, Executor, StrategyRun
 from support.admission import (
     CLOSED,
     CLUSTER_ROLE,
@@ -1023,7 +1023,7 @@ def test_kueue_lets_its_jobs_in_and_nobody_elses(place: Place) -> None:
     kueue = acting(place.admin, KUEUE_ACCOUNT)
     flavour = {"nodeSelector": {"pool": "strategies"}, "tolerations": [{"key": "pool", "operator": "Exists"}]}
     resume = {"spec": {"suspend": False, "template": {"spec": flavour}}}
-    for name, label in (("queued", {KUEUE_LABEL: "team"}), ("unqueued", {})):
+    for name, label in (("queued", {KUEUE_LABEL: "team", KUEUE_PRIORITY_LABEL: "urgent"}), ("unqueued", {})):
         owner = place.admin.create(strategy_run(name, place.namespace, kind=place.runs))
         manifest = job_of(StrategyRun.parse(owner))
         manifest["metadata"]["labels"] = manifest["metadata"]["labels"] | label

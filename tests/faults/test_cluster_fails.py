@@ -107,9 +107,11 @@ def test_kueue_holds_runs_back_and_preempts_them(bench: Bench, proxy: FaultProxy
     """What waits for Kueue keeps nobody from a slot, and what Kueue stops goes on under the same Job."""
     queued = f"{HELD}-0"
     with KillableOperator(proxy.kubeconfig, bench.kind, tmp_path / "log", slots=1, sweep_seconds=2):
-        bench.apply(queued, labels={"kueue.x-k8s.io/queue-name": "team-a"})
+        labels = {"kueue.x-k8s.io/queue-name": "team-a", "kueue.x-k8s.io/priority-class": "urgent"}
+        bench.apply(queued, labels=labels)
         job = bench.wait("held back", lambda seen: seen.get("phase") == "Queued" and seen.get("attempts"), queued)
         name = job["attempts"][0]["jobName"]
+        assert labels.items() <= bench.cluster.get(JOB, name, bench.namespace)["metadata"]["labels"].items()
         scored = apply_scored(bench, 2)
         wait_until("others have their answers", lambda: answers_of(bench), lambda seen: seen == scored, seconds=60)
         for suspended, phase in ((False, "Running"), (True, "Queued"), (False, "Running")):

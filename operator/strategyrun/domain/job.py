@@ -14,7 +14,14 @@ from strategyrun.domain.hardening import (
 )
 from strategyrun.domain.inputs import CODE_KEY, DATA_PATH, EVALUATION_KEY, INPUT_KEY, Inputs, timeout_seconds
 from strategyrun.domain.sandbox import NODE_READY, Profile, Sandbox
-from strategyrun.domain.strategyrun import GROUP, KUEUE_LABEL, Dataset, Executor, StrategyRun
+from strategyrun.domain.strategyrun import (
+    GROUP,
+    KUEUE_LABEL,
+    KUEUE_PRIORITY_LABEL,
+    Dataset,
+    Executor,
+    StrategyRun,
+)
 
 REPORT_KEY = "report.json.gz"
 DATASET_CONTAINER = "dataset"
@@ -108,6 +115,8 @@ def job(
     dataset = run.spec.datasets[0]
     labels = naming.labels(run) | {naming.PROFILE_LABEL: profile.name, naming.EXECUTOR_LABEL: executor.lower()}
     held = {KUEUE_LABEL: run.kueue_queue} if run.kueue_queue else {}
+    if held and run.kueue_priority:
+        held[KUEUE_PRIORITY_LABEL] = run.kueue_priority
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",

@@ -24,6 +24,8 @@ TIMEOUT_CEILING_SECONDS = 300
 """What no profile lets a strategy go beyond."""
 KUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 """Kueue's own label: a run that carries it is let in by Kueue."""
+KUEUE_PRIORITY_LABEL = "kueue.x-k8s.io/priority-class"
+"""Kueue's own label, too: the WorkloadPriorityClass of a run in its queue."""
 
 HISTORY_LIMIT = 5
 
@@ -667,6 +669,7 @@ class StrategyRun(Model):
     deleting: bool
     rerun: str | None
     kueue_queue: str | None = None
+    kueue_priority: str | None = None
     spec: StrategyRunSpec
     unreadable: Unreadable | None = None
     """Set where `spec` is only a stand-in."""
@@ -684,6 +687,7 @@ class StrategyRun(Model):
         Raises pydantic.ValidationError where the status does not fit the model.
         """
         meta = body["metadata"]
+        labels = meta.get("labels") or {}
         try:
             spec, unreadable = StrategyRunSpec.model_validate(body["spec"]), None
         except ValidationError as error:
@@ -699,7 +703,8 @@ class StrategyRun(Model):
             created_at=meta["creationTimestamp"],
             deleting="deletionTimestamp" in meta,
             rerun=(meta.get("annotations") or {}).get(RERUN_ANNOTATION),
-            kueue_queue=(meta.get("labels") or {}).get(KUEUE_LABEL),
+            kueue_queue=labels.get(KUEUE_LABEL),
+            kueue_priority=labels.get(KUEUE_PRIORITY_LABEL),
             spec=spec,
             unreadable=unreadable,
             status=written_status(body),

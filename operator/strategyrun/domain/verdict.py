@@ -72,7 +72,9 @@ class Trouble:
 
 Verdict = Pending | Running | Unseen | Success | Fault
 
-_HELD = Pending(Reason.WAITING_FOR_SLOT, "the Job is suspended; Kueue, or whoever suspended it, lets it go on")
+_HELD = Pending(
+    Reason.WAITING_FOR_SLOT, "the Job is suspended; Kueue, or whoever suspended it, lets it go on, no free slot"
+)
 _DEADLINE = "DeadlineExceeded"
 _OUT_OF_MEMORY = "OOMKilled"
 _IMAGE_TROUBLE = frozenset(

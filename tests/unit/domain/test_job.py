@@ -15,11 +15,14 @@ WITH_DATASET = make_run(
     "taiwan", datasets=[{"name": "prices", "persistentVolumeClaim": {"claimName": "prices", "path": "daily/2024"}}]
 )
 
+IN_A_QUEUE = make_run("momentum").model_copy(update={"kueue_queue": "team-a", "kueue_priority": "urgent"})
+
 
 @pytest.mark.parametrize(
     ("file", "manifest"),
     [
         pytest.param("job.yaml", job_manifest(RUN), id="job"),
+        pytest.param("job-in-a-queue.yaml", job_manifest(IN_A_QUEUE), id="job-in-a-queue"),
         pytest.param("job-with-dataset.yaml", job_manifest(WITH_DATASET), id="job-with-dataset"),
         pytest.param("snapshot.yaml", snapshot(RUN, make_inputs(RUN)), id="snapshot"),
         pytest.param("report.yaml", report(RUN, "f" * 64, b"the report"), id="report"),
@@ -100,3 +103,15 @@ def test_a_snapshot_is_immutable_and_holds_the_code() -> None:
     manifest = snapshot(RUN, make_inputs(RUN))
     assert manifest["immutable"] is True
     assert manifest["data"]["strategy.py"] == CODE
+
+
+def test_kueues_labels_are_the_jobs_alone() -> None:
+    """Its pods carry none, and without a queue there is nothing to have a priority in."""
+    job, plain = job_manifest(IN_A_QUEUE), job_manifest(make_run("momentum"))
+    assert job["metadata"]["labels"] == plain["metadata"]["labels"] | {
+        "kueue.x-k8s.io/queue-name": "team-a",
+        "kueue.x-k8s.io/priority-class": "urgent",
+    }
+    assert job["spec"] == {"suspend": True} | plain["spec"]
+    unqueued = make_run("momentum").model_copy(update={"kueue_priority": "urgent"})
+    assert job_manifest(unqueued) == plain

@@ -18,6 +18,16 @@ def test_reads_what_the_api_server_returns() -> None:
     assert [dataset.builtin for dataset in run.spec.datasets] == ["us-stocks"]
 
 
+def test_kueues_labels_are_read() -> None:
+    """Queue and priority; other labels are nobody's business."""
+    body = run_body()
+    queued = {"kueue.x-k8s.io/queue-name": "team-a", "kueue.x-k8s.io/priority-class": "urgent", "team": "a"}
+    body["metadata"]["labels"] = queued
+    run = StrategyRun.parse(body)
+    assert (run.kueue_queue, run.kueue_priority) == ("team-a", "urgent")
+    assert (make_run().kueue_queue, make_run().kueue_priority) == (None, None)
+
+
 def test_a_run_that_is_being_deleted_says_so() -> None:
     """A foreground deletion leaves it visible for a while."""
     assert make_run(deleting=True).deleting
