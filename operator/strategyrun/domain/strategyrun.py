@@ -614,7 +614,7 @@ class StrategyRunStatus(Model):
     )
     conditions: tuple[Condition, ...] = Field(
         default=(),
-        description="Facts to wait for: kubectl wait --for=condition=Finished.",
+        description="Facts to wait for: kubectl wait --for=condition=Finished --timeout=10m.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
     metrics: Metrics | None = None
