@@ -371,7 +371,7 @@ def test_a_failure_keeps_the_provenance_that_is_known() -> None:
 
 
 def test_the_last_attempt_says_who_carried_it() -> None:
-    """Job, pod and node by name, also when the strategy never started: `kubectl describe pod` needs the name."""
+    """Job, pod and node by name, also when the strategy never started: its events are found by them."""
     pod = make_pod(strategy=None)
     (attempt,) = witness(begun(), make_job(), pod).attempts
     assert (attempt.job_uid, attempt.pod_name, attempt.node, attempt.started_at) == (
