@@ -36,7 +36,7 @@ class Sources:
         if missing_data := await self._missing_data(run):
             return Vetted(wanted, asked_at, missing=Fault(Reason.DATA_MISSING, missing_data))
         with self._observer.vetting():
-            reading, gate = await self._vetter.vet(code)
+            reading, gate = await self._vetter.vet(code, run.namespace)
         return Vetted(wanted, asked_at, code=code, reading=reading, gate=gate)
 
     async def _missing_data(self, run: StrategyRun) -> str | None:

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from hashlib import sha256
 from pathlib import Path
 
+from strategyrun.adapters.turns import Turns
 from strategyrun.domain.vetting import SIZE_LIMIT_BYTES, Flaw, Kind, Reading, too_complex, vet
 
 Gate = tuple[Flaw, ...]
@@ -35,33 +36,32 @@ class Vetter:
     """Vets sources, no more than a few at a time."""
 
     def __init__(self, *, at_once: int = AT_ONCE, wall_seconds: float = _WALL_SECONDS) -> None:
-        self._places = asyncio.Semaphore(at_once)
+        self._turns = Turns(at_once)
         self._wall_seconds = wall_seconds
         self._known: OrderedDict[bytes, tuple[Reading, Gate]] = OrderedDict()
 
-    async def vet(self, source: bytes) -> tuple[Reading, Gate]:
+    async def vet(self, source: bytes, namespace: str = "") -> tuple[Reading, Gate]:
         """Return the kind and the flaws of a source, and the strict gate's; one that exhausts the child is too complex.
 
-        A source that was read lately is not read again: loops send the same one with other params.
+        Namespaces take turns. A source that was read lately is not read again: loops send the same one with other
+        params.
+
         Raises StarvedError where the child was not let finish, and RuntimeError where it does not work: neither is
         a fault of the source.
         """
         if len(source) > SIZE_LIMIT_BYTES:
             return vet(source), ()
         digest = sha256(source).digest()
-        async with self._places:
+        async with self._turns.place(namespace):
             if digest not in self._known:
-                answer = await self._ask_child(source)
-                if answer is None:
-                    return too_complex(), ()
-                self._known[digest] = answer
+                self._known[digest] = await self._ask_child(source)
                 if len(self._known) > _MEMORY:
                     self._known.popitem(last=False)
             self._known.move_to_end(digest)
             return self._known[digest]
 
-    async def _ask_child(self, source: bytes) -> tuple[Reading, Gate] | None:
-        """Return what the child says; None where it met a limit of its own."""
+    async def _ask_child(self, source: bytes) -> tuple[Reading, Gate]:
+        """Return what the child says; where it met a limit of its own, the source is too complex."""
         child = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-I", "-S", "-W", "ignore"),
@@ -80,7 +80,7 @@ class Vetter:
                 child.kill()
                 await child.wait()
         if -(child.returncode or 0) in _OF_THE_SOURCE:
-            return None
+            return too_complex(), ()
         if child.returncode is None or child.returncode < 0:
             raise StarvedError(f"something ended the vetting child: {child.returncode}")
         if child.returncode:

@@ -214,6 +214,24 @@ print('{{"kind": "Script", "flaws": [{{"line": %d, "rule": "count", "hint": ""}}
     assert max(reading.flaws[0].line for reading in asyncio.run(work())) <= 2
 
 
+def test_nobody_waits_behind_the_burst_of_another_namespace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source comes next after those that are being read, however many another namespace has sent before."""
+    monkeypatch.setattr(sys, "executable", spy(tmp_path, """print('{"kind": "Script", "flaws": [], "gate": []}')"""))
+    ended: list[str] = []
+
+    async def work() -> None:
+        vetter = Vetter(at_once=1)
+
+        async def one(namespace: str, number: int) -> None:
+            await vetter.vet(HONEST + b"#" * number, namespace)
+            ended.append(namespace)
+
+        await asyncio.gather(*(one("burst", number) for number in range(6)), one("calm", 6))
+
+    asyncio.run(work())
+    assert ended.index("calm") <= 2
+
+
 def test_a_source_that_was_read_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A loop that sends one source with a hundred params costs one child."""
     calls = tmp_path / "calls"

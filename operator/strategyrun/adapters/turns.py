@@ -1,0 +1,49 @@
+"""A few places for many who wait: those who come together take turns."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class Turns:
+    """Places that go to whoever waits, one group after the other: nobody waits behind the burst of somebody else."""
+
+    def __init__(self, places: int) -> None:
+        self._free = places
+        self._lines: dict[str, deque[asyncio.Future[None]]] = {}
+        """Who waits, by group; the group whose turn is next comes first."""
+
+    @asynccontextmanager
+    async def place(self, group: str) -> AsyncIterator[None]:
+        """Wait for a place, and hold it."""
+        await self._take(group)
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    async def _take(self, group: str) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._lines.setdefault(group, deque()).append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():  # the place came in the same moment
+                self._pass_on()
+            raise
+
+    def _pass_on(self) -> None:
+        while self._lines:
+            group = next(iter(self._lines))
+            line = self._lines.pop(group)
+            turn = line.popleft()
+            if line:
+                self._lines[group] = line
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
