@@ -16,7 +16,8 @@ class WorkQueue:
         """Loop time since when, in the order of the queue."""
         self._taken_at = 0.0
         self._running: set[str] = set()
-        self._again: set[str] = set()
+        self._again: dict[str, bool] = {}
+        """Keys to look at once more, and whether that is urgent."""
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     def __len__(self) -> int:
@@ -43,7 +44,7 @@ class WorkQueue:
         Urgent is what somebody waits for: the end of a run, which frees a slot, and the first word on a new one.
         """
         if key in self._running:
-            self._again.add(key)
+            self._again[key] = urgent or self._again.get(key, False)
         elif key not in self._waiting:
             self._waiting[key] = asyncio.get_running_loop().time()
             self._ready.put_nowait((_LANE, next(self._turns), key))
@@ -73,8 +74,7 @@ class WorkQueue:
         """Say that the worker has finished with the key."""
         self._running.discard(key)
         if key in self._again:
-            self._again.discard(key)
-            self.add(key)
+            self.add(key, urgent=self._again.pop(key))
 
     def _ring(self, key: str) -> None:
         del self._timers[key]

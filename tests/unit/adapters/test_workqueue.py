@@ -37,6 +37,22 @@ def test_keys_come_in_the_order_of_their_first_adding() -> None:
     assert run_virtually(work()) == ["a", "b", "c"]
 
 
+def test_what_is_urgent_while_it_is_worked_on_is_so_afterwards() -> None:
+    """The end of a run is often told while its last status is being written."""
+
+    async def work() -> list[str]:
+        queue = WorkQueue()
+        queue.add("a")
+        key = await queue.get()
+        queue.add("b")
+        queue.add("a", urgent=True)
+        queue.add("a")
+        queue.done(key)
+        return [await take(queue) for _ in range(2)]
+
+    assert run_virtually(work()) == ["a", "b"]
+
+
 def test_an_empty_queue_makes_its_workers_wait() -> None:
     """Nothing is handed out that was not added."""
     with pytest.raises(NothingWillHappenError):
