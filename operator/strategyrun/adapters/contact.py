@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from strategyrun.adapters.clock import ServerClock
 
 SILENCE_SECONDS = 5.0
-"""A single answer gets lost at times, and says nothing of the others."""
+"""What is shorter is none, nor is one answer that is lost: it says nothing of the others."""
 
 
 class Contact:
@@ -15,6 +15,7 @@ class Contact:
         self._clock = clock
         self._began: float | None = None
         self._silent_since: float | None = None
+        self._lost = 0
 
     @property
     def since(self) -> datetime | None:
@@ -25,12 +26,14 @@ class Contact:
 
     def heard(self) -> None:
         """Take note of an answer."""
-        now, silent_since = self._clock.steady(), self._silent_since
-        if self._began is None or (silent_since is not None and now - silent_since > SILENCE_SECONDS):
+        now = self._clock.steady()
+        silent = self._silent_since is not None and self._lost > 1 and now - self._silent_since > SILENCE_SECONDS
+        if self._began is None or silent:
             self._began = now
-        self._silent_since = None
+        self._silent_since, self._lost = None, 0
 
     def missed(self) -> None:
         """Take note of a request that was not answered."""
+        self._lost += 1
         if self._silent_since is None:
             self._silent_since = self._clock.steady()

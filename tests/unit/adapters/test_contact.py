@@ -64,6 +64,14 @@ def test_a_lost_answer_among_others_is_no_silence() -> None:
     assert line.at(21, heard=True) == after(0)
 
 
+def test_one_lost_answer_is_no_silence_however_late_the_next_question_comes() -> None:
+    """An operator without work may ask next after a minute."""
+    line = Line()
+    line.at(0, heard=True)
+    line.at(10, heard=False)
+    assert line.at(70, heard=True) == after(0)
+
+
 def test_an_api_server_whose_clock_is_set_back_has_been_heard_for_as_long() -> None:
     """What is known is a length of time, and that lies in no future."""
     line = Line()

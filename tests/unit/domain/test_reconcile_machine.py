@@ -154,7 +154,9 @@ class Operator:
             in_contact_since=self.contact.since,
         )
         self.cache.sight(key).refused = None
-        decision = decide(seen, self.clock.now())
+        decision, sight = decide(seen, self.clock.now()), self.cache.sight(key)
+        if decision.status and not (sight.reason_since and run.status and run.status.reason == decision.status.reason):
+            sight.reason_since = self.clock.now()
         if decision.status is not None and decision.status != run.status:
             try:
                 written = self.cluster.write_status(run.uid, run.resource_version, decision.status.document())
@@ -216,6 +218,8 @@ class Operator:
         return True
 
     def _create(self, run: StrategyRun, manifest: Document, reads_back: bool) -> bool:
+        if manifest["kind"] == "Job":
+            self.cache.sight(_key(run.uid)).gone.discard(manifest["metadata"]["name"])
         try:
             self.cluster.create(manifest, run)
         except RefusedError as error:
@@ -473,6 +477,7 @@ class Histories(RuleBasedStateMachine):
             case "restart on an old list":
                 self._restart(behind=2 << number)
             case "an operator is cut off":
+                self.operator.contact.missed()
                 self.operator.contact.missed()
                 self.cluster.now += timedelta(seconds=[1, 45, 130, 130][number])
                 self.operator.hear_time()
