@@ -127,7 +127,9 @@ def _ready(seen: Sighting, installed: Finding, image: Finding) -> Finding:
         message = blamed.message if blamed.holds is False else measured.seccomp.message
         return Finding(False, measured.trouble, message)
     if measured is None:
-        return _remembered(_stored(seen), ProfileConditionType.READY)
+        told = _remembered(_stored(seen), ProfileConditionType.READY)
+        known = told.holds is not False or told.reason in {*Reason}  # a later operator may have written it
+        return told if known else _UNMEASURED
     if measured.seccomp.holds is None:
         return Finding(None, "NotMeasured", measured.seccomp.message)
     held = "a pod in the hardened shape started, and its walls held"

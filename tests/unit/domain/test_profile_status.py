@@ -186,6 +186,24 @@ def test_a_restarted_operator_remembers_what_was_measured() -> None:
     assert assess(edited, NOW).network is Network.UNKNOWN
 
 
+def test_what_a_later_operator_found_is_measured_anew() -> None:
+    """It may have written a reason that this one does not know; a way back from an upgrade must not end the process."""
+    stored = assess(seen(), NOW)
+    ready = stored.condition(ProfileConditionType.READY)
+    assert ready is not None
+    unknown = ready.model_copy(update={"status": "False", "reason": "MoonInTheWrongPhase"})
+    others = tuple(condition for condition in stored.conditions if condition.type is not ProfileConditionType.READY)
+    later = RESOURCE.model_copy(update={"status": stored.model_copy(update={"conditions": (*others, unknown)})})
+    sight = Sighting(later, SECCOMP, 2, 2, None)
+    status = assess(sight, NOW)
+    told = status.condition(ProfileConditionType.READY)
+    assert told is not None
+    assert (told.status, told.reason) == ("Unknown", "NotMeasured")
+    profile = usable(sight, status)
+    assert profile is not None
+    assert profile.obstacle is None
+
+
 def test_that_nothing_limits_threads_is_said_where_the_profile_is_ready() -> None:
     """It holds nobody up: the other limits end a pod that has too many."""
     ready = assess(seen(replace(GOOD, threads="nothing limits its threads")), NOW).condition(ProfileConditionType.READY)
