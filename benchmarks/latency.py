@@ -18,9 +18,9 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from strategyrun.adapters.settings import load_settings
-from strategyrun.domain.inputs import build_inputs, inputs_hash
+from strategyrun.domain.inputs import build_inputs
 from strategyrun.domain.job import job, snapshot
-from strategyrun.domain.strategyrun import StrategyRun
+from strategyrun.domain.strategyrun import Attempt, StrategyRun
 from strategyrun.domain.vetting import Kind as SourceKind
 from support.cluster import CHECKOUT, JOB, POD, STRATEGY_RUN, Cluster, Kind, Manifest
 from support.journal import Journal
@@ -150,14 +150,8 @@ def _bare_job(namespace: str) -> tuple[Manifest, Manifest]:
     }
     run = StrategyRun.parse(SAMPLE | {"metadata": metadata})
     inputs = build_inputs(run, SOURCE.encode(), SourceKind.POSITIONS, SETTINGS.profile.sandbox)
-    built = job(
-        run,
-        inputs_hash=inputs_hash(run),
-        inputs=inputs,
-        attempt=1,
-        nonce="none",
-        profile=SETTINGS.profile,
-    )
+    attempt = Attempt(number=1, job_name="bare", created_at=run.created_at)
+    built = job(run, attempt, inputs=inputs, nonce="none", profile=SETTINGS.profile)
     pod = built["spec"]["template"]["spec"]
     pod["containers"] = pod.pop("initContainers")
     pod["volumes"] = [volume for volume in pod["volumes"] if volume["name"] != "inputs"]

@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from strategyrun.adapters.settings import Settings, load_settings
-from strategyrun.domain.inputs import build_inputs, inputs_hash
+from strategyrun.domain.inputs import build_inputs
 from strategyrun.domain.job import job, snapshot
 from strategyrun.domain.observation import observe_job, observe_pod
 from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.sandbox import Profile, Resources, Sandbox, SeccompProfile
-from strategyrun.domain.strategyrun import StrategyRun
+from strategyrun.domain.strategyrun import Attempt, StrategyRun
 from strategyrun.domain.verdict import Verdict, judge
 from strategyrun.domain.vetting import Kind
 from support.cluster import CHECKOUT, CONFIG_MAP, JOB, NETWORK_POLICY, NODE, POD, Cluster, Manifest
@@ -177,14 +177,9 @@ def _manifests(namespace: str, sandbox: Sandbox, profile: SeccompProfile) -> lis
     body["metadata"] |= {"uid": "none", "resourceVersion": "0", "creationTimestamp": now}
     run = StrategyRun.parse(body)
     inputs = build_inputs(run, HOLD_EVERYTHING.encode(), Kind.POSITIONS, sandbox)
-    built = job(
-        run,
-        inputs_hash=inputs_hash(run),
-        inputs=inputs,
-        attempt=1,
-        nonce="none",
-        profile=Profile(name="default", sandbox=sandbox, seccomp=profile),
-    )
+    attempt = Attempt(number=1, job_name="strategy", created_at=run.created_at)
+    hardened = Profile(name="default", sandbox=sandbox, seccomp=profile)
+    built = job(run, attempt, inputs=inputs, nonce="none", profile=hardened)
     del built["spec"]["template"]["metadata"]["labels"], built["spec"]["template"]["spec"]["affinity"]
     manifests = [snapshot(run, inputs), built]
     for manifest in manifests:

@@ -73,6 +73,11 @@ def untold(calls: list[Call]) -> list[Call]:
     return [call for call in calls if call.resource != "events"]
 
 
+def another_job(status: Manifest, known: Manifest) -> bool:
+    """Whether an attempt has a Job, and not that of another attempt."""
+    return any(attempt.get("jobUID", known["jobUID"]) != known["jobUID"] for attempt in status.get("attempts", []))
+
+
 # One run
 
 
@@ -225,6 +230,35 @@ def _next_second() -> None:
     """Wait for the next second: Kubernetes orders creations no finer."""
     now = datetime.now(UTC).replace(microsecond=0)
     wait_until("the next second", lambda: datetime.now(UTC), lambda seen: seen.replace(microsecond=0) > now, every=0.05)
+
+
+def test_a_run_that_somebodys_finalizer_keeps_gives_up_its_slot(bench: Bench) -> None:
+    """It is being deleted for as long as that one likes."""
+    with RunningOperator(bench.cluster, bench.kind, with_slots(UNSCHEDULABLE, 1)):
+        bench.apply("first")
+        bench.wait_pod("first")
+        bench.apply("second")
+        bench.wait_reason("WaitingForSlot", name="second")
+        bench.cluster.merge(bench.kind, "first", bench.namespace, {"metadata": {"finalizers": ["example.com/kept"]}})
+        bench.cluster.delete(bench.kind, "first", bench.namespace)
+        bench.wait_pod("second")
+        bench.cluster.merge(bench.kind, "first", bench.namespace, {"metadata": {"finalizers": None}})
+
+
+@pytest.mark.usefixtures("operator")
+def test_inputs_that_come_back_are_evaluated_anew(bench: Bench) -> None:
+    """Their last Job is still there with its answer, and nobody remembers it: its name is taken, and it goes."""
+    bench.apply()
+    first = bench.succeed()["attempts"][0]
+    bench.cluster.merge(bench.kind, "run", bench.namespace, {"spec": {"source": {"inline": "input()\n"}}})
+    bench.wait_reason("CodeRejected")
+    assert first["jobName"] in bench.names(JOB)
+    bench.cluster.merge(bench.kind, "run", bench.namespace, {"spec": {"source": strategy_run()["spec"]["source"]}})
+    again = bench.wait(
+        "another Job", lambda seen: seen.get("attempts", [{}])[0].get("jobUID", first["jobUID"]) != first["jobUID"]
+    )
+    assert again["attempts"][0]["jobName"] == first["jobName"]
+    assert bench.succeed()["attempts"][0]["jobUID"] != first["jobUID"]
 
 
 def test_a_deleted_run_gives_up_its_slot(bench: Bench) -> None:

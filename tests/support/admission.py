@@ -21,12 +21,12 @@ from strategyrun.domain.admission.accounts import (
 from strategyrun.domain.admission.policies import SWITCH_LABEL, SWITCHED_OFF, policies
 from strategyrun.domain.canary import CANARY_NAMESPACE
 from strategyrun.domain.crd import profile_crd
-from strategyrun.domain.inputs import Inputs, build_inputs, inputs_hash
+from strategyrun.domain.inputs import Inputs, build_inputs
 from strategyrun.domain.job import job, snapshot
 from strategyrun.domain.sandbox import Profile, Resources, SandboxProfile, SeccompProfile
 from strategyrun.domain.strategyrun import GROUP, Executor, StrategyRun
 from strategyrun.domain.vetting import Kind as SourceKind
-from support.builders import CODE, NONCE, SECCOMP, make_run
+from support.builders import CODE, NONCE, SECCOMP, make_attempt, make_run
 from support.cluster import CHECKOUT, NAMESPACE, Cluster, Kind, Manifest, RefusedError
 from support.definitions import installed
 from support.namespaces import temporary_namespace
@@ -109,15 +109,8 @@ class Place(NamedTuple):
 
 def job_of(run: StrategyRun, profile: Profile = DEFAULT, executor: Executor = Executor.SANDBOX) -> Manifest:
     """Build the Job that the operator would POST for a run."""
-    return job(
-        run,
-        inputs_hash=inputs_hash(run),
-        inputs=build_inputs(run, CODE.encode(), SourceKind.POSITIONS, profile.sandbox),
-        attempt=1,
-        nonce=NONCE,
-        profile=profile,
-        executor=executor,
-    )
+    inputs = build_inputs(run, CODE.encode(), SourceKind.POSITIONS, profile.sandbox)
+    return job(run, make_attempt(run, executor=executor), inputs=inputs, nonce=NONCE, profile=profile)
 
 
 def pod_of(made: Manifest) -> Manifest:

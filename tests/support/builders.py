@@ -6,13 +6,23 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from strategyrun.domain import naming
 from strategyrun.domain.inputs import Inputs, build_inputs, inputs_hash
 from strategyrun.domain.job import job
 from strategyrun.domain.model import rfc3339
 from strategyrun.domain.observation import JobObservation, PodObservation, observe_job, observe_pod
 from strategyrun.domain.outcomes import FAILURES, Reason
 from strategyrun.domain.sandbox import FallbackImage, Profile, Resources, Sandbox, SeccompProfile, Timeouts
-from strategyrun.domain.strategyrun import GROUP, KIND, RERUN_ANNOTATION, VERSION, FailureClass, StrategyRun
+from strategyrun.domain.strategyrun import (
+    GROUP,
+    KIND,
+    RERUN_ANNOTATION,
+    VERSION,
+    Attempt,
+    Executor,
+    FailureClass,
+    StrategyRun,
+)
 from strategyrun.domain.vetting import Kind
 
 Document = dict[str, Any]
@@ -88,23 +98,25 @@ def make_inputs(run: StrategyRun | None = None, code: str = CODE, kind: Kind = K
     return build_inputs(run or make_run(), code.encode(), kind, SANDBOX)
 
 
-def job_manifest(run: StrategyRun | None = None, *, attempt: int = 1, nonce: str = NONCE) -> Document:
+def make_attempt(
+    run: StrategyRun, number: int = 1, *, executor: Executor = Executor.SANDBOX, created: datetime = NOW
+) -> Attempt:
+    """Build an attempt of a run's current inputs as it begins."""
+    name = naming.job_name(run, inputs_hash(run), number)
+    return Attempt(number=number, executor=executor, job_name=name, created_at=created)
+
+
+def job_manifest(run: StrategyRun | None = None, attempt: Attempt | None = None, *, nonce: str = NONCE) -> Document:
     """Build the Job that the operator would POST."""
     run = run or make_run()
-    return job(
-        run,
-        inputs_hash=inputs_hash(run),
-        inputs=make_inputs(run),
-        attempt=attempt,
-        nonce=nonce,
-        profile=PROFILE,
-    )
+    return job(run, attempt or make_attempt(run), inputs=make_inputs(run), nonce=nonce, profile=PROFILE)
 
 
 def job_body(
     run: StrategyRun | None = None,
     *,
     attempt: int = 1,
+    began: datetime = NOW,
     nonce: str = NONCE,
     uid: str = JOB_UID,
     created: datetime = NOW,
@@ -113,7 +125,8 @@ def job_body(
     deleting: bool = False,
 ) -> Document:
     """Build a Job as the API server returns it; `conditions` are those that are True, since `ended`, with reasons."""
-    body = job_manifest(run, attempt=attempt, nonce=nonce)
+    run = run or make_run()
+    body = job_manifest(run, make_attempt(run, attempt, created=began), nonce=nonce)
     body["metadata"] |= {"uid": uid, "resourceVersion": "200", "creationTimestamp": rfc3339(created)}
     if deleting:
         body["metadata"]["deletionTimestamp"] = rfc3339(created)

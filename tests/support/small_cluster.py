@@ -7,6 +7,7 @@ events of one object arrive in order, each object's as late as it likes. What is
 import copy
 import json
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
@@ -187,6 +188,8 @@ class Cluster:
         self.warnings: dict[str, tuple[str, str]] = {}
         """The last event about a Job or pod: reason and message."""
         self.past_jobs: list[Job] = []
+        self.intents: dict[tuple[str, str, datetime], int] = {}
+        """When each attempt of a run was first on record, by its Job's name and its beginning."""
         self.profile: Profile | None = PROFILE
         self.deletions_linger = False
         """Somebody puts finalizers on Jobs."""
@@ -529,6 +532,7 @@ class Cluster:
                 if self._job_of(attempt).released is None:
                     assert attempt.finished_at or after.phase is Phase.RUNNING, "what began waits to start"
                     assert attempt.reason not in NEVER_BEGAN, "what began is said not to have started"
+        self._check_jobs(body["metadata"]["uid"], after.attempts)
         if after.fallback:
             sandboxed = [attempt for attempt in after.attempts if attempt.executor is Executor.SANDBOX]
             assert not any(attempt.started_at for attempt in sandboxed), "what began is run again behind weaker walls"
@@ -538,6 +542,13 @@ class Cluster:
             assert (pod.job.run_uid, pod.job.inputs_hash) == (body["metadata"]["uid"], after.inputs_hash)
             assert pod.job.uid == after.attempts[-1].job_uid
         return after
+
+    def _check_jobs(self, run_uid: str, attempts: Sequence[Attempt]) -> None:
+        """Hold attempts to Jobs that were made for them: names come back when inputs do."""
+        for attempt in attempts:
+            known = self.intents.setdefault((run_uid, attempt.job_name, attempt.created_at), int(self.version()))
+            made = int(attempt.job_uid.removeprefix("job-")) if attempt.job_uid else None
+            assert made is None or made > known, "an attempt was given the Job of an earlier evaluation"
 
     def _check_end(self, attempt: Attempt) -> None:
         """Hold what is said of the end of an attempt to what happened to its pod."""
@@ -566,11 +577,7 @@ class Cluster:
                 assert [pod for pod in pods if "disruption" in pod.state], "nobody took it away"
 
     def _vanished(self, status: StrategyRunStatus) -> set[str | None]:
-        """Return the Jobs that vanished; one that is older than the attempt was left by an earlier evaluation."""
-        if self.was_set:
-            return set()  # which of two moments came first is not known then
-        attempts = [attempt for attempt in status.attempts if attempt.reason == Reason.JOB_VANISHED]
-        return {each.job_uid for each in attempts if self._job_of(each).made >= each.created_at - SECOND}
+        return {attempt.job_uid for attempt in status.attempts if attempt.reason == Reason.JOB_VANISHED}
 
     def _job_of(self, attempt: Attempt) -> Job:
         (job,) = [job for job in self.past_jobs if job.uid == attempt.job_uid]

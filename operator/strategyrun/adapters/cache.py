@@ -47,6 +47,7 @@ class Sight:
     podless: set[str] = field(default_factory=set)
     answered_for: set[str] = field(default_factory=set)
     vetted: Vetted | None = None
+    reason_since: datetime | None = None
     kept: Kept | None = None
     refused: Fault | None = None
     hindered: Pending | None = None
@@ -221,6 +222,7 @@ class Cache:
             gone=frozenset(sight.gone),
             podless=frozenset(sight.podless),
             answered_for=frozenset(sight.answered_for),
+            reason_since=sight.reason_since,
             kept=sight.kept,
             refused=sight.refused,
             hindered=sight.hindered,

@@ -34,7 +34,7 @@ from strategyrun.domain import naming
 from strategyrun.domain.acts import needs_current_run
 from strategyrun.domain.model import complaint
 from strategyrun.domain.outcomes import Reason
-from strategyrun.domain.reconcile import QUOTA_POLL, decide, give_up, is_answered, stands_in_line
+from strategyrun.domain.reconcile import QUOTA_POLL, decide, give_up, holds_slot, is_answered, stands_in_line
 from strategyrun.domain.slots import Slots, Ticket
 from strategyrun.domain.strategyrun import KIND, Phase, StrategyRun, StrategyRunStatus
 
@@ -105,7 +105,7 @@ class Controller:
             return
         self._observer.saw(run)
         if self._settle(run):
-            self._settle_slot(key)  # it may be another operator that answered a run which holds a slot of this one's
+            self._account_for_slot(key)  # another operator may have answered a run that holds a slot of this one's
         else:
             self._queue.add(key, urgent=run.status is None)
 
@@ -139,7 +139,7 @@ class Controller:
         else:
             await self.sweep()
         for key in self._cache.known:
-            self._settle_slot(key)
+            self._account_for_slot(key)
 
     async def run(self) -> None:
         """Work and sweep until cancelled."""
@@ -216,8 +216,9 @@ class Controller:
                 log.exception("defect, again in %s s", _BACKOFF_SECONDS[-1], extra=self._about(key))
                 self._queue.add_after(key, _BACKOFF_SECONDS[-1])
             finally:
-                self._settle_slot(key)
+                self._account_for_slot(key)
                 self._queue.done(key)
+            await asyncio.sleep(0)  # a look that finds nothing to do waits for nothing, and thousands may come in a row
 
     async def _reconcile(self, key: Key) -> None:
         run = self._cache.run(key) or await self._recall(key)
@@ -235,10 +236,11 @@ class Controller:
         sight.refused = sight.hindered = None
         decision = decide(seen, now)
         status = decision.status
-        if status and status.phase.active:
+        if status and not (sight.reason_since and run.status and run.status.reason == status.reason):
+            sight.reason_since = now
+        if holds_slot(run, status):
             self._slots.take(key, run.namespace)
-        changed = status and (run.status is None or status.document() != run.status.document())
-        if status and changed:
+        if status and (run.status is None or status.document() != run.status.document()):
             written = await self._write_status(run, status)
             if written is None:
                 return
@@ -329,7 +331,8 @@ class Controller:
         """
         body = await self._kube.get(self._kube.runs, run.namespace, run.name)
         if body is None or body["metadata"]["uid"] != run.uid:
-            return True  # the run is gone, and what it owns goes too
+            self._forget(key_of(run.namespace, run.uid))
+            return False  # what it owns goes too
         if body["metadata"]["resourceVersion"] == run.resource_version:
             return True
         self.on_run(None, body)
@@ -347,12 +350,12 @@ class Controller:
         self._cache.forget_run(key)
         self._queue.add(key)
 
-    def _settle_slot(self, key: Key) -> None:
+    def _account_for_slot(self, key: Key) -> None:
         """Let the run's recorded phase decide who holds a slot; what becomes free goes to the line."""
         run = self._cache.run(key)
         status = run.status if run else None
         now = self._now()
-        if run and status and status.phase.active:
+        if run and holds_slot(run, status):
             self._slots.take(key, run.namespace)
             return
         if run and status and stands_in_line(run):

@@ -146,6 +146,8 @@ class Hands:
         Raises what passes, and sees to it that the run's next status says so.
         """
         key, kind, name = key_of(run.namespace, run.uid), manifest["kind"], manifest["metadata"]["name"]
+        if kind == "Job":
+            self._cache.sight(key).gone.discard(name)
         try:
             body: dict[str, Any] | None = await self._kube.create(manifest)
         except ExistsError:

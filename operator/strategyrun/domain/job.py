@@ -13,11 +13,13 @@ from strategyrun.domain.hardening import (
     pod_isolation,
 )
 from strategyrun.domain.inputs import CODE_KEY, DATA_PATH, EVALUATION_KEY, INPUT_KEY, Inputs, timeout_seconds
+from strategyrun.domain.model import rfc3339
 from strategyrun.domain.sandbox import NODE_READY, Profile, Sandbox
 from strategyrun.domain.strategyrun import (
     GROUP,
     KUEUE_LABEL,
     KUEUE_PRIORITY_LABEL,
+    Attempt,
     Dataset,
     Executor,
     StrategyRun,
@@ -34,6 +36,8 @@ INPUT_VARIABLE = "FINLAB_INPUT_SHA256"
 """Where the same template says what the harness must have read: input.json, which has the hash of the code."""
 PINNED_ANNOTATIONS = {name: f"{GROUP}/{name}-sha256" for name in ("code", "input", "evaluation")}
 """Where the Job's immutable pod template says what the evaluator must have read."""
+ATTEMPT_ANNOTATION = f"{GROUP}/attempt-created-at"
+"""Where it says of which attempt the Job is: names come back when inputs do."""
 LOST_NODE_SECONDS = 30
 """How long a pod waits for a node that is not heard of: a cluster's own default is longer than a run."""
 LOST_NODE_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
@@ -85,17 +89,8 @@ def report(run: StrategyRun, content_hash: str, content: bytes) -> dict[str, Any
     }
 
 
-def job(
-    run: StrategyRun,
-    *,
-    inputs_hash: str,
-    inputs: Inputs,
-    attempt: int,
-    nonce: str,
-    profile: Profile,
-    executor: Executor = Executor.SANDBOX,
-) -> dict[str, Any]:
-    """Build the Job: an init container runs the strategy to its end, then the main container scores it.
+def job(run: StrategyRun, attempt: Attempt, *, inputs: Inputs, nonce: str, profile: Profile) -> dict[str, Any]:
+    """Build the Job of an attempt: an init container runs the strategy to its end, then the main container scores it.
 
     A dataset that is not in the image is read by an init container before: it is checked once, strategy
     and evaluator see the same, and neither meets the source.
@@ -108,6 +103,7 @@ def job(
     The fallback differs in the image, in the node runtime's own seccomp profile, and in that the harness
     is told, so that it tries the walls that are left. Raises ValueError where the profile has none.
     """
+    executor = attempt.executor
     sandbox, step = profile.sandbox, _Step.of(profile.sandbox, executor)
     clocks = sandbox.timeouts
     to_start = start_seconds(run, sandbox)
@@ -121,7 +117,7 @@ def job(
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
-            "name": naming.job_name(run, inputs_hash, attempt),
+            "name": attempt.job_name,
             "namespace": run.namespace,
             "labels": labels | held,
             "ownerReferences": [naming.owner_reference(run)],
@@ -136,7 +132,10 @@ def job(
             "template": {
                 "metadata": {
                     "labels": labels,
-                    "annotations": {PINNED_ANNOTATIONS[name]: sha for name, sha in inputs.hashes.items()},
+                    "annotations": {
+                        ATTEMPT_ANNOTATION: rfc3339(attempt.created_at),
+                        **{PINNED_ANNOTATIONS[name]: sha for name, sha in inputs.hashes.items()},
+                    },
                 },
                 "spec": {
                     **placement(profile, executor),

@@ -5,6 +5,7 @@ from typing import Any
 
 from strategyrun.domain import naming
 from strategyrun.domain.job import (
+    ATTEMPT_ANNOTATION,
     DATASET_CONTAINER,
     EVALUATE_CONTAINER,
     NONCE_VARIABLE,
@@ -62,6 +63,8 @@ class PodObservation(Model):
     message: str = ""
     scheduled_at: datetime | None = None
     unschedulable: str | None = None
+    mounted: bool = False
+    """Whether its volumes and its network are there: what was in the way of that before is not any more."""
     disruption: str | None = None
     dataset_image: str | None = None
     """The image that is mounted as the dataset."""
@@ -94,6 +97,8 @@ class JobObservation(Model):
     created_at: datetime
     nonce: str
     pinned: dict[str, str]
+    attempt_created_at: str | None = None
+    """Of the attempt that it was made for; None where an earlier version of the operator made it."""
     deleting: bool = False
     finished_at: datetime | None = None
     failure: str | None = None
@@ -148,6 +153,7 @@ def observe_job(body: dict[str, Any]) -> JobObservation:
         run_uid=controller_of(meta, KIND),
         created_at=meta["creationTimestamp"],
         nonce=variables.get(NONCE_VARIABLE, ""),
+        attempt_created_at=annotations.get(ATTEMPT_ANNOTATION),
         pinned={name: annotations.get(key, "") for name, key in PINNED_ANNOTATIONS.items()},
         deleting="deletionTimestamp" in meta,
         finished_at=end.get("lastTransitionTime") or meta["creationTimestamp"] if end else None,
@@ -182,6 +188,7 @@ def observe_pod(body: dict[str, Any]) -> PodObservation:
         message=status.get("message", ""),
         scheduled_at=scheduled.get("lastTransitionTime") if scheduled.get("status") == "True" else None,
         unschedulable=scheduled.get("message", "") if scheduled.get("reason") == "Unschedulable" else None,
+        mounted=conditions.get("PodReadyToStartContainers", {}).get("status") == "True",
         disruption=disruption.get("reason") if disruption.get("status") == "True" else None,
         dataset_image=next((v["image"].get("reference") for v in spec.get("volumes") or [] if "image" in v), None),
         dataset=observe_container(status.get("initContainerStatuses"), DATASET_CONTAINER) if loads else None,

@@ -56,6 +56,7 @@ class Reason(StrEnum):
     TAMPERED = "Tampered"
 
     UNSCHEDULABLE = "Unschedulable"
+    POD_SANDBOX_FAILED = "PodSandboxFailed"
     QUOTA_EXCEEDED = "QuotaExceeded"
     POLICY_DENIED = "PolicyDenied"
     EVICTED = "Evicted"
@@ -252,6 +253,11 @@ _FAILURES = [
             "Run `kubectl describe nodes`; add nodes, or lower maxActiveRuns in config/operator.yaml.",
         ),
         (
+            Reason.POD_SANDBOX_FAILED,
+            "The node could not make the pod's sandbox: its network plugin or its container runtime failed.",
+            "Run `kubectl get events -n NAMESPACE --field-selector involvedObject.name=POD`, and look at that node.",
+        ),
+        (
             Reason.QUOTA_EXCEEDED,
             "The namespace's ResourceQuota has no room for the pod, its Job or a ConfigMap; the run waits for it.",
             (
@@ -318,7 +324,7 @@ STARTS_FALLBACK: frozenset[str] = frozenset(
 """What keeps a strategy's first instruction from running, and nothing that a strategy or its author could bring about.
 
 No volume is among it: who may delete a snapshot or name a claim could choose the weaker place, and the fallback has
-the same volumes.
+the same volumes. Nor is what events alone tell: who may write events could tell it.
 """
 
 SAID_BY_HARNESS: frozenset[str] = frozenset(
@@ -337,4 +343,7 @@ SAID_BY_HARNESS: frozenset[str] = frozenset(
         Reason.VENDOR_AUTH_REQUIRED,
     }
 )
-"""Failures of the strategy that its own container may name: no other failure can be feigned."""
+"""Failures of the strategy that its own container may name.
+
+Beside them it can feign only that the sandbox itself refused (`ImageInvalid`, `Tampered`), which leads nowhere.
+"""

@@ -26,6 +26,7 @@ from strategyrun.domain.inputs import PARAMS_LIMIT_BYTES, build_inputs, canonica
 from strategyrun.domain.job import job as build_job
 from strategyrun.domain.job import snapshot as build_snapshot
 from strategyrun.domain.job import start_seconds
+from strategyrun.domain.model import rfc3339
 from strategyrun.domain.network_policy import deny_all
 from strategyrun.domain.observation import JobObservation, PodObservation
 from strategyrun.domain.outcomes import FAILURES, STARTS_FALLBACK, Reason
@@ -79,7 +80,7 @@ _EVENTS_TELL = frozenset(
         Reason.STARTING,
         Reason.MOUNT_FAILED,
         Reason.RUNTIME_CLASS_MISSING,
-        Reason.CONTAINER_CONFIG_ERROR,
+        Reason.POD_SANDBOX_FAILED,
         Reason.POLICY_DENIED,
     }
 )
@@ -103,14 +104,20 @@ def decide(seen: Seen, now: datetime) -> Decision:
     forgotten = sorted(_reports(seen.run.status) - _reports(decision.status))
     expired, expires_at = _expired(seen, decision.status, now)
     deletions = (act for act in _deletions(expired) if act not in decision.acts)
-    acts = (*decision.acts, *(DeleteReport(name) for name in forgotten), *deletions)
+    # First, for another act may fail, and whoever looks again does not see that they were forgotten just now.
+    acts = (*(DeleteReport(name) for name in forgotten), *decision.acts, *deletions)
     return replace(decision, acts=acts, wake_at=min(filter(None, (decision.wake_at, expires_at)), default=None))
 
 
+def holds_slot(run: StrategyRun, status: StrategyRunStatus | None) -> bool:
+    """Whether a run with this status takes one of the operator's slots; one that is on its way out takes none."""
+    return status is not None and status.phase.active and not (run.deleting or run.kueue_queue)
+
+
 def stands_in_line(run: StrategyRun) -> bool:
-    """Whether a run waits for one of the operator's own slots."""
+    """Whether a run waits for one of the operator's slots."""
     waits = run.status and run.status.reason in (Reason.WAITING_FOR_SLOT, Reason.QUOTA_EXCEEDED)
-    return bool(waits) and not run.kueue_queue
+    return bool(waits) and not (run.deleting or run.kueue_queue)
 
 
 def is_answered(run: StrategyRun) -> bool:
@@ -212,7 +219,7 @@ def _begin(seen: Seen, status: StrategyRunStatus, now: datetime) -> Decision:
         provenance=_provenance(run, vetted.code, profile, executor),
         fallback=status.fallback.model_copy(update={"used": True}) if status.fallback else None,
     )
-    return Decision(begun, (*tidy, *_launch(seen, begun, attempt, vetted, profile)))
+    return Decision(begun, (*tidy, *_launch(seen, attempt, vetted, profile)))
 
 
 def _follow(seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: datetime) -> Decision:
@@ -223,6 +230,8 @@ def _follow(seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: dateti
         return _without_job(seen, status, attempt, now)
     if job.run_uid != run.uid:
         return _ended(seen, status, now, Fault(Reason.NAME_CONFLICT, f"Job {job.name} is not this run's"))
+    if job.attempt_created_at not in (None, rfc3339(attempt.created_at)):
+        return Decision(status, (*tidy, *_deletions([job])))  # an earlier evaluation's, whose inputs have come back
     pod = max(filter(job.has, seen.pods), key=lambda pod: pod.created_at, default=None)
     began = _began(attempt, job)
     match judge(job, pod, podless=job.uid in seen.podless, began=began, trouble=seen.trouble):
@@ -317,13 +326,14 @@ def _without_job(seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: d
         if hindered.reason is not Reason.STARTING and now >= deadline:
             return _ended(seen, status, now, Fault(hindered.reason, hindered.message))
         status = advance(status, run, now, Phase.STARTING, hindered.reason, hindered.message)
-    return Decision(status, _launch(seen, status, attempt, vetted, profile))
+    return Decision(status, _launch(seen, attempt, vetted, profile))
 
 
 def _await_inputs(seen: Seen, status: StrategyRunStatus, missing: Fault, now: datetime) -> Decision:
     """Give a source, a dataset or a profile that is applied beside the run time to appear."""
-    run, deadline = seen.run, seen.waited_since(status.accepted_at or now) + _patience(seen.profile)
-    if now >= deadline:
+    run = seen.run
+    since = (seen.reason_since or status.accepted_at or now) if status.reason == missing.reason else now
+    if now >= seen.waited_since(since) + _patience(seen.profile):
         return Decision(fail(status, run, now, missing), _tidy(seen))
     waiting = advance(status, run, now, Phase.QUEUED, missing.reason, missing.message)
     return Decision(waiting, _tidy(seen), wake_at=now + SOURCE_POLL)
@@ -340,22 +350,10 @@ def _await_sandbox(
     return Decision(waiting, _tidy(seen), wake_at=deadline)
 
 
-def _launch(
-    seen: Seen, status: StrategyRunStatus, attempt: Attempt, vetted: Vetted, profile: Profile
-) -> tuple[Create, ...]:
+def _launch(seen: Seen, attempt: Attempt, vetted: Vetted, profile: Profile) -> tuple[Create, ...]:
     run, inputs = seen.run, build_inputs(seen.run, vetted.code, vetted.reading.kind, profile.sandbox)
     snapshot = Create(build_snapshot(run, inputs))
-    job = Create(
-        build_job(
-            run,
-            inputs_hash=status.inputs_hash,
-            inputs=inputs,
-            attempt=attempt.number,
-            nonce=seen.nonce,
-            profile=profile,
-            executor=attempt.executor,
-        )
-    )
+    job = Create(build_job(run, attempt, inputs=inputs, nonce=seen.nonce, profile=profile))
     # The policy every time: that it was there once says nothing of a namespace that was made anew.
     return (Create(deny_all(run.namespace)), snapshot, job)
 
@@ -386,8 +384,11 @@ def _unavailable(
     wanted = (
         run.spec.fallback.policy is FallbackPolicy.ON_SANDBOX_UNAVAILABLE and profile and profile.sandbox.falls_back
     )
-    # What the author mounts can keep a container from being made, too.
-    chosen = fault.reason is Reason.CONTAINER_CONFIG_ERROR and run.spec.datasets[0].builtin is None
+    dataset = run.spec.datasets[0]
+    # What the author mounts can keep a container from being made, and an image of his own from being pulled.
+    chosen = (fault.reason is Reason.CONTAINER_CONFIG_ERROR and dataset.builtin is None) or (
+        fault.reason is Reason.IMAGE_PULL_FAILED and dataset.image is not None
+    )
     if fault.reason in STARTS_FALLBACK and not chosen and untouched and wanted and status.fallback is None:
         told = FallbackStatus(used=False, trigger=fault.reason, message=clean(fault.message, LINE_LIMIT))
         message = f"{fault.reason}: {fault.message}"
@@ -472,7 +473,7 @@ def _patience(profile: Profile | None) -> timedelta:
 
 
 def _no_profile(run: StrategyRun) -> str:
-    return f"there is no SandboxProfile {run.spec.profile}"
+    return f"there is no SandboxProfile {run.spec.profile} that can be used"
 
 
 def _overdue(reason: Reason, message: str, limit: int) -> Fault:

@@ -57,6 +57,8 @@ class Seen:
     """UIDs of ended Jobs of which a direct read of the API server found no pod."""
     answered_for: frozenset[str] = frozenset()
     """UIDs of deleted pods since whose deletion their Job was read from the API server itself."""
+    reason_since: datetime | None = None
+    """Since when its status gives its reason, as far as this process has seen."""
     kept: Kept | None = None
     refused: Fault | None = None
     """Why the Job or its snapshot cannot be made, if so."""

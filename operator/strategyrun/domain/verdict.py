@@ -104,7 +104,7 @@ _OWN_LIMIT_EXCEEDED = re.compile(r"exceed(s|ed) (the|its) .*limit")
 _TROUBLES = {
     "FailedMount": Reason.MOUNT_FAILED,
     "FailedAttachVolume": Reason.MOUNT_FAILED,
-    "FailedCreatePodSandBox": Reason.CONTAINER_CONFIG_ERROR,
+    "FailedCreatePodSandBox": Reason.POD_SANDBOX_FAILED,
 }
 _RUNTIME_MISSING = re.compile(r"no runtime for .* is configured|RuntimeHandler .* not supported")
 _CLAIM_MISSING = re.compile(r'persistentvolumeclaim "[^"]*" not found')
@@ -152,7 +152,7 @@ def judge(
         return Fault(Reason.TIMEOUT if began else Reason.START_TIMEOUT, job.failure_message)
     if pod.deleting:
         return Fault(Reason.JOB_VANISHED, f"pod {pod.name} was deleted before it ran")
-    return _starting(pod, trouble if trouble and trouble.uid == pod.uid else None)
+    return _starting(pod, trouble if trouble and trouble.uid == pod.uid and not pod.mounted else None)
 
 
 def _without_pod(job: JobObservation, podless: bool, began: bool, trouble: Trouble | None) -> Verdict:

@@ -16,11 +16,11 @@ from strategyrun.domain.hardening import (
     environment,
     pod_isolation,
 )
-from strategyrun.domain.inputs import build_inputs, inputs_hash
+from strategyrun.domain.inputs import build_inputs
 from strategyrun.domain.job import INPUT_VARIABLE, job, placement
 from strategyrun.domain.strategyrun import Executor
 from strategyrun.domain.vetting import Kind
-from support.builders import CODE, NONCE, PROFILE, SANDBOX, Document, job_manifest, make_run, specs
+from support.builders import CODE, NONCE, PROFILE, SANDBOX, Document, job_manifest, make_attempt, make_run, specs
 
 
 def test_a_container_runs_as_its_own_user_without_any_privilege() -> None:
@@ -127,14 +127,8 @@ OWN_DATASET = make_run(datasets=[{"name": "prices", "configMapRef": {"name": "pr
 def build(spec: Document, code: str = CODE) -> Document:
     """Build the Job of a spec."""
     run = make_run(**spec)
-    return job(
-        run,
-        inputs_hash=inputs_hash(run),
-        inputs=build_inputs(run, code.encode(), Kind.POSITIONS, SANDBOX),
-        attempt=1,
-        nonce=NONCE,
-        profile=PROFILE,
-    )
+    inputs = build_inputs(run, code.encode(), Kind.POSITIONS, SANDBOX)
+    return job(run, make_attempt(run), inputs=inputs, nonce=NONCE, profile=PROFILE)
 
 
 @given(specs)

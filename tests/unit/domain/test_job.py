@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from strategyrun.domain.job import is_snapshot, report, snapshot
-from support.builders import CODE, Document, job_manifest, make_inputs, make_run
+from support.builders import CODE, Document, job_manifest, make_attempt, make_inputs, make_run
 
 GOLDEN = Path(__file__).parent / "golden"
 RUN = make_run("momentum", params={"fast": 20}, timeoutSeconds=60)
@@ -50,7 +50,7 @@ def test_the_same_name_of_a_snapshot_means_the_same_content() -> None:
 
 def test_attempts_share_a_snapshot_and_not_a_job() -> None:
     """A second attempt reads the very same documents."""
-    first, second = job_manifest(RUN, attempt=1), job_manifest(RUN, attempt=2)
+    first, second = (job_manifest(RUN, make_attempt(RUN, number)) for number in (1, 2))
     assert first["metadata"]["name"] != second["metadata"]["name"]
     assert first["spec"] == second["spec"]
 

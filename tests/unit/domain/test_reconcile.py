@@ -21,6 +21,7 @@ from strategyrun.domain.acts import (
     Vet,
 )
 from strategyrun.domain.inputs import PARAMS_LIMIT_BYTES, inputs_hash
+from strategyrun.domain.job import ATTEMPT_ANNOTATION
 from strategyrun.domain.observation import JobObservation, PodObservation, observe_job, observe_pod
 from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.reconcile import (
@@ -32,6 +33,8 @@ from strategyrun.domain.reconcile import (
     TROUBLE_POLL,
     Decision,
     give_up,
+    holds_slot,
+    stands_in_line,
 )
 from strategyrun.domain.report import parse_report
 from strategyrun.domain.sandbox import Obstacle
@@ -39,6 +42,7 @@ from strategyrun.domain.seen import NOWHERE, Kept, Seen, Vetted
 from strategyrun.domain.slots import Place
 from strategyrun.domain.status import accept, advance, close_attempt, fail, succeed, witness
 from strategyrun.domain.strategyrun import (
+    KUEUE_LABEL,
     Attempt,
     Executor,
     Failure,
@@ -71,6 +75,7 @@ from support.builders import (
     make_run,
     pod_body,
     report_text,
+    run_body,
     running,
     scored_pod,
     specs,
@@ -232,14 +237,35 @@ def test_a_missing_source_is_waited_for() -> None:
     assert decide(replace(seen, run=at(decision.status, run)), NOW + SOURCE_POLL).acts == (Vet(),)
 
 
+BY_MAP_RUN = make_run(**BY_MAP)
+
+
+def no_source(at: datetime) -> Vetted:
+    """Build the vetting of a source that was not there."""
+    return vetted(BY_MAP_RUN, missing=Fault(Reason.SOURCE_MISSING, "no ConfigMap"), at=at)
+
+
+def without_source() -> StrategyRunStatus:
+    """Build the status of a run that waits for its source."""
+    return answer(decide(look(queued(BY_MAP_RUN), BY_MAP_RUN, vetted=no_source(NOW))))
+
+
 def test_a_missing_source_is_not_waited_for_for_ever() -> None:
     """The time is that of a start."""
-    run = make_run(**BY_MAP)
     late = after(START_SECONDS)
-    decision = decide(
-        look(queued(run), run, vetted=vetted(run, missing=Fault(Reason.SOURCE_MISSING, "no ConfigMap"), at=late)), late
-    )
+    decision = decide(look(without_source(), BY_MAP_RUN, vetted=no_source(late)), late)
     assert (answer(decision).phase, answer(decision).reason) == (Phase.FAILED, Reason.SOURCE_MISSING)
+
+
+def test_the_time_for_a_source_counts_from_when_it_was_missed() -> None:
+    """A run that was held back for an hour, and goes on as its source is applied, has waited for none before."""
+    held = advance(queued(BY_MAP_RUN), BY_MAP_RUN, NOW, Phase.QUEUED, Reason.SUSPENDED, "spec.suspend is set")
+    missed = answer(decide(look(held, BY_MAP_RUN, vetted=no_source(after(3600))), after(3600)))
+    assert (missed.phase, missed.reason) == (Phase.QUEUED, Reason.SOURCE_MISSING)
+    for waited, phase in ((START_SECONDS - 1, Phase.QUEUED), (START_SECONDS, Phase.FAILED)):
+        now = after(3600 + waited)
+        seen = look(missed, BY_MAP_RUN, vetted=no_source(now), reason_since=after(3600))
+        assert answer(decide(seen, now)).phase is phase
 
 
 def test_a_run_waits_for_a_slot() -> None:
@@ -260,7 +286,7 @@ def test_intent_is_on_record_before_anything_is_created() -> None:
     assert answer(decision).executor == "Sandbox"
     assert attempt == Attempt(number=1, job_name=job_manifest()["metadata"]["name"], created_at=after(2))
     assert kinds(decision) == ["NetworkPolicy", "ConfigMap", "Job"]
-    assert decision.acts[-1] == Create(job_manifest())
+    assert decision.acts[-1] == Create(job_manifest(attempt=attempt))
 
 
 def test_what_will_run_is_on_record_too() -> None:
@@ -548,8 +574,9 @@ def test_the_next_attempt_waits_for_its_time() -> None:
 def test_the_next_attempt_has_the_next_number() -> None:
     """Another name, the same inputs."""
     decision = decide(look(lost()), after(10) + RETRY_BACKOFF)
-    assert [attempt.number for attempt in answer(decision).attempts] == [1, 2]
-    assert decision.acts[-1] == Create(job_manifest(attempt=2))
+    first, second = answer(decision).attempts
+    assert (first.number, second.number) == (1, 2)
+    assert decision.acts[-1] == Create(job_manifest(attempt=second))
     assert kinds(decision) == ["NetworkPolicy", "ConfigMap", "Job"]
 
 
@@ -750,6 +777,30 @@ def test_inputs_that_come_back_are_evaluated_anew() -> None:
     decision = decide(seen)
     assert (decision.status, decision.acts) == (queued(), (DeleteJob(job.name, JOB_UID),))
     assert kinds(decide(replace(seen, jobs=(), pods=())))[-1] == "Job"
+
+
+@pytest.mark.parametrize(
+    ("conditions", "pods"), [({}, ()), ({"Complete": "CompletionsReached"}, (scored_pod(),))], ids=["running", "ended"]
+)
+def test_a_job_of_an_earlier_evaluation_answers_for_nothing(
+    conditions: dict[str, str], pods: tuple[PodObservation, ...]
+) -> None:
+    """Where it comes into sight after the attempt of its name is on record: it goes, and the attempt's own follows."""
+    status = answer(decide(look(queued()), after(60)))
+    job = make_job(conditions=conditions)
+    seen = look(status, jobs=(job,), pods=pods)
+    assert decide(seen, after(61)) == Decision(status, (DeleteJob(job.name, JOB_UID),))
+    assert kinds(decide(replace(seen, jobs=(), pods=()), after(62)))[-1] == "Job"
+
+
+def test_a_job_of_an_earlier_operator_is_the_attempts() -> None:
+    """Those did not write down of which attempt a Job is; an upgrade runs nothing twice."""
+    body = job_body()
+    del body["spec"]["template"]["metadata"]["annotations"][ATTEMPT_ANNOTATION]
+    status = answer(decide(look(queued()), after(60)))
+    assert (
+        answer(decide(look(status, jobs=(observe_job(body),), pods=(running_pod(),)), after(61))).phase is Phase.RUNNING
+    )
 
 
 def test_a_rerun_annotation_asks_again() -> None:
@@ -1032,7 +1083,7 @@ def test_a_report_goes_when_no_status_speaks_of_it_any_more() -> None:
     status = answer(concluded(run, kept=Kept(JOB_UID, KEPT))).model_copy(update={"history": tuple(past)})
     edited = make_run(params={"fast": 5}, status=status.document(), generation=2)
     decision = decide(replace(look(None, edited), run=edited), after(60))
-    assert DeleteReport("report-4") in decision.acts
+    assert decision.acts[0] == DeleteReport("report-4"), "what may fail comes after it"
     assert answer(decision).history[0].report == KEPT
     assert not any(isinstance(act, DeleteReport) and act.name != "report-4" for act in decision.acts)
 
@@ -1187,7 +1238,18 @@ def test_a_profile_that_is_not_there_is_waited_for() -> None:
     assert (answer(waits).phase, answer(waits).reason) == (Phase.QUEUED, Reason.PROFILE_MISSING)
     assert waits.wake_at == after(1) + SOURCE_POLL
     failed = answer(decide(look(answer(waits), run, profile=None), NOW + PROFILE_PATIENCE))
-    assert (failed.phase, failed.message) == (Phase.FAILED, "there is no SandboxProfile gvisor")
+    assert (failed.phase, failed.message) == (Phase.FAILED, "there is no SandboxProfile gvisor that can be used")
+
+
+def test_a_profile_that_goes_ends_no_run_at_once() -> None:
+    """However long it stood in line before: an administrator may be about to mend the profile."""
+    run, now = make_run(profile="gvisor"), after(7200)
+    in_line = answer(decide(look(queued(run), run, place=NOWHERE)))
+    missed = answer(decide(look(in_line, run, profile=None), now))
+    assert (missed.phase, missed.reason) == (Phase.QUEUED, Reason.PROFILE_MISSING)
+    late = look(missed, run, profile=None, reason_since=now)
+    assert answer(decide(late, now + PROFILE_PATIENCE - timedelta(seconds=1))).phase is Phase.QUEUED
+    assert answer(decide(late, now + PROFILE_PATIENCE)).phase is Phase.FAILED
 
 
 def test_a_profile_for_others_is_refused() -> None:
@@ -1394,11 +1456,31 @@ def test_without_right_or_reason_there_is_no_fallback(how: str) -> None:
     sight = look(
         status,
         run,
-        jobs=(make_job(run, attempt=number),),
+        jobs=(make_job(run, attempt=number, began=status.attempts[-1].created_at),),
         pods=(pod,),
         profile=profile,
     )
     assert answer(decide(sight, after(3 * START_SECONDS))).phase is Phase.FAILED
+
+
+IMAGE_DATA = make_run(datasets=[{"name": "prices", "image": {"reference": "registry.example.com/prices:1"}}])
+
+
+def test_an_image_that_cannot_be_pulled_beside_an_image_of_the_authors_leads_nowhere() -> None:
+    """Which of the two it was is told by words of a registry, and that may be the author's."""
+    pod = make_pod(job_body(IMAGE_DATA), dataset=waiting("ErrImagePull", "registry says: no"), strategy=waiting())
+    sight = look(begun(IMAGE_DATA), IMAGE_DATA, jobs=(make_job(IMAGE_DATA),), pods=(pod,))
+    status = answer(decide(sight, after(3 * START_SECONDS)))
+    assert (status.phase, status.reason, status.fallback) == (Phase.FAILED, Reason.IMAGE_PULL_FAILED, None)
+
+
+def test_what_events_alone_tell_is_tried_again_and_leads_nowhere() -> None:
+    """Whoever may write events in a namespace could tell it; a network plugin that fails is no sandbox that fails."""
+    pod = make_pod(strategy=waiting())
+    trouble = Trouble(pod.uid, after(5), "FailedCreatePodSandBox", "plugin type=bridge failed")
+    status = answer(decide(look(begun(), jobs=(make_job(),), pods=(pod,), trouble=trouble), after(2 * START_SECONDS)))
+    assert (status.phase, status.reason, status.fallback) == (Phase.QUEUED, Reason.RETRYING, None)
+    assert status.attempts[-1].reason == Reason.POD_SANDBOX_FAILED
 
 
 OWN_DATA = make_run(datasets=[{"name": "prices", "persistentVolumeClaim": {"claimName": "broken"}}])
@@ -1436,3 +1518,23 @@ def test_nothing_that_a_strategy_does_leads_to_the_fallback(pod: PodObservation)
     """Else a strategy could leave the sandbox by breaking it."""
     status = answer(decide(look(started(), jobs=(make_job(),), pods=(pod,)), after(30)))
     assert (status.phase, status.fallback) == (Phase.FAILED, None)
+
+
+# --- slots --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "takes"),
+    [({}, True), ({"deleting": True}, False), ({"queue": "team-a"}, False)],
+    ids=["any", "being deleted", "in Kueue's queue"],
+)
+def test_who_takes_a_slot_or_a_place_in_line(changes: dict[str, Any], *, takes: bool) -> None:
+    """Not who is on its way out, for somebody's finalizer may keep it for ever, nor who is let in by Kueue."""
+    body = run_body(deleting=changes.get("deleting", False))
+    body["metadata"]["labels"] = {KUEUE_LABEL: changes["queue"]} if "queue" in changes else {}
+    run = StrategyRun.parse(body)
+    assert holds_slot(run, started()) is takes
+    assert not holds_slot(run, queued())
+    assert not holds_slot(run, None)
+    in_line = answer(decide(look(queued(), place=NOWHERE)))
+    assert stands_in_line(run.model_copy(update={"status": in_line})) is takes

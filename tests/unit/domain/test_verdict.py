@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from strategyrun.domain.observation import PodObservation
+from strategyrun.domain.observation import PodObservation, observe_pod
 from strategyrun.domain.outcomes import FAILURES, SAID_BY_HARNESS, Reason
 from strategyrun.domain.strategyrun import FailureClass
 from strategyrun.domain.verdict import Fault, Pending, Running, Success, Trouble, Unseen, Verdict, judge
@@ -18,6 +18,7 @@ from support.builders import (
     make_job,
     make_pod,
     make_run,
+    pod_body,
     report_document,
     report_text,
     running,
@@ -543,7 +544,7 @@ def test_every_reason_is_reached() -> None:
     """No row of the taxonomy is without a document of the cluster that leads to it."""
     tables: tuple[dict[str, Any], ...] = (FAILED, UNREADABLE, WITHOUT_A_POD)
     reached = {reason for table in tables for _, reason in table.values()}
-    reached |= {reason for _, _, reason in TROUBLES.values()} | {Reason.MOUNT_FAILED}
+    reached |= {reason for _, _, reason in TROUBLES.values()} | {Reason.MOUNT_FAILED, Reason.POD_SANDBOX_FAILED}
     assert reached | ELSEWHERE.keys() == FAILURES.keys()
     assert not reached & ELSEWHERE.keys()
 
@@ -727,7 +728,7 @@ NO_RUNTIME = 'failed to get sandbox runtime: no runtime for "gvisor" is configur
     [
         pytest.param("FailedMount", 'configmap "gone" not found', Reason.MOUNT_FAILED, id="mount"),
         pytest.param("FailedCreatePodSandBox", NO_RUNTIME, Reason.RUNTIME_CLASS_MISSING, id="runtime"),
-        pytest.param("FailedCreatePodSandBox", "no space left", Reason.CONTAINER_CONFIG_ERROR, id="sandbox"),
+        pytest.param("FailedCreatePodSandBox", "no space left", Reason.POD_SANDBOX_FAILED, id="sandbox"),
         pytest.param("Unhealthy", "who knows", Reason.STARTING, id="another-event"),
     ],
 )
@@ -737,6 +738,16 @@ def test_the_pods_events_say_why_it_does_not_start(event: str, message: str, rea
     verdict = judge(make_job(), pod, trouble=Trouble(pod.uid, after(6), event, message))
     assert isinstance(verdict, Pending)
     assert verdict.reason is reason
+
+
+def test_what_an_event_told_is_over_when_the_pod_has_what_it_needs() -> None:
+    """A mount that failed once, before an image that takes long to pull, is not what the pod waits for."""
+    body = pod_body(strategy=waiting())
+    body["status"]["conditions"].append({"type": "PodReadyToStartContainers", "status": "True"})
+    pod = observe_pod(body)
+    verdict = judge(make_job(), pod, trouble=Trouble(pod.uid, after(6), "FailedMount", "timed out"))
+    assert isinstance(verdict, Pending)
+    assert verdict.reason is Reason.STARTING
 
 
 def test_a_container_that_could_not_be_started_has_no_beginning() -> None:

@@ -10,7 +10,7 @@ from strategyrun.domain import canary
 from strategyrun.domain.inputs import Inputs
 from strategyrun.domain.job import job
 from strategyrun.domain.sandbox import FallbackImage, Profile, Resources, Sandbox, SeccompProfile, Timeouts
-from strategyrun.domain.strategyrun import GROUP, VERSION, Executor, StrategyRun, StrategyRunSpec
+from strategyrun.domain.strategyrun import GROUP, VERSION, Attempt, Executor, StrategyRun, StrategyRunSpec
 
 _PROFILE = Profile(
     name="any",
@@ -64,10 +64,8 @@ def _job(executor: Executor) -> dict[str, Any]:
     )
     return job(
         run,
-        inputs_hash="any",
+        Attempt(number=1, executor=executor, job_name="any", created_at=run.created_at),
         inputs=Inputs(code=b"", input=b"", evaluation=b""),
-        attempt=1,
         nonce="any",
         profile=_PROFILE,
-        executor=executor,
     )
