@@ -14,7 +14,7 @@ from strategyrun.domain.reconcile import expiry
 from strategyrun.domain.sandbox import Profile
 from strategyrun.domain.seen import Kept, Seen, Vetted
 from strategyrun.domain.slots import Place
-from strategyrun.domain.strategyrun import KIND, Phase, StrategyRun
+from strategyrun.domain.strategyrun import KIND, Phase, StrategyRun, StrategyRunStatus
 from strategyrun.domain.verdict import Fault, Pending, Trouble
 
 Key = str
@@ -203,6 +203,13 @@ class Cache:
     def sight(self, key: Key) -> Sight:
         """Return what belongs to a run."""
         return self._sights[key]
+
+    def decided(self, run: StrategyRun, status: StrategyRunStatus, now: datetime) -> None:
+        """Take note of since when a run has its reason: since now, unless its last status gave the same."""
+        sight = self._sights[key_of(run.namespace, run.uid)]
+        same = run.status is not None and run.status.reason == status.reason
+        if not (same and sight.reason_since and sight.reason_since <= now):  # a clock may have been set back
+            sight.reason_since = now
 
     def see(
         self, run: StrategyRun, *, profile: Profile | None, place: Place, nonce: str, in_contact_since: datetime | None

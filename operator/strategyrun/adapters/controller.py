@@ -236,8 +236,8 @@ class Controller:
         sight.refused = sight.hindered = None
         decision = decide(seen, now)
         status = decision.status
-        if status and not (sight.reason_since and run.status and run.status.reason == status.reason):
-            sight.reason_since = now
+        if status:
+            self._cache.decided(run, status, now)
         if holds_slot(run, status):
             self._slots.take(key, run.namespace)
         if status and (run.status is None or status.document() != run.status.document()):

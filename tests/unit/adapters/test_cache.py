@@ -12,7 +12,8 @@ from strategyrun.domain.inputs import inputs_hash
 from strategyrun.domain.job import snapshot
 from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.slots import Place
-from strategyrun.domain.strategyrun import StrategyRun
+from strategyrun.domain.status import accept, advance
+from strategyrun.domain.strategyrun import Phase, StrategyRun
 from strategyrun.domain.verdict import Fault
 from support.builders import (
     JOB_UID,
@@ -295,6 +296,17 @@ def test_a_settled_run_takes_note_of_what_would_have_to_be_deleted() -> None:
     cache.put_snapshot(snapshot_body())
     assert cache.restless == {KEY}
     assert cache.sight(KEY).untidy
+
+
+def test_a_run_has_its_reason_since_it_was_given_first() -> None:
+    """A wait counts from then; where a clock was set back, from now, for nobody waits until it has caught up."""
+    cache, run = Cache(), make_run()
+    waits = advance(accept(run, inputs_hash(run), NOW), run, NOW, Phase.QUEUED, Reason.SOURCE_MISSING, "no ConfigMap")
+    known = run.model_copy(update={"status": waits})
+    moments = [(run, 10, 10), (known, 20, 10), (known, 30, 10), (known, -3600, -3600), (run, 40, 40)]
+    for before, now, since in moments:
+        cache.decided(before, waits, after(now))
+        assert seen(cache).reason_since == after(since)
 
 
 def test_six_thousand_answers_are_small() -> None:

@@ -154,9 +154,9 @@ class Operator:
             in_contact_since=self.contact.since,
         )
         self.cache.sight(key).refused = None
-        decision, sight = decide(seen, self.clock.now()), self.cache.sight(key)
-        if decision.status and not (sight.reason_since and run.status and run.status.reason == decision.status.reason):
-            sight.reason_since = self.clock.now()
+        decision = decide(seen, self.clock.now())
+        if decision.status:
+            self.cache.decided(run, decision.status, self.clock.now())
         if decision.status is not None and decision.status != run.status:
             try:
                 written = self.cluster.write_status(run.uid, run.resource_version, decision.status.document())
