@@ -52,11 +52,18 @@ _STATES: dict[str, str] = {
 
 
 def _headline(result: Result) -> str:
+    if _held(result):
+        return f"It waits: {result.message}."
     if words := _STATES.get(result.reason):
         return words
     meaning = _meaning(result.reason) or result.message or result.reason
     what = meaning[0].lower() + meaning[1:]
     return f"It failed: {what}" if result.finished else f"It waits, and this stands in its way: {what}"
+
+
+def _held(result: Result) -> bool:
+    """Whether its Job is held back, by Kueue as a rule; who waits in the operator's own line has a position there."""
+    return result.reason == Reason.WAITING_FOR_SLOT and result.queue is None
 
 
 def _meaning(reason: str) -> str:
@@ -72,12 +79,17 @@ _WHOSE = {
 
 def _facts(result: Result, now: datetime) -> list[str]:
     facts = [*_standing(result, now), *_attempts(result), *_failure(result), *_fallback(result), *_look_ahead(result)]
-    hint = result.hint or (_hint(result.reason) if not result.succeeded else "")
+    hint = result.hint or ("" if result.succeeded else _hint(result))
     return [*facts, f"What to do: {hint}"] if hint else facts
 
 
-def _hint(reason: str) -> str:
-    return _OUTCOMES[reason].hint if reason in _OUTCOMES else ""
+def _hint(result: Result) -> str:
+    return _named(_OUTCOMES[result.reason].hint, result) if result.reason in _OUTCOMES else ""
+
+
+def _named(text: str, result: Result) -> str:
+    name, namespace, pod = (shlex.quote(each) for each in (result.name, result.namespace, result.pod or "POD"))
+    return named(text, namespace=namespace, run=name, pod=pod)
 
 
 def _standing(result: Result, now: datetime) -> list[str]:
@@ -161,12 +173,16 @@ _WITH_MORE_TIME = (
 
 
 def _next(result: Result) -> list[str]:
-    name, namespace = shlex.quote(result.name), shlex.quote(result.namespace)
     if result.reason in _OUTCOMES:
-        pod, commands = shlex.quote(result.pod or "POD"), _OUTCOMES[result.reason].commands
+        commands = _OUTCOMES[result.reason].commands
         if result.reason == Reason.TIMEOUT and _asked_seconds(result) < TIMEOUT_CEILING_SECONDS:
             commands = (*commands, *_WITH_MORE_TIME)
-        return [named(command, namespace=namespace, run=name, pod=pod) for command in commands]
+        return [_named(command, result) for command in commands]
+    if _held(result):
+        jobs = [each.job_name for each in result.attempts[-1:] if each.job_name]
+        look = [f"kubectl describe job {shlex.quote(name)} -n NAMESPACE" for name in jobs]
+        return [_named(command, result) for command in (*look, "strategyrun wait RUN -n NAMESPACE")]
+    name, namespace = shlex.quote(result.name), shlex.quote(result.namespace)
     commands = _COMMANDS.get(result.reason, ("strategyrun doctor {ns}",))
     return [command.format(name=name, ns=f"-n {namespace}") for command in commands]
 

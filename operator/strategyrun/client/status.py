@@ -29,6 +29,7 @@ class Attempt(Model):
     """One Job of a run."""
 
     number: int = 0
+    job_name: Line | None = None
     pod_name: Line | None = None
     node: Line | None = None
     reason: Line | None = None

@@ -10,7 +10,7 @@ import typer.main
 from strategyrun import Result
 from strategyrun.cli import application
 from strategyrun.cli.explaining import Explanation, explain
-from strategyrun.domain.outcomes import FAILURES, Reason
+from strategyrun.domain.outcomes import FAILURES, Reason, named
 from support.answers import body, failed, status
 
 NOW = datetime(2026, 1, 1, 0, 5, tzinfo=UTC)
@@ -59,7 +59,19 @@ def test_what_stands_in_the_way_is_said_while_the_run_still_waits(reason: Reason
     words = explained(status("Starting", reason, acceptedAt="2026-01-01T00:04:00Z"))
     assert words.headline.startswith("It waits, and this stands in its way: ")
     assert "It was asked for 60s ago." in words.facts
-    assert f"What to do: {FAILURES[reason].hint}" in words.facts
+    hint = named(FAILURES[reason].hint, namespace="research", run="my-run", pod="POD")
+    assert f"What to do: {hint}" in words.facts
+
+
+def test_a_job_that_kueue_holds_back_waits_for_no_place_of_the_operator() -> None:
+    """The headline is who lets it go on, and the next command shows what was said to its Job."""
+    message = "the Job is suspended; Kueue, or whoever suspended it, lets it go on"
+    attempts = [{"number": 1, "jobName": "my-run-0123-1"}]
+    words = explained(status("Queued", "WaitingForSlot", message=message, attempts=attempts))
+    assert words.headline == f"It waits: {message}."
+    assert words.next == ("kubectl describe job my-run-0123-1 -n research", "strategyrun wait my-run -n research")
+    line = status("Queued", "WaitingForSlot", queue={"position": 2, "reason": "all 4 slots are taken"})
+    assert explained(line).headline == "All places are taken; it waits for one."
 
 
 @pytest.mark.parametrize(("asked", "more"), [(None, False), (300, False), (60, True)])
