@@ -1,7 +1,6 @@
 """What docs/terminal.md and docs/python.md tell a reader to type, typed."""
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 import yaml
 
 from support.cluster import CHECKOUT, Cluster
+from support.pages import blocks
 from support.runs import wait_finished
 from support.snippets import snippets
 
@@ -34,11 +34,13 @@ def environment(cluster: Cluster, namespace: str, tmp_path: Path) -> dict[str, s
 def test_every_command_of_the_page(environment: dict[str, str], tmp_path: Path) -> None:
     """In order, in one folder with the page's files; each ends well."""
     said: dict[str, str] = {}
-    for block in snippets(TERMINAL, "sh", "python"):
-        if title := re.fullmatch(r'title="([a-z]+\.py)"', block.info):
-            (tmp_path / title[1]).write_text(block.text)
+    for block in blocks("sh", "python"):
+        if block.page != TERMINAL or block.reason_not_to_run:
             continue
-        for command in block.commands:
+        if block.title:
+            (tmp_path / block.title).write_text(block.snippet.text)
+            continue
+        for command in block.snippet.commands:
             done = subprocess.run(
                 ["bash", "-c", command],
                 cwd=tmp_path,
@@ -48,7 +50,7 @@ def test_every_command_of_the_page(environment: dict[str, str], tmp_path: Path) 
                 check=False,
                 timeout=300,
             )
-            where = f"docs/terminal.md:{block.line}: {command}\n{done.stdout}{done.stderr}"
+            where = f"{block.where}: {command}\n{done.stdout}{done.stderr}"
             assert done.returncode == 0, where
             said[command] = done.stdout
     assert "average-50" in said["strategyrun top --metric sharpe"]

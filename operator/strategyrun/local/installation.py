@@ -100,9 +100,7 @@ def _libraries(prefix: Path) -> Path:
     for folder in sorted(prefix.glob("lib/python3*/site-packages")):
         if (folder / "pandas").is_dir():
             return folder
-    raise NotInstalledError(
-        f"{prefix} has no pandas; run `make local` in a checkout, or pipx install 'finlab-sandbox-operator[local]'"
-    )
+    raise NotInstalledError(f"{prefix} has no pandas; in a checkout run `make local`, or pipx install '.[local]'")
 
 
 def _datasets(python: Path, package: Path, libraries: Path) -> Path:

@@ -51,6 +51,6 @@ def _charts() -> ModuleType:
         if (error.name or "").partition(".")[0] not in ("matplotlib", "numpy", "PIL"):
             raise
         raise CannotRenderError(
-            f"pictures need {error.name}: install the extra, pip install 'finlab-sandbox-operator[report]'"
+            f"pictures need {error.name}: install the extra, pip install '.[report]' in a checkout"
         ) from error
     return charts

@@ -296,7 +296,7 @@ def test_without_matplotlib_it_names_the_extra(
     done = process("trend-follower", "--output", str(tmp_path / "x.png"), PYTHONPATH=str(blocked))
     assert done.returncode == 2
     assert done.stderr == (
-        "error: pictures need matplotlib: install the extra, pip install 'finlab-sandbox-operator[report]'\n"
+        "error: pictures need matplotlib: install the extra, pip install '.[report]' in a checkout\n"
     )
     assert process("trend-follower", PYTHONPATH=str(blocked)).returncode == 0
 
