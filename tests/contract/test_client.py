@@ -669,7 +669,7 @@ def test_submit_says_what_a_manifest_and_a_strategy_may_be_told(stage: Stage, co
     assert stage.bench.run("three")["spec"]["fallback"] == {"policy": "Never"}
     refused = command("submit", str(tmp_path / "two.yaml"), "--fallback", "Never")
     assert refused.exit_code == 2
-    assert "only --param changes it" in refused.stderr
+    assert "only --param and --label change it" in refused.stderr
 
 
 def test_list_in_every_form(stage: Stage, command: Command) -> None:

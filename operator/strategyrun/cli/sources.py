@@ -25,33 +25,50 @@ class Manifest(NamedTuple):
         spec = {**self.spec, "params": {**(self.spec.get("params") or {}), **params}} if params else self.spec
         return self._replace(spec=spec)
 
+    def with_labels(self, labels: dict[str, str]) -> Self:
+        """Return it with more labels, or with others."""
+        meta = {**self.meta, "labels": {**(self.meta.get("labels") or {}), **labels}} if labels else self.meta
+        return self._replace(meta=meta)
+
 
 Source = Path | Manifest
 """A file with a strategy, or a StrategyRun of a manifest."""
 
 
-def sources(paths: list[Path], skip: Callable[[str], object]) -> list[Source]:
+Tell = Callable[[str], object]
+"""Takes a line for whoever asked."""
+
+
+def sources(paths: list[Path], skip: Tell, refuse: Tell | None = None) -> list[Source]:
     """Return what paths name; a folder names its *.py and manifests, hidden and _private ones not.
 
-    What a folder's manifests hold besides StrategyRuns is told to `skip`. Raises NotAskedError where a file that was
-    named holds anything else, and where there is nothing at all.
+    What a folder's manifests hold besides StrategyRuns is told to `skip`, and what of it cannot be read to `refuse`,
+    where there is one. Raises NotAskedError where anything else cannot be read, where a file that was named holds
+    anything else, and where there is nothing at all.
     """
-    found = [source for path in paths for source in (_of_folder(path, skip) if path.is_dir() else _of_file(path))]
+    found = [
+        source for path in paths for source in (_of_folder(path, skip, refuse) if path.is_dir() else _of_file(path))
+    ]
     if not found:
         raise NotAskedError(f"no strategy in {', '.join(str(path) for path in paths)}: must hold {RUNNABLE}")
     return found
 
 
-def _of_folder(path: Path, skip: Callable[[str], object]) -> Iterator[Source]:
+def _of_folder(path: Path, skip: Tell, refuse: Tell | None) -> Iterator[Source]:
     for file in sorted(each for each in path.iterdir() if each.name[0] not in "._"):
         if file.suffix == ".py":
             yield file
         elif file.suffix in SUFFIXES:
-            for document in _documents(file):
-                if (kind := _kind(document)) == KIND:
-                    yield _manifest(file, document)
-                else:
-                    skip(f"{file}: skipped a {kind}; kubectl apply takes it")
+            try:
+                for document in _documents(file):
+                    if (kind := _kind(document)) == KIND:
+                        yield _manifest(file, document)
+                    else:
+                        skip(f"{file}: skipped a {kind}; kubectl apply takes it")
+            except NotAskedError as error:
+                if refuse is None:
+                    raise
+                refuse(str(error))
 
 
 def _of_file(path: Path) -> Iterator[Source]:
@@ -91,10 +108,19 @@ def _items(document: Any) -> list[Any]:
 
 
 def _manifest(path: Path, document: Mapping[str, Any]) -> Manifest:
-    given = document.get("metadata") or {}
+    given, spec = _mapping(path, document, "metadata"), _mapping(path, document, "spec")
+    _mapping(path, given, "labels")
+    _mapping(path, spec, "params")
     meta = {key: given[key] for key in ("name", "namespace", "labels", "annotations") if given.get(key)}
     meta.setdefault("name", slug(path.stem))
-    return Manifest(str(path), meta, dict(document.get("spec") or {}))
+    return Manifest(str(path), meta, spec)
+
+
+def _mapping(path: Path, document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = document.get(name) or {}
+    if not isinstance(found, dict):
+        raise NotAskedError(f"{path}: {name} must be a mapping, found {type(found).__name__}")
+    return found
 
 
 def pairs(option: str, given: list[str]) -> dict[str, Any]:
@@ -113,6 +139,17 @@ def pairs(option: str, given: list[str]) -> dict[str, Any]:
         if isinstance(at.get(last), dict) and option == "--evaluation":
             raise NotAskedError(f"{option} {each!r}: {last} has fields already")
         at[last] = _value(value)
+    return read
+
+
+def labels_of(given: list[str]) -> dict[str, str]:
+    """Read `key=value` labels, whose values are text. Raises NotAskedError."""
+    read = dict[str, str]()
+    for each in given:
+        key, mark, value = each.partition("=")
+        if not mark or not key:
+            raise NotAskedError(f"--label {each!r}: must be key=value")
+        read[key] = value
     return read
 
 

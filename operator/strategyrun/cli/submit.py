@@ -1,5 +1,6 @@
 """`submit`: files, folders and manifests become runs."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,13 +8,13 @@ import typer
 
 from strategyrun.cli import output
 from strategyrun.cli.cells import now, runs_table
-from strategyrun.cli.exits import exit_of
+from strategyrun.cli.exits import Exit, exit_of
 from strategyrun.cli.output import Format, Output, console
 from strategyrun.cli.session import Namespace, ask, fail
-from strategyrun.cli.sources import Manifest, Source, pairs, sources
+from strategyrun.cli.sources import Manifest, Source, labels_of, pairs, sources
 from strategyrun.cli.watching import watching
-from strategyrun.client import AsyncClient, NotAskedError, Result, StrategyRunError, Trial
-from strategyrun.domain.strategyrun import FallbackPolicy
+from strategyrun.client import AsyncClient, NotAskedError, RefusedRunError, Result, StrategyRunError, Trial
+from strategyrun.domain.strategyrun import FallbackPolicy, ReportPolicy
 
 
 def submit(
@@ -37,13 +38,31 @@ def submit(
         FallbackPolicy | None, typer.Option(help="Whether it may run elsewhere where the sandbox cannot start.")
     ] = None,
     priority: Annotated[int | None, typer.Option(help="Who goes first: -1000 to 1000, higher first.")] = None,
+    report: Annotated[
+        ReportPolicy | None, typer.Option(help="Whether the full report stays as long as the run, or nothing of it.")
+    ] = None,
+    ttl: Annotated[int | None, typer.Option(help="Seconds that the finished Job and its pod stay.")] = None,
+    retry_limit: Annotated[int | None, typer.Option(help="Further attempts after a failure of the platform.")] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option("--label", "-l", help="key=value, also of manifests; --selector finds the runs by it."),
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the runs to their ends.")] = False,
     namespace: Namespace = None,
     form: Output = None,
 ) -> None:
-    """Submit strategies; with --watch follow them, and exit as `wait` does. An interrupt leaves the runs going."""
+    """Submit strategies; with --watch follow them, and exit as `wait` does. An interrupt leaves the runs going.
+
+    A strategy that is refused keeps none of the others back; the exit code is 2 then.
+    """
+    refused: list[str] = []
+
+    def refuse(said: str) -> None:
+        refused.append(said)
+        typer.echo(f"error: {said}", err=True)
+
     try:
-        found = sources(paths, lambda said: typer.echo(said, err=True))
+        found = sources(paths, lambda said: typer.echo(said, err=True), refuse)
         if name and len(found) > 1:
             raise NotAskedError(f"--name {name}: names one run, found {len(found)}")
         params = pairs("--param", param or [])
@@ -54,16 +73,24 @@ def submit(
             "timeout_seconds": time_limit,
             "fallback": fallback,
             "priority": priority,
+            "report": report,
+            "ttl_seconds_after_finished": ttl,
+            "retry_limit": retry_limit,
         }
-        wanted = _wanted(found, params, shared)
+        wanted = _wanted(found, params, labels_of(label or []), shared)
     except StrategyRunError as error:
         raise fail(str(error)) from error
 
     async def work(client: AsyncClient) -> list[Result]:
         made = []
         for each in wanted:
-            made.append(await _submit(client, each, name, namespace))
-            _tell(made[-1], form)
+            try:
+                made.append(await _submit(client, each, name, namespace))
+                _tell(made[-1], form)
+            except NotAskedError as error:
+                refuse(str(error))
+            except RefusedRunError as error:
+                refuse(f"{each.code if isinstance(each, Trial) else each.origin}: {error}")
         if not watch:
             return made
         with watching() as progress:
@@ -72,18 +99,25 @@ def submit(
     results = ask(namespace, work)
     if form in (Format.JSON, Format.YAML):
         output.runs(results, form)
-    elif watch and form is not Format.NAME:
+    elif watch and results and form is not Format.NAME:
         console().print(runs_table(results, now(), wide=form is Format.WIDE))
+    if refused:
+        raise typer.Exit(Exit.USAGE)
     if watch:
         raise typer.Exit(exit_of(results))
 
 
-def _wanted(found: list[Source], params: dict[str, Any], shared: dict[str, Any]) -> list[Trial | Manifest]:
-    """Return the runs to make: those of files, then those of manifests."""
-    trials = [Trial(each, params=params, **shared) for each in found if isinstance(each, Path)]
-    ready = [each.with_params(params) for each in found if isinstance(each, Manifest)]
+def _wanted(
+    found: list[Source], params: dict[str, Any], labels: dict[str, str], shared: dict[str, Any]
+) -> list[Trial | Manifest]:
+    """Return the runs to make: those of files, then those of manifests. Raises NotAskedError for what all ask for."""
+    trials = [Trial(each, params=params, labels=labels, **shared) for each in found if isinstance(each, Path)]
+    ready = [each.with_params(params).with_labels(labels) for each in found if isinstance(each, Manifest)]
     if ready and any(value not in (None, {}) for value in shared.values()):
-        raise NotAskedError(f"{ready[0].origin}: a manifest says itself what it asks for; only --param changes it")
+        message = "a manifest says itself what it asks for; only --param and --label change it"
+        raise NotAskedError(f"{ready[0].origin}: {message}")
+    if trials:  # what is wrong with all is said once, and nothing is sent
+        replace(trials[0], code="").spec()
     return [*trials, *ready]
 
 

@@ -15,7 +15,7 @@ from strategyrun.client.trial import Trial
 from strategyrun.domain.strategyrun import GROUP
 
 SESSION_LABEL = f"{GROUP}/session"
-"""The runs that one client has made."""
+"""The same on all runs that one client has made."""
 
 _CANCEL_SECONDS = 10
 
@@ -35,10 +35,10 @@ class ClusterEngine:
         Raises ClusterError. A failure of the run is a result.
         """
         name = f"{trial.prefix}-{token_hex(4)}"
-        spec = trial.spec()
+        meta, spec = trial.metadata(name), trial.spec()
         ended = self._follower.expect(name, progress and (lambda result: progress(replace(result, trial=trial))))
         try:
-            await self.submit({"name": name}, spec)
+            await self.submit(meta, spec)
             self._follower.exists(name)
             return replace(await ended, trial=trial)
         except asyncio.CancelledError:

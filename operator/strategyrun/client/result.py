@@ -28,6 +28,7 @@ class Result:
 
     name: str
     namespace: str
+    labels: dict[str, str]
     phase: str
     reason: str
     message: str
@@ -70,6 +71,7 @@ class Result:
             **shared,
             name=str(meta.get("name", "")),
             namespace=str(meta.get("namespace", "")),
+            labels=meta.get("labels") or {},
             metrics=metrics,
             self_reported=status.self_reported.values if status.self_reported else {},
             timings=status.timings or Timings(),

@@ -26,7 +26,8 @@ class Trial:
     """One evaluation to make. What is left out is what the cluster's administrator set.
 
     `code` is Python source, or a file of it. `evaluation` has the fields of spec.evaluation, in camelCase or
-    snake_case. `name` becomes the beginning of the run's name.
+    snake_case. `name` becomes the beginning of the run's name, `labels` are those of its metadata. The others have the
+    names and values of the spec.
     """
 
     code: str | Path
@@ -38,6 +39,10 @@ class Trial:
     timeout_seconds: int | None = None
     fallback: str | None = None
     priority: int | None = None
+    report: str | None = None
+    ttl_seconds_after_finished: int | None = None
+    retry_limit: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def prefix(self) -> str:
@@ -64,14 +69,15 @@ class Trial:
             "timeoutSeconds": self.timeout_seconds,
             "fallback": {"policy": self.fallback} if self.fallback else None,
             "priority": self.priority,
+            "report": self.report,
+            "ttlSecondsAfterFinished": self.ttl_seconds_after_finished,
+            "retry": {"limit": self.retry_limit} if self.retry_limit is not None else None,
         }
-        asked = {name: value for name, value in optional.items() if value not in (None, {})}
-        for name, value in asked.items():
-            try:
-                json.dumps(value, allow_nan=False)
-            except (TypeError, ValueError) as error:
-                raise NotAskedError(f"{name}: must be JSON: {error}") from error
-        return {"source": {"inline": self.source()}, **asked}
+        return {"source": {"inline": self.source()}, **_json(optional)}
+
+    def metadata(self, name: str) -> dict[str, Any]:
+        """Return the metadata of a StrategyRun of that name. Raises NotAskedError where the labels are no JSON."""
+        return {"name": name, **_json({"labels": dict(self.labels)})}
 
 
 def slug(text: str) -> str:
@@ -101,6 +107,17 @@ def dataset_of(dataset: Dataset) -> dict[str, Any]:
     source, named, within = _MOUNTED[kind]
     name, slash, part = rest.partition("/")
     return {"name": "prices", source: {named: name, **({within: part} if slash else {})}}
+
+
+def _json(optional: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that are set. Raises NotAskedError naming one that is no JSON."""
+    asked = {name: value for name, value in optional.items() if value not in (None, {})}
+    for name, value in asked.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise NotAskedError(f"{name}: must be JSON: {error}") from error
+    return asked
 
 
 def _camel(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from strategyrun.adapters.manifests import RUNNABLE
-from strategyrun.cli.sources import Manifest, manifests, pairs, sources
+from strategyrun.cli.sources import Manifest, labels_of, manifests, pairs, sources
 from strategyrun.client import NotAskedError
 from strategyrun.local.request import UsageError, read
 
@@ -43,6 +43,13 @@ def test_a_field_has_a_value_or_fields(given: list[str]) -> None:
         pairs("--evaluation", given)
 
 
+def test_labels_are_text() -> None:
+    """Whatever they look like; one may be empty."""
+    assert labels_of(["night=1", "by=me=you", "queue="]) == {"night": "1", "by": "me=you", "queue": ""}
+    with pytest.raises(NotAskedError, match="--label 'night': must be key=value"):
+        labels_of(["night"])
+
+
 RUN = "kind: StrategyRun\nmetadata: {name: mine}\nspec: {}\n"
 
 
@@ -61,6 +68,23 @@ def test_a_folder_names_its_strategies_and_manifests(tmp_path: Path) -> None:
         "a.json: skipped a list",
         "b.yaml: skipped a ConfigMap",
     ]
+
+
+def test_what_of_a_folder_cannot_be_read_keeps_nothing_else_back(tmp_path: Path) -> None:
+    """Each is told to whoever wants to hear it; without anybody it is an error."""
+    (tmp_path / "a.yaml").write_text("a: [")
+    (tmp_path / "b.yaml").write_text(f"{RUN}---\nkind: StrategyRun\nmetadata: text\n")
+    (tmp_path / "c.yaml").write_text("kind: StrategyRun\nspec: {params: [1]}\n")
+    (tmp_path / "d.py").touch()
+    refused: list[str] = []
+    first, second = sources([tmp_path], pytest.fail, refused.append)
+    assert isinstance(first, Manifest)
+    assert second == tmp_path / "d.py"
+    a, b, c = (each.removeprefix(f"{tmp_path}/") for each in refused)
+    assert a.startswith("a.yaml cannot be read: ")
+    assert (b, c) == ("b.yaml: metadata must be a mapping, found str", "c.yaml: params must be a mapping, found list")
+    with pytest.raises(NotAskedError, match=r"a\.yaml cannot be read"):
+        sources([tmp_path], pytest.fail)
 
 
 def test_a_file_that_is_named_may_hold_nothing_else(tmp_path: Path) -> None:
@@ -90,6 +114,13 @@ def test_parameters_of_a_manifest_may_be_others() -> None:
     made = Manifest("run.yaml", {}, {"params": {"fast": 1, "slow": 2}, "profile": "strict"}).with_params({"fast": 3})
     assert made.spec == {"params": {"fast": 3, "slow": 2}, "profile": "strict"}
     assert Manifest("run.yaml", {}, {}).with_params({}).spec == {}
+
+
+def test_a_manifest_may_have_more_labels() -> None:
+    """Its own stay, unless they are said otherwise."""
+    made = Manifest("run.yaml", {"name": "a", "labels": {"by": "you", "night": "1"}}, {}).with_labels({"night": "2"})
+    assert made.meta == {"name": "a", "labels": {"by": "you", "night": "2"}}
+    assert Manifest("run.yaml", {"name": "a"}, {}).with_labels({}).meta == {"name": "a"}
 
 
 def test_a_manifest_has_the_same_parameters_at_every_door(tmp_path: Path) -> None:

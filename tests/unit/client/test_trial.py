@@ -27,13 +27,28 @@ def test_every_field_reaches_the_spec() -> None:
         timeout_seconds=60,
         fallback="Never",
         priority=-5,
+        report="Discard",
+        ttl_seconds_after_finished=0,
+        retry_limit=0,
     ).spec()
     assert asked["params"] == {"fast_days": 3}
     assert asked["evaluation"] == {"feesBps": 5, "lookAhead": {"action": "Fail"}}
     read = StrategyRunSpec.model_validate(asked)
     assert read.evaluation.fees_bps == 5
     assert (read.profile, read.timeout_seconds, read.priority, read.fallback.policy) == ("strict", 60, -5, "Never")
+    assert (read.report, read.ttl_seconds_after_finished, read.retry.limit) == ("Discard", 0, 0)
     assert read.model_dump(by_alias=True, exclude_unset=True, mode="json") == asked
+
+
+def test_labels_are_of_the_metadata_and_not_of_the_spec() -> None:
+    """Kueue's queue is one of them; whether they fit is for the API server to say."""
+    labels = {"night": "first", "kueue.x-k8s.io/queue-name": "research"}
+    trial = Trial("x = 1", labels=labels)
+    assert trial.metadata("mine") == {"name": "mine", "labels": labels}
+    assert trial.spec() == {"source": {"inline": "x = 1"}}
+    assert Trial("x = 1").metadata("mine") == {"name": "mine"}
+    with pytest.raises(NotAskedError, match="labels: must be JSON: "):
+        Trial("x = 1", labels={"night": object()}).metadata("mine")  # type: ignore[dict-item]
 
 
 @pytest.mark.parametrize(
