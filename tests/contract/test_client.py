@@ -556,6 +556,8 @@ def test_a_missing_right_is_named(stage: Stage, nobody: str) -> None:
             (client.results, "no right to list StrategyRuns"),
             (lambda: client.result("x"), "no right to read StrategyRun x"),
             (lambda: client.cancel("x"), "no right to cancel StrategyRun x"),
+            (lambda: client.delete("x"), "no right to delete StrategyRun x"),
+            (lambda: client.delete(selector="a=b"), "no right to list StrategyRuns"),
         ):
             with pytest.raises(ForbiddenError, match=f"{words}.* in namespace {stage.namespace}"):
                 ask()
@@ -754,6 +756,7 @@ def test_cancel_asks_for_the_end(stage: Stage, command: Command) -> None:
     said = command("cancel", "going")
     assert (said.exit_code, said.stdout) == (0, "going is being cancelled\n")
     assert stage.bench.run("going")["spec"]["cancel"] is True
+    assert command("cancel", "done").stdout == "done had ended before: Succeeded\n"
     missing = command("cancel", "nowhere")
     assert missing.exit_code == 2
     assert "cancel StrategyRun nowhere" in missing.stderr
@@ -843,7 +846,7 @@ def test_the_doctor_misses_no_right_of_somebody_who_has_them_here_alone(
     """A role of the namespace is enough to submit, to wait and to read."""
     group = stage.bench.kind.api_version.split("/")[0]
     rules = [
-        {"apiGroups": [group], "resources": [PLURAL], "verbs": ["create", "get", "list", "watch", "patch"]},
+        {"apiGroups": [group], "resources": [PLURAL], "verbs": ["create", "get", "list", "watch", "patch", "delete"]},
         {"apiGroups": [""], "resources": ["configmaps", "pods/log"], "verbs": ["get"]},
     ]
     meta = {"name": "edit", "namespace": stage.namespace}

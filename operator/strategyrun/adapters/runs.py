@@ -134,6 +134,16 @@ class RunsApi(Kube):
         path = self.runs.path(namespace, name)
         return await self.send("PATCH", path, query=query, body=patch, content="application/merge-patch+json")
 
+    async def remove(self, namespace: str, name: str) -> bool:
+        """Delete a run and what it owns; False where there can be none of that name, as where there is no name at all.
+
+        Raises NotFoundError where there is none.
+        """
+        if not (_NAME.fullmatch(name) and _NAME.fullmatch(namespace)):
+            return False
+        await self.send("DELETE", self.runs.path(namespace, name), body={"propagationPolicy": "Background"})
+        return True
+
     async def read(self, namespace: str, name: str) -> dict[str, Any] | None:
         """Read a run; None where there is none, and where there can be none of that name."""
         if not (_NAME.fullmatch(name) and _NAME.fullmatch(namespace)):

@@ -21,6 +21,7 @@ _GROUPS: dict[str, dict[str, str]] = {
         "report": "strategyrun.cli.report:report",
         "cancel": "strategyrun.cli.runs:cancel",
         "rerun": "strategyrun.cli.runs:rerun",
+        "delete": "strategyrun.cli.runs:delete",
     },
     "Ranking": {"top": "strategyrun.cli.board:top", "compare": "strategyrun.cli.board:compare"},
     "Administration": {

@@ -146,6 +146,7 @@ async def _permissions(api: RunsApi, namespace: str) -> list[Finding]:
 _RIGHTS = (
     (("create", "get", "list", "watch"), PLURAL, "fail", "needed to submit and to wait"),
     (("patch",), PLURAL, "warn", "needed to cancel and to rerun"),
+    (("delete",), PLURAL, "warn", "needed to delete"),
     (("get",), "configmaps", "warn", "needed for full reports"),
     (("get",), "pods/log", "warn", "needed for logs"),
 )

@@ -1,4 +1,4 @@
-"""`list`, `wait`, `cancel`, `rerun`: runs by their names."""
+"""`list`, `wait`, `cancel`, `rerun`, `delete`: runs by their names."""
 
 import asyncio
 from datetime import timedelta
@@ -13,8 +13,9 @@ from strategyrun.cli.explaining import explain
 from strategyrun.cli.output import Format, Output, console
 from strategyrun.cli.session import Names, Namespace, Selector, ask, fail, run_names
 from strategyrun.cli.watching import line, watching
-from strategyrun.client import AsyncClient, NotAskedError, Result
+from strategyrun.client import AsyncClient, NoRunError, NotAskedError, Result
 
+NamesOrNone = Annotated[list[str] | None, typer.Argument(help="Names of StrategyRuns.", autocompletion=run_names)]
 Limit = Annotated[float, typer.Option("--timeout", min=0, help="Seconds to wait; 0 waits as long as it takes.")]
 
 
@@ -35,7 +36,7 @@ def list_(
 
 
 def wait(
-    names: Annotated[list[str] | None, typer.Argument(help="Names of StrategyRuns.", autocompletion=run_names)] = None,
+    names: NamesOrNone = None,
     selector: Selector = "",
     timeout: Limit = 0,
     namespace: Namespace = None,
@@ -68,7 +69,7 @@ def cancel(names: Names, namespace: Namespace = None, form: Output = None) -> No
         for name in names:
             found.append(await client.cancel(name))
             if form is None:
-                ended = found[-1].finished
+                ended = found[-1].outcome
                 typer.echo(f"{name} had ended before: {found[-1].phase}" if ended else f"{name} is being cancelled")
         return found
 
@@ -100,6 +101,23 @@ def rerun(
         _show(found, form)
     if watch:
         raise typer.Exit(exit_of(found))
+
+
+def delete(names: NamesOrNone = None, selector: Selector = "", namespace: Namespace = None) -> None:
+    """Delete runs, with their reports and whatever else is kept of them; one that is under way ends."""
+    if bool(names) == bool(selector):
+        raise fail("delete what? give names, or --selector")
+
+    async def work(client: AsyncClient) -> None:
+        deleted = await client.delete(*(names or []), selector=selector)
+        for name in deleted:
+            typer.echo(f"{name} deleted")
+        if selector and not deleted:
+            typer.echo(f"no run in namespace {client.namespace} has the labels {selector}", err=True)
+        if missing := [name for name in names or [] if name not in deleted]:
+            raise NoRunError(f"there is no StrategyRun {', '.join(missing)} in namespace {client.namespace}")
+
+    ask(namespace, work)
 
 
 async def waited(

@@ -28,6 +28,8 @@ EngineName = Literal["cluster", "local", "bubblewrap", "docker"]
 Connect = Callable[[], Awaitable[RunsApi]]
 """Opens the connection, in the loop that will use it."""
 
+_DELETIONS = 50
+"""Requests at once."""
 _BEFORE_RUNNING = frozenset({"Pending", "Queued", "Starting"})
 _LOOK_AGAIN_SECONDS = 0.5
 
@@ -170,6 +172,26 @@ class AsyncClient:
     async def cancel(self, name: str) -> Result:
         """Ask for the end of a run; its phase becomes Cancelled. Raises ClusterError."""
         return await (await self._started()).cancel(name)
+
+    async def delete(self, *names: str, selector: str = "") -> list[str]:
+        """Delete the runs of these names, or with these labels, and all that is kept of them; one under way ends.
+
+        Returns the names of those that were there. Raises NotAskedError unless it is told either names or labels, and
+        ClusterError.
+        """
+        if bool(names) == bool(selector.strip()):
+            raise NotAskedError("delete what? give names, or a selector")
+        engine = await self._started()
+        wanted = [*dict.fromkeys(names)] or await engine.names(selector)
+        deleted: list[str] = []
+        for at in range(0, len(wanted), _DELETIONS):
+            some = wanted[at : at + _DELETIONS]
+            answers = await asyncio.gather(*map(engine.delete, some), return_exceptions=True)
+            for name, answer in zip(some, answers, strict=True):
+                if isinstance(answer, BaseException):
+                    raise answer
+                deleted.extend([name] if answer else [])
+        return deleted
 
     async def rerun(self, name: str) -> Result:
         """Ask for the same inputs once more, and return the run as it was; wait with `after` its inputsHash.

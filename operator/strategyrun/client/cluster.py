@@ -7,7 +7,7 @@ from secrets import token_hex
 from typing import Any
 
 from strategyrun.adapters.runs import RunsApi, Selection
-from strategyrun.client.errors import ClusterError
+from strategyrun.client.errors import ClusterError, NoRunError
 from strategyrun.client.following import Follower, Progress
 from strategyrun.client.result import Result
 from strategyrun.client.translate import asking
@@ -32,7 +32,7 @@ class ClusterEngine:
     async def evaluate(self, trial: Trial, progress: Progress | None = None) -> Result:
         """Return the answer of a trial; whoever stops waiting cancels the run.
 
-        Raises ClusterError. A failure of the run is a result.
+        Raises ClusterError. A failure of the run is a result, and so is its deletion.
         """
         name = f"{trial.prefix}-{token_hex(4)}"
         meta, spec = trial.metadata(name), trial.spec()
@@ -62,6 +62,20 @@ class ClusterEngine:
     async def cancel(self, name: str) -> Result:
         """Ask for a run's end. Raises ClusterError."""
         return await self.change(name, "cancel", {"spec": {"cancel": True}})
+
+    async def delete(self, name: str) -> bool:
+        """Delete a run and all that is kept of it; False where there is none. Raises ClusterError."""
+        try:
+            with asking(f"delete StrategyRun {name}", self._namespace):
+                return await self._api.remove(self._namespace, name)
+        except NoRunError:
+            return False
+
+    async def names(self, selector: str) -> list[str]:
+        """Return the names of the runs that have these labels. Raises ClusterError."""
+        with asking("list StrategyRuns", self._namespace):
+            found = self._api.list(self._api.runs, namespace=self._namespace, selector=selector, metadata_only=True)
+            return [each["metadata"]["name"] async for each in found]
 
     async def close(self) -> None:
         """Stop waiting."""

@@ -183,6 +183,10 @@ class Client:
         """Ask for the end of a run. See `AsyncClient.cancel`."""
         return self._loop.run(self._client.cancel(name))
 
+    def delete(self, *names: str, selector: str = "") -> list[str]:
+        """Delete runs, and return the names of those that were there. See `AsyncClient.delete`."""
+        return self._loop.run(self._client.delete(*names, selector=selector))
+
     def rerun(self, name: str) -> Result:
         """Ask for the same inputs once more, and return the run as it was. See `AsyncClient.rerun`."""
         return self._loop.run(self._client.rerun(name))

@@ -21,6 +21,7 @@ COMMANDS = (
     "report",
     "cancel",
     "rerun",
+    "delete",
     "top",
     "compare",
     "lint",
@@ -43,7 +44,16 @@ def program(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
 
 @pytest.mark.parametrize(
     "arguments",
-    [("list",), ("wait", "x"), ("submit", __file__), ("cancel", "x"), ("top",), ("logs", "x"), ("explain", "x")],
+    [
+        ("list",),
+        ("wait", "x"),
+        ("submit", __file__),
+        ("cancel", "x"),
+        ("delete", "x"),
+        ("top",),
+        ("logs", "x"),
+        ("explain", "x"),
+    ],
     ids=lambda arguments: arguments[0],
 )
 def test_without_a_cluster_a_command_is_one_clear_line(arguments: tuple[str, ...]) -> None:
@@ -84,6 +94,13 @@ def test_a_metric_that_there_is_not_needs_no_cluster() -> None:
     done = program("top", "--metric", "sharp")
     assert done.returncode == 2
     assert done.stderr.startswith("error: metric 'sharp': must be one of totalReturn")
+
+
+@pytest.mark.parametrize("words", [(), ("--selector", ""), ("x", "-l", "a=b")], ids=len)
+def test_nothing_is_deleted_for_want_of_a_word(words: tuple[str, ...]) -> None:
+    """As where a script's variable is empty: it is told what is missing, and no cluster is asked."""
+    done = program("delete", *words)
+    assert (done.returncode, done.stderr) == (2, "error: delete what? give names, or --selector\n")
 
 
 def test_without_a_cluster_the_doctor_says_what_to_do() -> None:

@@ -1,6 +1,7 @@
 """The client without await, where no cluster is needed."""
 
 from importlib.resources import files
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,18 @@ def test_its_own_loop_cannot_wait_for_it() -> None:
 
     with Client("research", connect=connect) as client, pytest.raises(NotAskedError, match="use AsyncClient there"):
         client.results()
+
+
+@pytest.mark.parametrize("asked", [{}, {"selector": " "}, {"names": ("a",), "selector": "b=c"}], ids=str)
+def test_nothing_is_deleted_for_want_of_a_word(asked: dict[str, Any]) -> None:
+    """Neither names nor labels is not all there is; both are not one of them. Nothing is sent."""
+    with Client("research", connect=nobody) as client, pytest.raises(NotAskedError, match="give names, or a selector"):
+        client.delete(*asked.get("names", ()), selector=asked.get("selector", ""))
+
+
+async def nobody() -> RunsApi:
+    """Connect to nothing."""
+    raise AssertionError
 
 
 def test_the_engine_of_this_machine_asks_no_kubeconfig(
