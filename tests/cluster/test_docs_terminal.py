@@ -58,6 +58,7 @@ def test_every_command_of_the_page(environment: dict[str, str], tmp_path: Path) 
     assert said['strategyrun wait nowhere || echo "exit code $?"'] == "exit code 2\n"
     assert "strategyrun logs broken" in said["strategyrun explain broken"]
     assert "NOPE" in said["strategyrun logs broken"]
+    assert said["strategyrun delete --selector loop=averages"].count(" deleted\n") == 1
     assert "different rules" in said["strategyrun compare average-50 average-200"]
 
 
@@ -92,4 +93,6 @@ def test_every_block_of_the_python_page(environment: dict[str, str], tmp_path: P
     assert any(line.startswith("User StrategyError") for line in lines)
     assert "the strategy: KeyError: 'NOPE'" in lines
     assert {f"{{'days': {days}}}" for days in (20, 50, 100, 200)} <= {line.partition("}")[0] + "}" for line in lines}
+    assert {"days-15", "days-30", "days-60"} & {*lines}
+    assert "3 deleted" in lines
     assert "True True" in lines

@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from strategyrun.client import (
     ForbiddenError,
     LostConnectionError,
     NoRunError,
+    NotAskedError,
+    NotFinishedError,
     PlatformError,
     RefusedRunError,
     RunCancelledError,
@@ -32,6 +35,7 @@ from strategyrun.client import (
     UnreachableError,
     UserError,
 )
+from strategyrun.client.cluster import SESSION_LABEL
 from strategyrun.client.loops import run
 from strategyrun.domain.strategyrun import PLURAL, written_status
 from support.answers import FAILED, answer, cancelled, failed, scored, status
@@ -44,6 +48,7 @@ from support.waiting import wait_until
 CODE = "def strategy(data, params):\n    return data.close > 0\n"
 
 Connect = Callable[[], Awaitable[RunsApi]]
+Command = Callable[..., Any]
 
 
 class Stage:
@@ -90,6 +95,14 @@ class Stage:
         )
         self.answer(waiting[0], written)
         return waiting[0]
+
+    def delete(self, name: str) -> None:
+        """Delete a run."""
+        self.bench.cluster.delete(self.bench.kind, name, self.namespace)
+
+    def label(self, name: str, labels: dict[str, str]) -> None:
+        """Put labels on a run."""
+        self.bench.edit({"metadata": {"labels": labels}}, name)
 
     def submit(self, name: str, written: Manifest | None = None, **spec: Any) -> None:
         """Make a run, with its answer."""
@@ -176,6 +189,7 @@ def test_many_come_as_they_end_and_never_more_than_asked_for_at_once(stage: Stag
     first = wait_until("two runs wait", stage.unanswered, lambda names: len(names) == 2)
     answered.append(next(name for name in first if name.startswith("n1-")))
     stage.answer(answered[0], scored(1.0))
+    wait_until("the first answer was read", lambda: len(come), bool)
     while len(answered) < 5:
         waiting = wait_until("the next run waits", stage.unanswered, bool)
         assert len(stage.names()) <= len(answered) + 2
@@ -319,7 +333,7 @@ def test_an_answer_that_is_written_while_the_connection_is_broken_is_not_lost(
 
 
 def test_a_run_that_was_deleted_while_nobody_looked_is_told(stage: Stage, aside: ThreadPoolExecutor) -> None:
-    """Else its evaluation would never return."""
+    """Else its evaluation would never return. It is a result: somebody did not want the run any more."""
     server = asyncio.run(configuration_of(stage.bench.cluster)).host
     with Cuttable(server) as way, stage.client(url=way.url) as client:
         seen = threading.Event()
@@ -327,11 +341,63 @@ def test_a_run_that_was_deleted_while_nobody_looked_is_told(stage: Stage, aside:
         assert seen.wait(30)
         way.cut()
         name = stage.names()[0]
-        stage.bench.cluster.delete(stage.bench.kind, name, stage.namespace)
+        stage.delete(name)
         wait_until("the run is gone", stage.names, lambda names: not names)
         way.mend()
-        with pytest.raises(NoRunError, match=f"StrategyRun {name} .* was deleted before its end"):
-            done.result(60)
+        result = done.result(60)
+    assert (result.name, result.outcome, result.reason) == (name, "Cancelled", "Deleted")
+    assert result.trial is not None
+    with pytest.raises(RunCancelledError, match=f"StrategyRun {name} .* was deleted before its end"):
+        result.raise_for_failure()
+
+
+def test_one_deleted_run_of_many_is_a_result_and_the_others_go_on(stage: Stage, aside: ThreadPoolExecutor) -> None:
+    """It says which trial, and that nobody will answer it; nothing that is under way is cancelled for it."""
+    trials = [Trial(CODE, name=name) for name in ("gone", "good")]
+    with stage.client() as client:
+        reading = aside.submit(lambda: [*client.evaluate_many(trials)])
+        both = wait_until("both wait", stage.unanswered, lambda names: len(names) == 2)
+        gone, good = sorted(both)
+        stage.delete(gone)
+        stage.answer(good, scored(1.0))
+        found = {result.trial.name: result for result in reading.result(30) if result.trial}
+    assert (found["gone"].name, found["gone"].outcome, found["gone"].reason) == (gone, "Cancelled", "Deleted")
+    assert found["good"].succeeded
+    assert not stage.bench.run(good)["spec"].get("cancel")
+
+
+def test_a_namespace_that_is_not_there_ends_the_loop(stage: Stage) -> None:
+    """It is no deletion of a run: every trial would end so."""
+    with Client("nowhere", connect=stage.connect()) as client, pytest.raises(NoRunError, match="nowhere"):
+        list(client.evaluate_many([CODE, CODE]))
+
+
+def test_a_run_without_an_answer_in_time_is_cancelled_and_says_what_it_waited_for(stage: Stage) -> None:
+    """Whoever gave it the time has a result, and can tell a full cluster from an operator that is not there."""
+    with stage.client() as client:
+        stage.submit("other")
+        result = client.evaluate(CODE, timeout=3)
+        assert (result.outcome, result.reason, result.finished) == ("Cancelled", "DeadlineExceeded", True)
+        assert result.message == (
+            "no answer within 3 s, so it was cancelled; it was Pending (NotSeen): no operator has seen it yet"
+        )
+        assert result.trial is not None
+        assert result.body["spec"]["source"]["inline"] == CODE
+    assert {name: stage.bench.run(name)["spec"].get("cancel", False) for name in stage.names()} == {
+        result.name: True,
+        "other": False,
+    }
+
+
+def test_the_time_of_each_trial_is_its_own(stage: Stage, aside: ThreadPoolExecutor) -> None:
+    """One that has no answer makes room for the next, which has all its time."""
+    trials = [Trial(CODE, name=name) for name in ("late", "good")]
+    with stage.client() as client:
+        reading = aside.submit(lambda: [*client.evaluate_many(trials, concurrency=1, timeout=5)])
+        names = wait_until("the other one waits", stage.names, lambda names: len(names) == 2)
+        stage.answer(min(names), scored(1.0))
+        found = [(result.trial.name, result.reason) for result in reading.result(30) if result.trial]
+    assert found == [("late", "DeadlineExceeded"), ("good", "Evaluated")]
 
 
 def test_an_api_server_that_stays_away_is_given_up_after_a_while(stage: Stage, aside: ThreadPoolExecutor) -> None:
@@ -492,6 +558,70 @@ def test_waiting_by_name(stage: Stage, aside: ThreadPoolExecutor) -> None:
             client.wait("nowhere")
 
 
+def test_who_waits_for_a_run_that_is_deleted_is_told(stage: Stage, command: Command, aside: ThreadPoolExecutor) -> None:
+    """The others are waited for; the exit code is that of a run which somebody cancelled."""
+    stage.submit("going")
+    stage.submit("gone")
+    told: list[str] = []
+    with stage.client() as client:
+        done = aside.submit(client.wait, "gone", "going", progress=lambda result: told.append(result.name))
+        wait_until("both are told", lambda: {*told}, lambda names: names == {"gone", "going"})
+        stage.delete("gone")
+        stage.answer("going", scored(1.0))
+        assert [(result.name, result.reason) for result in done.result(30)] == [
+            ("gone", "Deleted"),
+            ("going", "Evaluated"),
+        ]
+    assert command("wait", "gone").exit_code == 2
+
+
+def test_who_waits_no_longer_is_told_which_have_not_ended(stage: Stage) -> None:
+    """The error has the answers that have come; the runs go on."""
+    stage.submit("ended", scored(1.0))
+    stage.submit("slow", status("Running", "StrategyRunning"))
+    with stage.client() as client, pytest.raises(NotFinishedError) as raised:
+        client.wait("slow", "ended", timeout=3)
+    assert str(raised.value) == "not ended within 3 s, and they go on: slow (Running, StrategyRunning)"
+    assert [result.name for result in raised.value.ended] == ["ended"]
+    assert [result.name for result in raised.value.unfinished] == ["slow"]
+    assert not stage.bench.run("slow")["spec"].get("cancel")
+
+
+def test_what_was_deleted_is_gone_and_nothing_else(stage: Stage) -> None:
+    """By names or by labels; who names nothing, or what is not there, deletes nothing."""
+    for name in ("a", "b", "c", "d"):
+        stage.submit(name)
+        stage.label(name, {"night": "first" if name in "bc" else "second"})
+    with stage.client() as client:
+        for nothing in ((), ("",), ("nowhere", ""), ("a/status",), ("../pods",)):
+            with suppress(NotAskedError):
+                assert client.delete(*nothing) == []
+        for selector in ("", " ", "night=third"):
+            with suppress(NotAskedError):
+                assert client.delete(selector=selector) == []
+        assert sorted(stage.names()) == ["a", "b", "c", "d"]
+        assert client.delete("a", "nowhere", "a") == ["a"]
+        assert sorted(client.delete(selector="night=first")) == ["b", "c"]
+    assert stage.names() == ["d"]
+
+
+def test_what_a_trial_asks_of_its_run_reaches_it(stage: Stage) -> None:
+    """What is kept of it, for how long, and the labels by which it is found; the client's own label is among them."""
+    with stage.client() as client:
+        made = client.submit(
+            Trial(CODE, report="Discard", ttl_seconds_after_finished=0, retry_limit=0, labels={"night": "first"})
+        )
+        assert made.labels["night"] == "first"
+        assert [result.name for result in client.results(selector="night=first")] == [made.name]
+        with pytest.raises(RefusedRunError, match="report"):
+            client.submit(Trial(CODE, report="Burn"))
+        with pytest.raises(RefusedRunError, match="labels"):
+            client.submit(Trial(CODE, labels={"night": "not a value"}))
+    spec = stage.bench.run(made.name)["spec"]
+    assert (spec["report"], spec["ttlSecondsAfterFinished"], spec["retry"]) == ("Discard", 0, {"limit": 0})
+    assert {*made.labels} == {"night", SESSION_LABEL}
+
+
 def test_a_rerun_is_waited_for_and_not_the_answer_before_it(stage: Stage, aside: ThreadPoolExecutor) -> None:
     """The annotation changes no generation: the hash of the inputs tells the answers apart."""
     stage.submit("again", cancelled(), cancel=True)
@@ -569,9 +699,6 @@ def test_an_api_server_that_is_not_there_is_not_waited_for(stage: Stage) -> None
         client.evaluate(CODE)
 
 
-Command = Callable[..., Any]
-
-
 @pytest.fixture
 def command(stage: Stage) -> Iterator[Command]:
     """The command line in this process, on the bench's own group."""
@@ -639,6 +766,69 @@ def test_submit_watches_from_file_to_answer(
     last = {line.partition(":")[0]: line.partition(": ")[2] for line in done.stderr.splitlines()}
     assert sorted(said.partition(")")[0] for said in last.values()) == ["Failed (StrategyError", "Succeeded (Evaluated"]
     assert "StrategyError" in done.stdout
+
+
+def test_a_refused_strategy_keeps_none_of_the_others_back(
+    stage: Stage, command: Command, aside: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    """Each refusal is told with its file, the others are followed to their ends, and the exit code says that not all is
+    well."""
+    (tmp_path / "a.py").write_text("#" * (128 << 10) + "#")
+    (tmp_path / "b.py").write_bytes(b"\xff")
+    (tmp_path / "c.py").write_text(CODE)
+    (tmp_path / "d.yaml").write_text("a: [")
+    (tmp_path / "e.yaml").write_text("kind: StrategyRun\nmetadata: {namespace: elsewhere}\nspec: {}\n")
+    (tmp_path / "f.yaml").write_text("kind: StrategyRun\nspec: {sauce: {}}\n---\nkind: StrategyRun\nspec: text\n")
+    answering = aside.submit(stage.answer_next, scored(1.0))
+    done = command("submit", str(tmp_path), "--watch")
+    answering.result(30)
+    assert done.exit_code == 2
+    said = [line.removeprefix(f"error: {tmp_path}/") for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert [line.split()[0].rstrip(":") for line in said] == ["d.yaml", "f.yaml", "a.py", "b.py", "e.yaml", "f.yaml"]
+    assert "spec.source.inline" in said[2]
+    assert "metadata.namespace is elsewhere" in said[4]
+    (made,) = stage.names()
+    assert f"{made} submitted to" in done.stdout
+    assert "Evaluated" in done.stdout
+    mended = command("submit", str(tmp_path / "c.py"), "--dataset", "s3:bucket")
+    assert (mended.exit_code, mended.stderr.count("\n")) == (2, 1)
+
+
+def test_submit_says_what_is_kept_and_by_which_labels_it_is_found(
+    stage: Stage, command: Command, tmp_path: Path
+) -> None:
+    """The labels of manifests too; a later command takes them all by these."""
+    (tmp_path / "one.py").write_text(CODE)
+    kept = ("--report", "Discard", "--ttl", "60", "--retry-limit", "0", "-l", "night=1", "--label", "by=me")
+    assert command("submit", str(tmp_path / "one.py"), "--name", "one", *kept).exit_code == 0
+    run = stage.bench.run("one")
+    spec, labels = run["spec"], run["metadata"]["labels"]
+    assert (spec["report"], spec["ttlSecondsAfterFinished"], spec["retry"]) == ("Discard", 60, {"limit": 0})
+    assert (labels["night"], labels["by"]) == ("1", "me")
+    (tmp_path / "two.yaml").write_text(
+        "kind: StrategyRun\nmetadata: {name: two, labels: {by: you}}\nspec: {source: {inline: x = 1}}\n"
+    )
+    assert command("submit", str(tmp_path / "two.yaml"), "-l", "night=1").exit_code == 0
+    assert stage.bench.run("two")["metadata"]["labels"].items() >= {"night": "1", "by": "you"}.items()
+    assert "must be key=value" in command("submit", str(tmp_path / "one.py"), "-l", "night").stderr
+    deleted = command("delete", "--selector", "night=1")
+    assert (deleted.exit_code, sorted(deleted.stdout.splitlines())) == (0, ["one deleted", "two deleted"])
+    assert stage.names() == []
+
+
+def test_delete_takes_what_is_named(stage: Stage, command: Command) -> None:
+    """It says what was not there after it has deleted the others, and never takes all for want of a word."""
+    for name in ("one", "two"):
+        stage.submit(name)
+    for nothing in ((), ("--selector", ""), ("one", "-l", "a=b")):
+        asked = command("delete", *nothing)
+        assert (asked.exit_code, asked.stderr) == (2, "error: delete what? give names, or --selector\n")
+    none = command("delete", "-l", "night=1")
+    assert (none.exit_code, none.stderr) == (0, f"no run in namespace {stage.namespace} has the labels night=1\n")
+    done = command("delete", "nowhere", "one")
+    assert (done.exit_code, done.stdout) == (2, "one deleted\n")
+    assert done.stderr == f"error: there is no StrategyRun nowhere in namespace {stage.namespace}\n"
+    assert stage.names() == ["two"]
 
 
 def test_submit_takes_manifests(command: Command, tmp_path: Any) -> None:

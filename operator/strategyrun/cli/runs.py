@@ -1,6 +1,5 @@
 """`list`, `wait`, `cancel`, `rerun`, `delete`: runs by their names."""
 
-import asyncio
 from datetime import timedelta
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from strategyrun.cli.explaining import explain
 from strategyrun.cli.output import Format, Output, console
 from strategyrun.cli.session import Names, Namespace, Selector, ask, fail, run_names
 from strategyrun.cli.watching import line, watching
-from strategyrun.client import AsyncClient, NoRunError, NotAskedError, Result
+from strategyrun.client import AsyncClient, NoRunError, NotAskedError, NotFinishedError, Result
 
 NamesOrNone = Annotated[list[str] | None, typer.Argument(help="Names of StrategyRuns.", autocompletion=run_names)]
 Limit = Annotated[float, typer.Option("--timeout", min=0, help="Seconds to wait; 0 waits as long as it takes.")]
@@ -130,14 +129,11 @@ async def waited(
 ) -> list[Result]:
     """Wait, and show what happens; after `seconds` say what is still waited for, and exit."""
     try:
-        async with asyncio.timeout(seconds or None):
-            with watching(quiet=form in (Format.JSON, Format.YAML)) as progress:
-                return await client.wait(*names, progress=progress, after=after)
-    except TimeoutError:
-        for name in names:
-            result = await client.result(name)
-            if not result.finished:
-                typer.echo(f"{line(result)}: {explain(result, now()).headline}", err=True)
+        with watching(quiet=form in (Format.JSON, Format.YAML)) as progress:
+            return await client.wait(*names, progress=progress, after=after, timeout=seconds or None)
+    except NotFinishedError as late:
+        for result in late.unfinished:
+            typer.echo(f"{line(result)}: {explain(result, now()).headline}", err=True)
         raise fail(f"not ended after {timedelta(seconds=seconds)}", Exit.TIMED_OUT) from None
 
 

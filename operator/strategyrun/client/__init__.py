@@ -4,6 +4,7 @@ What may go wrong, by who has to act:
 
 StrategyRunError
 ├── NotAskedError           what was asked for makes no sense; nothing was sent
+├── NotFinishedError        the time is over, and some runs go on; it has those that have ended
 ├── ClusterError            the cluster was not reached, said no, or holds what cannot be read
 │   ├── UnreachableError        there is none, or it does not answer
 │   ├── ForbiddenError          a right is missing
@@ -31,7 +32,15 @@ from strategyrun.client.errors import (
     StrategyRunError,
     UnreachableError,
 )
-from strategyrun.client.result import PlatformError, Result, RunCancelledError, RunError, SandboxError, UserError
+from strategyrun.client.result import (
+    NotFinishedError,
+    PlatformError,
+    Result,
+    RunCancelledError,
+    RunError,
+    SandboxError,
+    UserError,
+)
 from strategyrun.client.synchronous import Client
 from strategyrun.client.trial import Trial
 
@@ -44,6 +53,7 @@ __all__ = [
     "LostConnectionError",
     "NoRunError",
     "NotAskedError",
+    "NotFinishedError",
     "NotStartedError",
     "Place",
     "PlatformError",

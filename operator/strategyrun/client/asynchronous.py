@@ -14,7 +14,7 @@ from strategyrun.client.board import Board, require
 from strategyrun.client.cluster import ClusterEngine
 from strategyrun.client.errors import NoRunError, NotAskedError, NotStartedError, RefusedRunError
 from strategyrun.client.following import Follower, Progress
-from strategyrun.client.result import Result
+from strategyrun.client.result import NotFinishedError, Result
 from strategyrun.client.translate import asking
 from strategyrun.client.trial import Trial
 from strategyrun.domain.outcomes import Reason
@@ -28,8 +28,12 @@ EngineName = Literal["cluster", "local", "bubblewrap", "docker"]
 Connect = Callable[[], Awaitable[RunsApi]]
 """Opens the connection, in the loop that will use it."""
 
+DEADLINE_EXCEEDED = "DeadlineExceeded"
+"""The reason of a run that was cancelled because it had no answer in the time that its caller gave it."""
+
 _DELETIONS = 50
 """Requests at once."""
+_NAMED_IN_ERRORS = 10
 _BEFORE_RUNNING = frozenset({"Pending", "Queued", "Starting"})
 _LOOK_AGAIN_SECONDS = 0.5
 
@@ -82,25 +86,37 @@ class AsyncClient:
         await self._stack.aclose()
         self._engine = None
 
-    async def evaluate(self, code: str | Path, *, progress: Progress | None = None, **asked: Any) -> Result:
+    async def evaluate(
+        self, code: str | Path, *, progress: Progress | None = None, timeout: float | None = None, **asked: Any
+    ) -> Result:
         """Evaluate one strategy and return its answer; `asked` are the other fields of `Trial`.
 
-        A failure of the strategy is a result, see `Result.raise_for_failure`. Whoever cancels this call cancels the
-        run. Raises ClusterError, RefusedRunError among them, and NotAskedError.
+        A failure of the strategy is a result, see `Result.raise_for_failure`. So are two ends without an answer, both
+        Cancelled: of a run that somebody deletes (Deleted), and of one that has none after `timeout` seconds, waiting
+        included (DeadlineExceeded). Whoever cancels this call cancels the run. Raises ClusterError, RefusedRunError
+        among them, and NotAskedError.
         """
-        return await (await self._evaluator()).evaluate(Trial(code, **asked), progress)
+        _require_time(timeout)
+        return await self._in_time(await self._evaluator(), Trial(code, **asked), progress, timeout)
 
     async def evaluate_many(
-        self, trials: Iterable[Asked] | AsyncIterable[Asked], *, concurrency: int = 8, progress: Progress | None = None
+        self,
+        trials: Iterable[Asked] | AsyncIterable[Asked],
+        *,
+        concurrency: int = 8,
+        progress: Progress | None = None,
+        timeout: float | None = None,
     ) -> AsyncGenerator[Result, None]:
         """Yield the answers of trials in the order in which they come, `concurrency` runs at a time.
 
         The iterable is read as places become free, after the answers that have come were given: an asynchronous one in
         this loop, any other in threads, so that it may take its time. Whoever stops reading cancels what is under way.
-        A run that fails is a result, and so is a trial of which no run can be made. Raises ClusterError.
+        A run that fails is a result, and so are a trial of which no run can be made, a run that somebody deletes, and
+        one that has no answer after `timeout` seconds, each run's own. Raises ClusterError.
         """
         if concurrency < 1:
             raise NotAskedError(f"concurrency: must be at least 1, found {concurrency}")
+        _require_time(timeout)
         engine = await self._evaluator()
         waiting = aiter(trials if isinstance(trials, AsyncIterable) else _in_threads(trials))
         reading: set[asyncio.Task[Asked | None]] = set()
@@ -118,7 +134,7 @@ class AsyncClient:
                         exhausted = True
                     else:
                         trial = asked if isinstance(asked, Trial) else Trial(asked)
-                        under_way.add(asyncio.create_task(self._answer(engine, trial, progress)))
+                        under_way.add(asyncio.create_task(self._answer(engine, trial, progress, timeout)))
                 for answered in _ended(under_way):
                     yield await answered
         finally:
@@ -152,22 +168,39 @@ class AsyncClient:
         return sorted(found, key=lambda result: (result.created_at or "", result.name))
 
     async def wait(
-        self, *names: str, progress: Progress | None = None, after: dict[str, str] | None = None
+        self,
+        *names: str,
+        progress: Progress | None = None,
+        after: dict[str, str] | None = None,
+        timeout: float | None = None,
     ) -> list[Result]:
         """Wait for the answers of runs, however they end, and return them in the order of the names.
 
-        `after` has, by name, the inputsHash of an answer that is not the one waited for. Raises NoRunError where
-        one is not there, or is deleted, and other ClusterErrors.
+        `after` has, by name, the inputsHash of an answer that is not the one waited for. A run that is deleted
+        meanwhile is Cancelled, with the reason Deleted. Raises NoRunError where one is not there, NotFinishedError
+        where some have not ended after `timeout` seconds, and other ClusterErrors; whatever it raises, the runs go on.
         """
-        for name in names:
-            await self.result(name)
+        _require_time(timeout)
+        latest = {name: await self.result(name) for name in names}
+        if not latest:
+            return []
+
+        def told(result: Result) -> None:
+            latest[result.name] = result
+            if progress:
+                progress(result)
+
         api = await self._connected()
-        selection = Selection(self.namespace, name=names[0] if len({*names}) == 1 else "")
+        selection = Selection(self.namespace, name=names[0] if len(latest) == 1 else "")
         async with Follower(api, selection) as follower:
-            ends = [follower.expect(name, progress, after=(after or {}).get(name, "")) for name in names]
-            for name in names:
+            ends = {name: follower.expect(name, told, after=(after or {}).get(name, "")) for name in latest}
+            for name in latest:
                 follower.exists(name)
-            return [*await asyncio.gather(*ends)]
+            done, left = await asyncio.wait(ends.values(), timeout=timeout, return_when=asyncio.FIRST_EXCEPTION)
+            ended = {name: end.result() for name, end in ends.items() if end in done}
+        if left:
+            raise _unfinished(timeout, [*ended.values()], [latest[name] for name in latest if name not in ended])
+        return [ended[name] for name in names]
 
     async def cancel(self, name: str) -> Result:
         """Ask for the end of a run; its phase becomes Cancelled. Raises ClusterError."""
@@ -272,13 +305,36 @@ class AsyncClient:
                 async for line in lines:
                     yield line
 
-    async def _answer(self, engine: Engine, trial: Trial, progress: Progress | None) -> Result:
+    async def _answer(self, engine: Engine, trial: Trial, progress: Progress | None, seconds: float | None) -> Result:
         try:
-            return await engine.evaluate(trial, progress)
+            return await self._in_time(engine, trial, progress, seconds)
         except NotAskedError as error:
             return Result.refused(trial, self.namespace, Reason.SPEC_INVALID, str(error))
         except RefusedRunError as error:
             return Result.refused(trial, self.namespace, error.reason, str(error))
+
+    async def _in_time(self, engine: Engine, trial: Trial, progress: Progress | None, seconds: float | None) -> Result:
+        """Return the answer of a trial; the engine cancels a run whose time is over, as one that is not waited for."""
+        latest: Result | None = None
+
+        def told(result: Result) -> None:
+            nonlocal latest
+            latest = result
+            if progress:
+                progress(result)
+
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                return await engine.evaluate(trial, told)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        if latest and latest.finished:  # it came as the time was over
+            return latest
+        body = latest.body if latest else {"metadata": {"name": trial.prefix, "namespace": self.namespace}}
+        state = f"it was {latest.phase} ({latest.reason}): {latest.message}" if latest else "it had not begun"
+        said = f"no answer within {seconds:g} s, so it was cancelled; {state}"
+        return Result.unanswered(body, DEADLINE_EXCEEDED, said, trial)
 
     async def _evaluator(self) -> Engine:
         return self._local or await self._started()
@@ -314,6 +370,17 @@ async def _in_threads(trials: Iterable[Asked]) -> AsyncGenerator[Asked, None]:
     waiting = iter(trials)
     while (asked := await asyncio.to_thread(next, waiting, None)) is not None:
         yield asked
+
+
+def _require_time(timeout: float | None) -> None:
+    if timeout is not None and not timeout > 0:
+        raise NotAskedError(f"timeout: must be more than 0 seconds, found {timeout:g}")
+
+
+def _unfinished(seconds: float | None, ended: list[Result], left: list[Result]) -> NotFinishedError:
+    named = [f"{each.name} ({each.phase}, {each.reason})" for each in left[:_NAMED_IN_ERRORS]]
+    named += [f"{len(left) - len(named)} more"] if len(left) > len(named) else []
+    return NotFinishedError(f"not ended within {seconds:g} s, and they go on: {', '.join(named)}", ended, left)
 
 
 async def upcoming(items: AsyncIterator[T]) -> T | None:

@@ -5,15 +5,17 @@ from collections import defaultdict
 from collections.abc import Callable
 from contextlib import aclosing, suppress
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from strategyrun.adapters.runs import RunsApi, Selection
-from strategyrun.client.errors import NoRunError
 from strategyrun.client.result import Result
 from strategyrun.client.translate import asking
 
 Progress = Callable[[Result], object]
 """Told each state of a run, the last one included; by the thread that waits, which for `AsyncClient` is its loop's."""
+
+DELETED = "Deleted"
+"""The reason of a run that somebody deleted while it was waited for."""
 
 
 class _Waiter(NamedTuple):
@@ -45,7 +47,7 @@ class Follower:
     def expect(self, name: str, progress: Progress | None = None, *, after: str = "") -> asyncio.Future[Result]:
         """Return the future of a run's answer; `after` is an inputsHash whose answer is not the one.
 
-        Its errors are NoRunError where the run is deleted, and those of the connection.
+        A run that is deleted is Cancelled, with the reason Deleted. The errors of the future are the connection's.
         """
         waiter = _Waiter(asyncio.get_running_loop().create_future(), progress, after)
         self._waiters[name].append(waiter)
@@ -81,25 +83,25 @@ class Follower:
                 async with aclosing(self._api.follow(self._selection, self._known)) as changes:
                     async for name, body in changes:
                         if name in self._waiters:
-                            await self._tell(name, Result.of(body) if body else None)
+                            await self._tell(name, body)
         except Exception as error:  # noqa: BLE001 - whoever waits has to hear of it
             for waiters in [*self._waiters.values()]:
                 for waiter in [*waiters]:
                     if not waiter.ended.done():
                         waiter.ended.set_exception(error)
 
-    async def _tell(self, name: str, result: Result | None) -> None:
-        if result is None:  # a list may be older than the run: ask for it by its name
+    async def _tell(self, name: str, body: dict[str, Any] | None) -> None:
+        if body is None:  # a list may be older than the run: ask for it by its name
             body = await self._api.read(self._selection.namespace, name)
-            result = Result.of(body) if body else None
+        result = Result.of(body) if body else self._deleted(name)
         for waiter in [*self._waiters.get(name, [])]:
-            if waiter.ended.done():
-                continue
-            if result is None:
-                gone = f"StrategyRun {name} in namespace {self._selection.namespace} was deleted before its end"
-                waiter.ended.set_exception(NoRunError(gone))
-            elif not waiter.after or result.inputs_hash != waiter.after:
+            if not waiter.ended.done() and (not waiter.after or result.inputs_hash != waiter.after):
                 self._progress(waiter, result)
+
+    def _deleted(self, name: str) -> Result:
+        namespace = self._selection.namespace
+        said = f"StrategyRun {name} in namespace {namespace} was deleted before its end"
+        return Result.unanswered({"metadata": {"name": name, "namespace": namespace}}, DELETED, said)
 
     @staticmethod
     def _progress(waiter: _Waiter, result: Result) -> None:

@@ -122,7 +122,7 @@ def _request(trial: Trial) -> Request:
     spec = stored(spec, "spec")
     if found := complaints(spec) or ([] if path else missing(spec, {})):
         raise NotAskedError("; ".join(found))
-    return Request(_document(f"{trial.prefix}-{token_hex(4)}", spec), dataset=path)
+    return Request(_document(trial.metadata(f"{trial.prefix}-{token_hex(4)}"), spec), dataset=path)
 
 
 def _path(dataset: Dataset | None) -> Path | None:
@@ -135,11 +135,11 @@ def _path(dataset: Dataset | None) -> Path | None:
     return None
 
 
-def _document(name: str, spec: dict[str, Any]) -> dict[str, Any]:
+def _document(asked: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
     meta = {
-        "name": name,
+        **asked,
         "namespace": NAMESPACE,
-        "uid": uid_of(name),
+        "uid": uid_of(asked["name"]),
         "generation": 1,
         "resourceVersion": "1",
         "creationTimestamp": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),

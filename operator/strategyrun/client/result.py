@@ -10,7 +10,7 @@ from strategyrun.client.errors import ClusterError, NotAskedError, StrategyRunEr
 from strategyrun.client.status import Attempt, Fallback, Queue, Status
 from strategyrun.client.trial import Trial
 from strategyrun.domain.model import complaint
-from strategyrun.domain.outcomes import FAILURES, Reason
+from strategyrun.domain.outcomes import FAILURES, Reason, named
 from strategyrun.domain.strategyrun import NOT_SEEN, Metrics, Timings
 from strategyrun.reporting.run import EquityPoints, Failure, LookAhead
 
@@ -85,9 +85,17 @@ class Result:
     def refused(cls, trial: Trial, namespace: str, reason: Reason, said: str) -> Self:
         """Return the answer to a trial of which no run could be made: a failure whose `name` no run has."""
         outcome = FAILURES[reason]
+        hint = named(outcome.hint, namespace=namespace, run=trial.prefix, pod="POD")
         failure = {"class": str(outcome.class_), "reason": str(reason), "message": said}
-        status = {"phase": "Failed", "reason": str(reason), "message": said, "hint": outcome.hint, "failure": failure}
+        status = {"phase": "Failed", "reason": str(reason), "message": said, "hint": hint, "failure": failure}
         return cls.of({"metadata": {"name": trial.prefix, "namespace": namespace}, "status": status}, trial)
+
+    @classmethod
+    def unanswered(cls, body: dict[str, Any], reason: str, said: str, trial: Trial | None = None) -> Self:
+        """Return the end of a run that will have no answer: Cancelled. `body` is the run as it was last seen."""
+        generation = body["metadata"].get("generation", 0)
+        ended = {"observedGeneration": generation, "phase": "Cancelled", "reason": reason, "message": said}
+        return cls.of({**body, "status": {**(body.get("status") or {}), **ended}}, trial)
 
     @property
     def finished(self) -> bool:
@@ -190,6 +198,15 @@ class PlatformError(RunError):
 
 class RunCancelledError(RunError):
     """Somebody did not want the run any more."""
+
+
+class NotFinishedError(StrategyRunError, TimeoutError):
+    """The time is over, and some of the runs that were waited for have not ended. They go on."""
+
+    def __init__(self, message: str, ended: list[Result], unfinished: list[Result]) -> None:
+        super().__init__(message)
+        self.ended = ended
+        self.unfinished = unfinished
 
 
 _ERRORS: dict[str, type[RunError]] = {

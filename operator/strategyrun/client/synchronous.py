@@ -145,13 +145,20 @@ class Client:
         self._loop.run(self._client.close())
         self._loop.close()
 
-    def evaluate(self, code: str | Path, *, progress: Progress | None = None, **asked: Any) -> Result:
+    def evaluate(
+        self, code: str | Path, *, progress: Progress | None = None, timeout: float | None = None, **asked: Any
+    ) -> Result:
         """Evaluate one strategy and return its answer; an interrupt cancels the run. See `AsyncClient.evaluate`."""
         caller = _Caller(self._loop)
-        return caller.run(self._client.evaluate(code, progress=caller.told(progress), **asked))
+        return caller.run(self._client.evaluate(code, progress=caller.told(progress), timeout=timeout, **asked))
 
     def evaluate_many(
-        self, trials: Iterable[Asked], *, concurrency: int = 8, progress: Progress | None = None
+        self,
+        trials: Iterable[Asked],
+        *,
+        concurrency: int = 8,
+        progress: Progress | None = None,
+        timeout: float | None = None,
     ) -> Iterator[Result]:
         """Yield the answers of trials in the order in which they come. See `AsyncClient.evaluate_many`.
 
@@ -159,7 +166,9 @@ class Client:
         """
         caller = _Caller(self._loop)
         told = caller.told(progress)
-        answers = self._client.evaluate_many(caller.read(trials), concurrency=concurrency, progress=told)
+        answers = self._client.evaluate_many(
+            caller.read(trials), concurrency=concurrency, progress=told, timeout=timeout
+        )
         return self._each(answers, caller)
 
     def submit(self, trial: Trial, *, name: str = "") -> Result:
@@ -174,10 +183,16 @@ class Client:
         """Return the runs of the namespace, or of all. See `AsyncClient.results`."""
         return self._loop.run(self._client.results(selector=selector, everywhere=everywhere))
 
-    def wait(self, *names: str, progress: Progress | None = None, after: dict[str, str] | None = None) -> list[Result]:
+    def wait(
+        self,
+        *names: str,
+        progress: Progress | None = None,
+        after: dict[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> list[Result]:
         """Wait for the answers of runs, however they end. See `AsyncClient.wait`."""
         caller = _Caller(self._loop)
-        return caller.run(self._client.wait(*names, progress=caller.told(progress), after=after))
+        return caller.run(self._client.wait(*names, progress=caller.told(progress), after=after, timeout=timeout))
 
     def cancel(self, name: str) -> Result:
         """Ask for the end of a run. See `AsyncClient.cancel`."""

@@ -186,7 +186,8 @@ def _as_local(status: StrategyRunStatus, engine: Engine | None) -> StrategyRunSt
 
 
 def _run(body: dict[str, Any], status: StrategyRunStatus | None) -> StrategyRun:
-    return StrategyRun.parse(body).model_copy(update={"status": status})
+    """Read the run; nobody holds its Job back here, whatever queue it names."""
+    return StrategyRun.parse(body).model_copy(update={"status": status, "kueue_queue": None})
 
 
 def _now() -> datetime:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from strategyrun import Client
+from strategyrun import Client, Result
 from strategyrun.client import ClusterError, NotAskedError
+from strategyrun.domain.strategyrun import KUEUE_LABEL
 
 CODE = "def strategy(data, params):\n    return data.close * 0\n"
 DOCKER = """\
@@ -18,6 +19,27 @@ image) echo sha256:00 ;;
 esac
 """
 """Has its daemon and the image, and can make nothing."""
+
+
+SLOW = """\
+#!/bin/sh
+case "$1" in
+version) echo 27.0.1 ;;
+image) echo sha256:00 ;;
+wait) exec /bin/sleep 600 ;;
+rm) echo "$3" >>"$0.removed" ;;
+inspect) echo '{"ExitCode": 143, "StartedAt": "", "FinishedAt": "", "OOMKilled": false}' ;;
+esac
+"""
+"""Makes boxes that do not end by themselves."""
+
+
+def install(programs: Path, script: str) -> Path:
+    """Put a docker in the folder of programs."""
+    docker = programs / "docker"
+    docker.write_text(script)
+    docker.chmod(0o755)
+    return docker
 
 
 @pytest.fixture(autouse=True)
@@ -41,11 +63,33 @@ def test_an_engine_is_taken_by_its_name_or_not_at_all() -> None:
 
 def test_a_client_remembers_its_engine(programs: Path) -> None:
     """The next trial does not look for it again."""
-    docker = programs / "docker"
-    docker.write_text(DOCKER)
-    docker.chmod(0o755)
+    install(programs, DOCKER)
     with Client(engine="docker") as client:
         for _ in range(2):
             with pytest.raises(ClusterError, match="no space left"):
                 client.evaluate(CODE)
     assert (programs / "docker.asked").read_text().split().count("version") == 1
+
+
+def test_labels_are_carried_and_no_queue_holds_a_run_back(programs: Path) -> None:
+    """What a loop finds its runs by is in the result here too; Kueue has no say on this machine."""
+    install(programs, DOCKER)
+    told: list[Result] = []
+    labels = {"night": "first", KUEUE_LABEL: "research"}
+    with Client(engine="docker") as client, pytest.raises(ClusterError, match="no space left"):
+        client.evaluate(CODE, labels=labels, report="Discard", ttl_seconds_after_finished=0, progress=told.append)
+    assert told[-1].labels == labels
+    assert [result.reason for result in told if result.reason == "WaitingForSlot"] == []
+    assert (told[-1].phase, told[-1].reason) == ("Running", "StrategyRunning")
+
+
+def test_boxes_are_gone_when_their_time_is_over(programs: Path) -> None:
+    """The result says so, as a cluster's does, and where the run was."""
+    docker = install(programs, SLOW)
+    with Client(engine="docker") as client:
+        result = client.evaluate(CODE, timeout=8, name="slow")
+    assert (result.outcome, result.reason) == ("Cancelled", "DeadlineExceeded")
+    assert result.message.startswith("no answer within 8 s, so it was cancelled; it was Running (StrategyRunning)")
+    removed = Path(f"{docker}.removed").read_text().split()
+    assert any(name.endswith("-strategy") for name in removed)
+    assert any(name.endswith("-hold") for name in removed)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from strategyrun import Result
+from strategyrun import Result, Trial
 from strategyrun.client import (
     ClusterError,
     NotAskedError,
@@ -14,6 +14,7 @@ from strategyrun.client import (
     SandboxError,
     UserError,
 )
+from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.strategyrun import NOT_SEEN
 from support.answers import body, cancelled, failed, scored, status
 
@@ -107,6 +108,32 @@ def test_texts_of_a_status_are_harmless() -> None:
     page = found._repr_html_()
     assert "<script" not in page
     assert "&lt;script&gt;" in page
+
+
+def test_the_hint_of_a_refused_trial_can_be_typed() -> None:
+    """It names the namespace, and not the word that stands for one."""
+    refused = Result.refused(Trial("x = 1", name="Mine"), "research", Reason.POLICY_DENIED, "the policy says no")
+    assert (refused.name, refused.outcome, refused.message) == ("mine", "Platform", "the policy says no")
+    assert refused.hint is not None
+    assert "-n research" in refused.hint
+    assert not {"NAMESPACE", "RUN"} & {*refused.hint.split()}
+
+
+def test_a_run_that_will_have_no_answer_is_cancelled_and_keeps_what_was_seen_of_it() -> None:
+    """Whoever asked has a result that has ended, and an error by class."""
+    seen = body("run", status("Queued", "WaitingForSlot", queue={"position": 3}), params={"n": 1})
+    seen["metadata"] |= {"generation": 2, "labels": {"night": "first"}}
+    found = Result.unanswered(seen, "DeadlineExceeded", "too late")
+    assert (found.outcome, found.reason, found.message, found.finished) == (
+        "Cancelled",
+        "DeadlineExceeded",
+        "too late",
+        True,
+    )
+    assert (found.labels, found.body["spec"]) == ({"night": "first"}, {"params": {"n": 1}})
+    assert not Result.of(seen).finished
+    with pytest.raises(RunCancelledError, match="run: DeadlineExceeded: too late"):
+        found.raise_for_failure()
 
 
 def test_what_is_no_run_is_refused() -> None:

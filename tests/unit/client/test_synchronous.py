@@ -28,6 +28,19 @@ def test_nothing_is_deleted_for_want_of_a_word(asked: dict[str, Any]) -> None:
         client.delete(*asked.get("names", ()), selector=asked.get("selector", ""))
 
 
+@pytest.mark.parametrize("seconds", [0, -1, float("nan")])
+def test_a_time_that_is_none_is_refused(seconds: float) -> None:
+    """Wherever one may be said; nothing is sent."""
+    with Client("research", connect=nobody) as client:
+        for ask in (
+            lambda: client.evaluate("x = 1", timeout=seconds),
+            lambda: [*client.evaluate_many(["x = 1"], timeout=seconds)],
+            lambda: client.wait("run", timeout=seconds),
+        ):
+            with pytest.raises(NotAskedError, match="timeout: must be more than 0 seconds"):
+                ask()
+
+
 async def nobody() -> RunsApi:
     """Connect to nothing."""
     raise AssertionError
