@@ -255,7 +255,7 @@ _FAILURES = [
         (
             Reason.POD_SANDBOX_FAILED,
             "The node could not make the pod's sandbox: its network plugin or its container runtime failed.",
-            "Run `kubectl get events -n NAMESPACE --field-selector involvedObject.name=POD`, and look at that node.",
+            f"Run {_POD_EVENTS}, and look at that node.",
         ),
         (
             Reason.QUOTA_EXCEEDED,
