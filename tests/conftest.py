@@ -1,11 +1,18 @@
-"""Fixtures of every test that needs a real cluster."""
+"""What every test finds, and fixtures of those that need a real cluster."""
 
+import signal
 from collections.abc import Generator, Iterator
 
 import pytest
 
 from support.cluster import Cluster, describe
 from support.namespaces import temporary_namespace
+
+
+def pytest_configure() -> None:
+    """Hear interrupts, and let programs that are started hear them: a shell's job in the background ignores them."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -236,6 +236,15 @@ def test_a_status_is_stored_and_returned(use: Use[Any], cluster: Cluster, namesp
     assert "finalizers" not in stored["metadata"]
 
 
+def test_every_character_of_a_status_arrives(use: Use[Any], cluster: Cluster, namespace: str, kind: Kind) -> None:
+    """What is applied is read as YAML, which knows no halves of characters, and line ends beyond ASCII."""
+    run = cluster.create(strategy_run("run", namespace, kind=kind))
+    said = "📈 𝛼 深 é \u2028 \x85 \x7f \ufffe \\ud83d"
+    stored = use(lambda kube: kube.apply_status(status_of(run, message=said)))
+    assert stored["status"]["message"] == said
+    assert cluster.get(kind, "run", namespace)["status"]["message"] == said
+
+
 @pytest.mark.parametrize("edited", [False, True], ids=["new", "edited"])
 def test_the_first_status_leaves_nothing_of_what_stood_in_for_it(
     use: Use[Any], cluster: Cluster, namespace: str, kind: Kind, edited: bool

@@ -204,10 +204,12 @@ class Cache:
         """Return what belongs to a run."""
         return self._sights[key]
 
-    def decided(self, run: StrategyRun, status: StrategyRunStatus, now: datetime) -> None:
-        """Take note of since when a run has its reason: since now, unless its last status gave the same."""
-        sight = self._sights[key_of(run.namespace, run.uid)]
-        same = run.status is not None and run.status.reason == status.reason
+    def time_reason(self, run: StrategyRun, status: StrategyRunStatus, now: datetime) -> None:
+        """Take note of since when a run has its reason: since now, unless the status before gave the same of the same
+        inputs.
+        """
+        sight, before = self._sights[key_of(run.namespace, run.uid)], run.status
+        same = before is not None and (before.reason, before.inputs_hash) == (status.reason, status.inputs_hash)
         if not (same and sight.reason_since and sight.reason_since <= now):  # a clock may have been set back
             sight.reason_since = now
 

@@ -40,7 +40,7 @@ from strategyrun.domain.strategyrun import KIND, Phase, StrategyRun, StrategyRun
 
 WORKERS = 32
 SWEEP_SECONDS = 60.0
-_NEVER_TAKEN = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
+_NEVER_TAKEN = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 Found = TypeVar("Found")
@@ -111,6 +111,8 @@ class Controller:
 
     def on_job(self, event: str | None, body: dict[str, Any]) -> None:
         """Take note of a Job. One whose pod ended before it was deleted says whose answer that is."""
+        if event == "DELETED":
+            body["metadata"].pop("deletionTimestamp", None)  # that is over: nobody waits for it
         key, job = self._cache.put_job(body)
         if event == "DELETED" and not self._cache.sight(key).is_over(job):
             self._cache.drop_job(key, job.uid)
@@ -237,8 +239,8 @@ class Controller:
         decision = decide(seen, now)
         status = decision.status
         if status:
-            self._cache.decided(run, status, now)
-        if holds_slot(run, status):
+            self._cache.time_reason(run, status, now)
+        if holds_slot(run, status, seen.jobs):
             self._slots.take(key, run.namespace)
         if status and (run.status is None or status.document() != run.status.document()):
             written = await self._write_status(run, status)
@@ -355,7 +357,7 @@ class Controller:
         run = self._cache.run(key)
         status = run.status if run else None
         now = self._now()
-        if run and holds_slot(run, status):
+        if run and holds_slot(run, status, self._cache.sight(key).jobs.values()):
             self._slots.take(key, run.namespace)
             return
         if run and status and stands_in_line(run):

@@ -1,6 +1,7 @@
 """The API server as the controller needs it: raw documents, few verbs, errors by meaning."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -21,6 +22,8 @@ FIELD_MANAGER = "finlab-sandbox-operator"
 PAGE = 100
 """Objects in one answer of a list. A StrategyRun can be a megabyte, and a page of them is in memory at once."""
 
+_APPLY = "application/apply-patch+yaml; charset=utf-8"  # the library writes the body of the bare type by itself
+_BEYOND_ASCII = re.compile("[\x7f-\uffff]")
 _TIMEOUT = aiohttp.ClientTimeout(total=30)
 _TOO_MANY = 429
 _NOBODY_THERE = (502, 503, 504)
@@ -254,9 +257,12 @@ class Kube:
         Raises ConflictError where the run has changed since, NotFoundError where it is gone.
         """
         meta = document["metadata"]
-        path = f"{self.runs.path(meta['namespace'], meta['name'])}/status"
+        return await self.apply(f"{self.runs.path(meta['namespace'], meta['name'])}/status", document)
+
+    async def apply(self, path: str, document: dict[str, Any]) -> dict[str, Any]:
+        """Apply a document by the server, as the one manager of its fields, and return the object as stored."""
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
-        return await self.send("PATCH", path, query=query, body=document, content="application/apply-patch+yaml")
+        return await self.send("PATCH", path, query=query, body=for_yaml(document), content=_APPLY)
 
     async def send(
         self,
@@ -264,7 +270,7 @@ class Kube:
         path: str,
         *,
         query: dict[str, Any] | None = None,
-        body: dict[str, Any] | None = None,
+        body: dict[str, Any] | str | None = None,
         content: str = "application/json",
         accept: str = "application/json",
     ) -> dict[str, Any]:
@@ -282,7 +288,7 @@ class Kube:
         path: str,
         *,
         query: dict[str, Any] | None = None,
-        body: dict[str, Any] | None = None,
+        body: dict[str, Any] | str | None = None,
         content: str = "application/json",
         accept: str = "application/json",
     ) -> bytes:
@@ -330,6 +336,14 @@ class Kube:
                 self.contact.missed()
             if self.answered:
                 self.answered(method, path, code, steady() - began)
+
+
+def for_yaml(document: dict[str, Any]) -> str:
+    """Write JSON that is YAML too, in which the API server reads what is applied.
+
+    JSON escapes a character beyond the first 65,536 as two halves, and YAML knows no halves.
+    """
+    return _BEYOND_ASCII.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(document, ensure_ascii=False))
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:

@@ -12,7 +12,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from strategyrun.adapters.kube import (
-    FIELD_MANAGER,
     JOBS,
     NODES,
     PODS,
@@ -238,11 +237,8 @@ class Profiles:
             "metadata": {"name": name},
             "status": known.status.document(),
         }
-        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
-        path, content = f"{self._resource.path(name=name)}/status", "application/apply-patch+yaml"
         with suppress(NotFoundError):
-            answer = await self._kube.send("PATCH", path, query=query, body=document, content=content)
-            self.on_profile(None, answer)
+            self.on_profile(None, await self._kube.apply(f"{self._resource.path(name=name)}/status", document))
 
     def _now(self) -> datetime:
         """Return the time in the milliseconds that a status can hold."""

@@ -13,7 +13,7 @@ from strategyrun.domain.job import (
     STRATEGY_CONTAINER,
 )
 from strategyrun.domain.model import Model
-from strategyrun.domain.strategyrun import KIND
+from strategyrun.domain.strategyrun import KIND, KUEUE_LABEL
 
 _NEVER = "1970-01-01T00:00:00Z"
 
@@ -103,6 +103,8 @@ class JobObservation(Model):
     finished_at: datetime | None = None
     failure: str | None = None
     failure_message: str = ""
+    in_queue: bool = False
+    """Whether Kueue lets it in."""
     suspended: bool = False
     """Whether somebody, Kueue as a rule, holds it back, or its controller has not let it go on yet. One that has ended
     is not, whatever is still asked of it."""
@@ -159,6 +161,7 @@ def observe_job(body: dict[str, Any]) -> JobObservation:
         finished_at=end.get("lastTransitionTime") or meta["creationTimestamp"] if end else None,
         failure=failed.get("reason", "") if failed else None,
         failure_message=failed.get("message", "") if failed else "",
+        in_queue=KUEUE_LABEL in (meta.get("labels") or {}),
         suspended=not (end or failed) and (bool(body["spec"].get("suspend")) or "Suspended" in conditions),
         resumed=any((c["type"], c.get("status")) == ("Suspended", "False") for c in status.get("conditions") or []),
         released_at=status.get("startTime"),

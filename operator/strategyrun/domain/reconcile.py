@@ -5,6 +5,7 @@ operator may be killed after any write. Intent is in the status before a Job is 
 functions of the inputs; a final status is never left for the same inputs.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -86,6 +87,9 @@ _EVENTS_TELL = frozenset(
 )
 """What a pod waits for of which its own status does not, or not always, say why."""
 
+_LACKS = frozenset({Reason.SOURCE_MISSING, Reason.DATA_MISSING})
+"""What is looked for again and again, whether or not there is a slot."""
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -109,15 +113,24 @@ def decide(seen: Seen, now: datetime) -> Decision:
     return replace(decision, acts=acts, wake_at=min(filter(None, (decision.wake_at, expires_at)), default=None))
 
 
-def holds_slot(run: StrategyRun, status: StrategyRunStatus | None) -> bool:
-    """Whether a run with this status takes one of the operator's slots; one that is on its way out takes none."""
-    return status is not None and status.phase.active and not (run.deleting or run.kueue_queue)
+def holds_slot(run: StrategyRun, status: StrategyRunStatus | None, jobs: Collection[JobObservation]) -> bool:
+    """Whether a run with this status takes one of the operator's slots.
+
+    One that is on its way out takes none, nor one that Kueue let in: its Job says that, for a label comes and goes.
+    """
+    if status is None or not status.phase.active or run.deleting:
+        return False
+    attempt = _open_attempt(status)
+    own = [job for job in jobs if attempt and job.name == attempt.job_name]
+    return not (own[0].in_queue if own else run.kueue_queue)
 
 
 def stands_in_line(run: StrategyRun) -> bool:
-    """Whether a run waits for one of the operator's slots."""
-    waits = run.status and run.status.reason in (Reason.WAITING_FOR_SLOT, Reason.QUOTA_EXCEEDED)
-    return bool(waits) and not (run.deleting or run.kueue_queue)
+    """Whether a run waits for one of the operator's slots; one that has a Job waits for whoever holds that back."""
+    status = run.status
+    if status is None or run.deleting or run.kueue_queue or _open_attempt(status):
+        return False
+    return status.reason in (Reason.WAITING_FOR_SLOT, Reason.QUOTA_EXCEEDED)
 
 
 def is_answered(run: StrategyRun) -> bool:
@@ -178,7 +191,7 @@ def _begin(seen: Seen, status: StrategyRunStatus, now: datetime) -> Decision:
     vetted = _current(seen, status, now)
     if vetted is None:
         # Until the status speaks of these inputs, the Job of the earlier ones is not touched: they may come back.
-        if seen.place.position and status.kind:
+        if seen.place.position and status.kind and status.reason not in _LACKS:
             return Decision(_in_line(status, run, seen.place, now), tidy)
         return Decision(run.status or _acknowledged(status, run, seen.place, now), (Vet(),))
     if vetted.missing:
@@ -231,7 +244,9 @@ def _follow(seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: dateti
     if job.run_uid != run.uid:
         return _ended(seen, status, now, Fault(Reason.NAME_CONFLICT, f"Job {job.name} is not this run's"))
     if job.attempt_created_at not in (None, rfc3339(attempt.created_at)):
-        return Decision(status, (*tidy, *_deletions([job])))  # an earlier evaluation's, whose inputs have come back
+        message = "the Job of an earlier evaluation of these inputs is being deleted"
+        waits = advance(status, run, now, Phase.STARTING, Reason.STARTING, message)
+        return Decision(waits, (*tidy, *_deletions([job])))
     pod = max(filter(job.has, seen.pods), key=lambda pod: pod.created_at, default=None)
     began = _began(attempt, job)
     match judge(job, pod, podless=job.uid in seen.podless, began=began, trouble=seen.trouble):

@@ -68,8 +68,8 @@ def accept(run: StrategyRun, inputs_hash: str, now: datetime) -> StrategyRunStat
 
 
 def acknowledge(status: StrategyRunStatus, run: StrategyRun) -> StrategyRunStatus:
-    """Say that the status of the same inputs holds for the run's present generation too, and which rerun it answers:
-    an earlier version did not say that.
+    """Say that the status of the same inputs holds for the run's present generation too, and which rerun it answers;
+    the status of an earlier operator does not say the latter.
     """
     seen = {"observed_generation": run.generation}
     conditions = tuple(condition.model_copy(update=seen) for condition in status.conditions)

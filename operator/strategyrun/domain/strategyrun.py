@@ -330,7 +330,7 @@ class Phase(StrEnum):
 
     @property
     def active(self) -> bool:
-        """Whether a run in this phase holds a slot."""
+        """Whether a run in this phase has a pod, or is about to."""
         return self in (Phase.STARTING, Phase.RUNNING)
 
     @property

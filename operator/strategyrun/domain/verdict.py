@@ -73,7 +73,8 @@ class Trouble:
 Verdict = Pending | Running | Unseen | Success | Fault
 
 _HELD = Pending(
-    Reason.WAITING_FOR_SLOT, "the Job is suspended: it waits for Kueue, or whoever suspended it, and for no slot"
+    Reason.WAITING_FOR_SLOT,
+    "the Job is suspended until Kueue, or whoever suspended it, lets it go; it takes no slot",
 )
 _DEADLINE = "DeadlineExceeded"
 _OUT_OF_MEMORY = "OOMKilled"

@@ -303,9 +303,10 @@ def test_a_run_has_its_reason_since_it_was_given_first() -> None:
     cache, run = Cache(), make_run()
     waits = advance(accept(run, inputs_hash(run), NOW), run, NOW, Phase.QUEUED, Reason.SOURCE_MISSING, "no ConfigMap")
     known = run.model_copy(update={"status": waits})
-    moments = [(run, 10, 10), (known, 20, 10), (known, 30, 10), (known, -3600, -3600), (run, 40, 40)]
+    others = run.model_copy(update={"status": waits.model_copy(update={"inputs_hash": "0" * 64})})
+    moments = [(run, 10, 10), (known, 20, 10), (known, -3600, -3600), (run, 40, 40), (known, 50, 40), (others, 60, 60)]
     for before, now, since in moments:
-        cache.decided(before, waits, after(now))
+        cache.time_reason(before, waits, after(now))
         assert seen(cache).reason_since == after(since)
 
 

@@ -250,6 +250,13 @@ def without_source() -> StrategyRunStatus:
     return answer(decide(look(queued(BY_MAP_RUN), BY_MAP_RUN, vetted=no_source(NOW))))
 
 
+def test_a_missing_source_is_looked_for_without_a_slot_too() -> None:
+    """A run whose source was vetted once, and is gone, does not go back into the line, where no time would end it."""
+    known = without_source().model_copy(update={"kind": Kind.POSITIONS})
+    seen = look(known, BY_MAP_RUN, vetted=no_source(NOW), place=NOWHERE)
+    assert decide(seen, after(6)) == Decision(known, (Vet(),))
+
+
 def test_a_missing_source_is_not_waited_for_for_ever() -> None:
     """The time is that of a start."""
     late = after(START_SECONDS)
@@ -789,7 +796,10 @@ def test_a_job_of_an_earlier_evaluation_answers_for_nothing(
     status = answer(decide(look(queued()), after(60)))
     job = make_job(conditions=conditions)
     seen = look(status, jobs=(job,), pods=pods)
-    assert decide(seen, after(61)) == Decision(status, (DeleteJob(job.name, JOB_UID),))
+    decision = decide(seen, after(61))
+    assert decision.acts == (DeleteJob(job.name, JOB_UID),)
+    assert (answer(decision).phase, answer(decision).attempts) == (Phase.STARTING, status.attempts)
+    assert "an earlier evaluation" in answer(decision).message
     assert kinds(decide(replace(seen, jobs=(), pods=()), after(62)))[-1] == "Job"
 
 
@@ -1523,18 +1533,37 @@ def test_nothing_that_a_strategy_does_leads_to_the_fallback(pod: PodObservation)
 # --- slots --------------------------------------------------------------------------------------------------------
 
 
+def labelled(*, deleting: bool = False, queue: str | None = None) -> StrategyRun:
+    """Build a run, with Kueue's label or without."""
+    body = run_body(deleting=deleting)
+    body["metadata"]["labels"] = {KUEUE_LABEL: queue} if queue else {}
+    return StrategyRun.parse(body)
+
+
 @pytest.mark.parametrize(
-    ("changes", "takes"),
-    [({}, True), ({"deleting": True}, False), ({"queue": "team-a"}, False)],
+    ("run", "takes"),
+    [(labelled(), True), (labelled(deleting=True), False), (labelled(queue="team-a"), False)],
     ids=["any", "being deleted", "in Kueue's queue"],
 )
-def test_who_takes_a_slot_or_a_place_in_line(changes: dict[str, Any], *, takes: bool) -> None:
+def test_who_takes_a_slot_or_a_place_in_line(run: StrategyRun, *, takes: bool) -> None:
     """Not who is on its way out, for somebody's finalizer may keep it for ever, nor who is let in by Kueue."""
-    body = run_body(deleting=changes.get("deleting", False))
-    body["metadata"]["labels"] = {KUEUE_LABEL: changes["queue"]} if "queue" in changes else {}
-    run = StrategyRun.parse(body)
-    assert holds_slot(run, started()) is takes
-    assert not holds_slot(run, queued())
-    assert not holds_slot(run, None)
+    assert holds_slot(run, started(), ()) is takes
+    assert not holds_slot(run, queued(), ())
+    assert not holds_slot(run, None, ())
     in_line = answer(decide(look(queued(), place=NOWHERE)))
     assert stands_in_line(run.model_copy(update={"status": in_line})) is takes
+
+
+def test_a_label_that_comes_later_frees_no_slot_and_one_that_goes_takes_none() -> None:
+    """Who was let in is told by the Job: else a label on running runs would let others past the limit."""
+    own, of_kueue = make_job(), make_job(labelled(queue="team-a"))
+    assert holds_slot(labelled(queue="team-a"), started(), (own,))
+    assert not holds_slot(labelled(), started(), (of_kueue,))
+
+
+def test_who_has_a_job_stands_in_no_line() -> None:
+    """It waits for whoever suspended the Job; at the head of the line it would keep a free slot from all others."""
+    job = make_job(labelled(queue="team-a")).model_copy(update={"suspended": True})
+    held = answer(decide(look(begun(), jobs=(job,)), after(5)))
+    assert held.reason == Reason.WAITING_FOR_SLOT
+    assert not stands_in_line(labelled().model_copy(update={"status": held}))

@@ -156,7 +156,7 @@ class Operator:
         self.cache.sight(key).refused = None
         decision = decide(seen, self.clock.now())
         if decision.status:
-            self.cache.decided(run, decision.status, self.clock.now())
+            self.cache.time_reason(run, decision.status, self.clock.now())
         if decision.status is not None and decision.status != run.status:
             try:
                 written = self.cluster.write_status(run.uid, run.resource_version, decision.status.document())

@@ -148,7 +148,8 @@ def test_the_jobs_deadline_ends_the_start_or_the_strategy(
 
 SUSPENDED = make_job().model_copy(update={"suspended": True})
 HELD = Pending(
-    Reason.WAITING_FOR_SLOT, "the Job is suspended: it waits for Kueue, or whoever suspended it, and for no slot"
+    Reason.WAITING_FOR_SLOT,
+    "the Job is suspended until Kueue, or whoever suspended it, lets it go; it takes no slot",
 )
 
 
