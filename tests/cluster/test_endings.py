@@ -94,7 +94,7 @@ def test_a_profile_that_is_not_there_is_waited_for(bench: Bench) -> None:
     """By name, and without a Job."""
     bench.apply(profile="nobodys")
     waits = bench.wait_reason("ProfileMissing")
-    assert (waits["phase"], waits["message"]) == ("Queued", "there is no SandboxProfile nobodys")
+    assert (waits["phase"], waits["message"]) == ("Queued", "there is no SandboxProfile nobodys that can be used")
     assert bench.names(JOB) == []
 
 

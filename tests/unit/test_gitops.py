@@ -14,7 +14,7 @@ from lupa import lua51
 
 from strategyrun.domain.outcomes import FAILURES, Reason
 from strategyrun.domain.status import accept, advance, fail
-from strategyrun.domain.strategyrun import NOT_SEEN, Phase, StrategyRunStatus
+from strategyrun.domain.strategyrun import NOT_SEEN, RERUN_LIMIT, Phase, StrategyRunStatus
 from strategyrun.domain.verdict import Fault
 from support.builders import NOW, make_run, run_body
 from support.snippets import snippets
@@ -109,10 +109,10 @@ def test_argo_cd_does_not_take_the_answer_before_a_rerun_for_the_new(before: str
 @pytest.mark.parametrize(
     ("value", "other"),
     [
-        pytest.param("x" * 128, "x" * 127, id="at-the-limit"),
-        pytest.param("x" * 5000, "x" * 127 + "y" * 5000, id="beyond-it"),
-        pytest.param("é" * 5000, "é" * 127 + "e" * 5000, id="not-ascii"),
-        pytest.param("\U0010ffff" * 200, "\U0010ffff" * 127, id="the-last-character-there-is"),
+        pytest.param("x" * RERUN_LIMIT, "x" * (RERUN_LIMIT - 1), id="at-the-limit"),
+        pytest.param("x" * 5000, "x" * (RERUN_LIMIT - 1) + "y" * 5000, id="beyond-it"),
+        pytest.param("é" * 5000, "é" * (RERUN_LIMIT - 1) + "e" * 5000, id="not-ascii"),
+        pytest.param("\U0010ffff" * 200, "\U0010ffff" * (RERUN_LIMIT - 1), id="the-last-character-there-is"),
     ],
 )
 def test_argo_cd_knows_a_long_rerun_by_how_it_begins(value: str, other: str) -> None:

@@ -39,9 +39,9 @@ from strategyrun.domain.vetting import Flaw, Kind
 Truth = Literal["True", "False", "Unknown"]
 
 _WORD_LIMIT = 64
-_WARNING_LIMIT = 140
-_ATTEMPT_LIMIT = 80
-_FINDING_LIMIT = 160
+_WARNING_LIMIT = 150
+_ATTEMPT_LIMIT = 100
+_FINDING_LIMIT = 180
 _OUTPUT_LIMIT = 14
 _GATE_LIMIT, _GATE_HINT_LIMIT = 5, 100
 _EQUITY_DIGITS = 6

@@ -18,7 +18,7 @@ VERSION = "v1alpha1"
 KIND = "StrategyRun"
 PLURAL = "strategyruns"
 RERUN_ANNOTATION = f"{GROUP}/rerun"
-RERUN_LIMIT = 128
+RERUN_LIMIT = 64
 """Characters of the annotation's value that a status repeats."""
 TIMEOUT_CEILING_SECONDS = 300
 """What no profile lets a strategy go beyond."""
