@@ -3,13 +3,14 @@
 import re
 import shlex
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import bokeh_sampledata
 import pytest
 import yaml
 
-from support.cluster import CHECKOUT, STRATEGY_RUN, Cluster
+from support.cluster import CHECKOUT, STRATEGY_RUN, Cluster, RefusedError
 from support.pages import Block, blocks
 from support.runs import strategy_run, wait_finished
 from support.waiting import wait_until
@@ -20,7 +21,7 @@ GUIDE = "docs/writing-strategies.md"
 OPERATIONS = "docs/operations.md"
 GITOPS = "docs/gitops.md"
 PROFILES = "docs/profiles.md"
-SECONDS = re.compile(r"\d+(\.\d+)?s")
+SECONDS = re.compile(r"(\d+m)?\d+(\.\d+)?s|\d+m\b")
 
 
 def of(page: str, *languages: str) -> list[Block]:
@@ -85,11 +86,13 @@ def test_the_operator_names_the_facts_of_its_page(cluster: Cluster) -> None:
     """
     ((monitoring, _), (ask, shown)) = steps(*of(OPERATIONS, "console"))
     cluster.kubectl(*shlex.split(monitoring.replace("manifests/", f"{CHECKOUT}/manifests/"))[1:])
-    wait_until(
-        "the facts of the page",
-        lambda: timeless(cluster.kubectl(*shlex.split(ask)[1:]).splitlines()),
-        timeless(shown).__eq__,
-    )
+
+    def facts() -> list[str]:
+        with suppress(RefusedError):  # the Service was made just now, and leads nowhere yet
+            return timeless(cluster.kubectl(*shlex.split(ask)[1:]).splitlines())
+        return []
+
+    wait_until("the facts of the page", facts, timeless(shown).__eq__)
 
 
 def test_a_rerun_is_waited_for_as_the_page_says(cluster: Cluster, namespace: str) -> None:

@@ -104,7 +104,10 @@ def test_without_the_installer_runs_wait_and_go_on_when_it_is_back(cluster: Clus
     with installer_away(cluster, node):
         assert label(cluster, node) is None
         wait_until(
-            "the profile says so", lambda: ready(cluster), lambda found: found == ("False", "SeccompProfileMissing")
+            "the profile says so",
+            lambda: ready(cluster),
+            lambda found: found == ("False", "SeccompProfileMissing"),
+            seconds=120,  # it is measured before that
         )
         cluster.create(strategy_run(namespace=namespace, fallback={"policy": "Never"}))
         waiting = wait_until(

@@ -8,8 +8,10 @@ import yaml
 
 from strategyrun import Client, Result, Trial
 from strategyrun.adapters.runs import RunsApi
+from support.admission import nothing, refusal
 from support.cluster import CHECKOUT, Cluster, Kind, Manifest
 from support.operator import configuration_of
+from support.waiting import wait_until
 
 PROFILE = Kind("finlab-sandbox.dev/v1alpha1", "SandboxProfile")
 ROLE = Kind("rbac.authorization.k8s.io/v1", "ClusterRole")
@@ -57,7 +59,11 @@ def without_image(cluster: Cluster, namespace: str) -> Iterator[str]:
         cluster.create(head | fields)
     yield name
     for kind in made:
-        cluster.delete(kind, name)
+        wait_until(
+            "the policies see that the role is gone",
+            lambda kind=kind: refusal(lambda: cluster.delete(kind, name)),  # type: ignore[misc]
+            nothing,
+        )
 
 
 def test_five_iterations_get_five_right_answers(client: Client, without_image: str) -> None:

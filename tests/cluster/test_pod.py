@@ -189,9 +189,8 @@ def _manifests(namespace: str, sandbox: Sandbox, profile: SeccompProfile) -> lis
 
 def _pause_image(cluster: Cluster) -> str:
     """Name an image that is on every node and holds no Python."""
-    names: list[str] = [
-        name for node in cluster.list(NODE) for image in node["status"]["images"] for name in image["names"] or []
-    ]
+    images = [image for node in cluster.list(NODE) for image in node["status"].get("images", [])]
+    names: list[str] = [name for image in images for name in image["names"] or []]
     return next(name for name in names if "/pause:" in name)
 
 

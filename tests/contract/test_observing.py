@@ -76,13 +76,12 @@ def test_a_failed_run_is_one_count_and_one_warning(bench: Bench) -> None:
         bench.apply(source=BAD)
         bench.wait_reason("CodeRejected")
         (warning,) = wait_until("there is an event", lambda: warnings(bench), len)
-        seen = samples(operator.port)
+        seen = wait_until("it is told", lambda: samples(operator.port), lambda now: now.get("events_total/Posted") == 1)
         assert seen["runs_finished_total/User//Failed/CodeRejected"] == 1
         assert finished(operator.port) == 1
         assert seen["status_writes_total/Written"] >= 1
         assert seen["vetting_seconds_count"] == 1
         assert seen["api_request_seconds_count/200/strategyruns/status/patch"] >= 1
-        assert seen["events_total/Posted"] == 1
     assert (warning["type"], warning["reason"]) == ("Warning", "CodeRejected")
     assert warning["involvedObject"]["uid"] == bench.run()["metadata"]["uid"]
     assert warning["message"] == bench.status()["message"]
@@ -104,7 +103,7 @@ def test_a_run_that_succeeds_is_counted_with_its_stages_and_warns_of_nothing(
     bench.wait_reason("Unschedulable")
     kubelet.start(bench.cluster, pod)
     bench.wait("Running", lambda seen: seen.get("phase") == "Running")
-    assert samples(operator.port)["runs/Running"] == 1
+    wait_until("it is counted as running", lambda: samples(operator.port), lambda now: now["runs/Running"] == 1)
     bench.succeed()
     seen = wait_until("it is counted", lambda: samples(operator.port), lambda now: now["runs/Running"] == 0)
     assert seen["runs_finished_total//Sandbox/Succeeded/Evaluated"] == 1
@@ -188,7 +187,7 @@ def test_an_operator_whose_lease_was_taken_ends(bench: Bench, monkeypatch: pytes
             now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
             taken = {"holderIdentity": "somebody-else", "renewTime": now}
             bench.cluster.merge(LEASE, NAME, bench.namespace, {"spec": taken})
-            wait_until("it ends", lambda: operator.error, lambda error: error)
+            wait_until("it ends", lambda: operator.error, lambda error: error, seconds=60)
 
     with pytest.raises(LeaseLostError, match="held by somebody-else"):
         work_until_the_lease_is_taken()
@@ -211,7 +210,7 @@ def test_an_operator_that_cannot_renew_outlives_a_moment_and_ends_before_the_lea
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it waits for is the lease, not the API server: other requests go through all the time."""
-    for name, seconds in (("RENEW_SECONDS", 0.2), ("_RETRY_SECONDS", 0.2), ("_GIVE_UP_SECONDS", 3.0)):
+    for name, seconds in (("RENEW_SECONDS", 0.2), ("_RETRY_SECONDS", 0.2), ("_GIVE_UP_SECONDS", 15.0)):
         monkeypatch.setattr(f"strategyrun.adapters.lease.{name}", seconds)
     cut = CutOff()
 
@@ -274,7 +273,7 @@ def test_readiness_falls_while_the_watches_are_dead_and_the_work_goes_on(
     with Proxy(urlsplit(server).port or 443) as proxy, FrozenWatches(bench.cluster, bench.kind, proxy) as operator:
         bench.apply("before", source=BAD)
         bench.wait_reason("CodeRejected", name="before")
-        assert ask(operator.port, "/readyz") == (200, "ok\n")
+        wait_until("it is ready", lambda: ask(operator.port, "/readyz"), (200, "ok\n").__eq__)
         proxy.freeze()
         bench.apply("after", source=BAD)
         bench.wait_reason("CodeRejected", name="after")

@@ -201,7 +201,6 @@ def profiles(cluster: Cluster, operated_kind: Kind) -> Iterator[Resource]:
     name = f"{PROFILE_PLURAL}.{group}"
     cluster.create(definition | {"metadata": {"name": name}, "spec": definition["spec"] | {"group": group}})
     try:
-        cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", f"crd/{name}")
         resource = replace(resource_of(operated_kind), plural=PROFILE_PLURAL)
         body = {
             "apiVersion": operated_kind.api_version,
@@ -269,6 +268,11 @@ def test_every_right_is_used_and_none_is_missing(
         bench.wait_names(CONFIG_MAP, lambda names: not any(name.startswith("whole") for name in names))
         none = {"hard": {"pods": "0"}}
         bench.cluster.create({**_QUOTA, "metadata": {"name": "none", "namespace": bench.namespace}, "spec": none})
+        wait_until(
+            "the quota counts",
+            lambda: bench.cluster.get(Kind("v1", "ResourceQuota"), "none", bench.namespace).get("status", {}),
+            lambda status: "hard" in status,
+        )
         bench.apply("podless")  # why its Job has no pod, its events tell
         wait_until("events are read", lambda: operator.calls, lambda calls: count(calls, "list", "events"), seconds=60)
     calls = operator.calls

@@ -110,8 +110,13 @@ def test_a_run_leaves_nothing_behind(tmp_path: Path) -> None:
     assert left() == before
     path = manifest(tmp_path, "import time\ntime.sleep(250)\n", timeoutSeconds=300)
     words = [sys.executable, "-m", "strategyrun.local", str(path), "--engine", "docker"]
-    command = subprocess.Popen(words, env=variables(), stderr=subprocess.PIPE)
-    wait_until("a step runs", lambda: docker("ps", "--format", "{{.Names}}"), lambda names: "-strategy" in names)
-    command.send_signal(signal.SIGINT)
-    assert (command.communicate(timeout=60)[1], command.returncode) == (b"", 130)
+    with subprocess.Popen(words, env=variables(), stderr=subprocess.PIPE) as command:
+        try:
+            wait_until(
+                "a step runs", lambda: docker("ps", "--format", "{{.Names}}"), lambda names: "-strategy" in names
+            )
+            command.send_signal(signal.SIGINT)
+            assert (command.communicate(timeout=60)[1], command.returncode) == (b"", 130)
+        finally:
+            command.kill()
     assert left() == before

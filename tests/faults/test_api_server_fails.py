@@ -165,11 +165,12 @@ def test_lists_refused_until_the_process_ends(bench: Bench, proxy: FaultProxy, o
     require_order(bench, proxy)
 
 
-def test_events_are_throttled(bench: Bench, proxy: FaultProxy, operator: KillableOperator) -> None:
+def test_events_are_throttled(bench: Bench, proxy: FaultProxy, tmp_path: Path) -> None:
     """An API server that has enough of events has room for the rest: nobody waits for an event."""
     names = [f"{FAILING}-{number}" for number in range(60)]
     throttled = refuse(HTTPStatus.TOO_MANY_REQUESTS, "TooManyRequests", retry_after=10)
-    with proxy.fault(throttled, to("create", "events")) as fault:
+    one_slot_each = KillableOperator(proxy.kubeconfig, bench.kind, tmp_path / "log", slots=len(names))
+    with one_slot_each as operator, proxy.fault(throttled, to("create", "events")) as fault:
         for name in names:
             bench.apply(name)
         wait_answers(bench, dict.fromkeys(names, "StrategyError"), operator)

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -39,11 +41,20 @@ def none_is_left(folder: Path) -> None:
     assert not [*folder.glob("finlab-sandbox-*")]
 
 
-def started(folder: Path, *command: str) -> subprocess.Popen[bytes]:
-    """Start a program that keeps its boxes in a folder."""
-    return subprocess.Popen(
-        [sys.executable, *command], cwd=folder, env=variables(TMPDIR=str(folder)), stderr=subprocess.PIPE
-    )
+@contextmanager
+def started(folder: Path, *command: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a program that keeps its boxes in a folder, and end it at all events."""
+    words, environment = [sys.executable, *command], variables(TMPDIR=str(folder))
+    with subprocess.Popen(words, cwd=folder, env=environment, stderr=subprocess.PIPE) as program:
+        try:
+            yield program
+        finally:
+            program.kill()
+
+
+def command_on(folder: Path) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """Start the command with a run that does not end by itself."""
+    return started(folder, "-m", "strategyrun.local", str(manifest(folder, ENDLESS, timeoutSeconds=300)))
 
 
 def test_a_cancelled_task_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,29 +76,29 @@ def test_a_cancelled_task_leaves_no_process(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize("script", [ONE, MANY], ids=["while it waits", "between two results"])
 def test_an_interrupted_script_leaves_no_process(tmp_path: Path, script: str) -> None:
     """Wherever the interrupt finds it."""
-    program = started(tmp_path, "-c", HEAD + script)
-    if script == MANY:
-        wait_until("one result is read", (tmp_path / "read").exists, bool)
-    processes_of(tmp_path)
-    program.send_signal(signal.SIGINT)
-    _, told = program.communicate(timeout=60)
+    with started(tmp_path, "-c", HEAD + script) as program:
+        if script == MANY:
+            wait_until("one result is read", (tmp_path / "read").exists, bool)
+        processes_of(tmp_path)
+        program.send_signal(signal.SIGINT)
+        _, told = program.communicate(timeout=60)
     assert program.returncode == -signal.SIGINT, told
     none_is_left(tmp_path)
 
 
 def test_an_interrupted_command_leaves_no_process(tmp_path: Path) -> None:
     """The exit code is that of shells, and there is no traceback."""
-    command = started(tmp_path, "-m", "strategyrun.local", str(manifest(tmp_path, ENDLESS, timeoutSeconds=300)))
-    processes_of(tmp_path)
-    command.send_signal(signal.SIGINT)
-    assert (command.communicate(timeout=60)[1], command.returncode) == (b"", 130)
+    with command_on(tmp_path) as command:
+        processes_of(tmp_path)
+        command.send_signal(signal.SIGINT)
+        assert (command.communicate(timeout=60)[1], command.returncode) == (b"", 130)
     none_is_left(tmp_path)
 
 
 def test_a_command_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
     """Its boxes go after it; nobody waits for them."""
-    command = started(tmp_path, "-m", "strategyrun.local", str(manifest(tmp_path, ENDLESS, timeoutSeconds=300)))
-    processes_of(tmp_path)
-    command.kill()
-    command.communicate(timeout=60)
+    with command_on(tmp_path) as command:
+        processes_of(tmp_path)
+        command.kill()
+        command.communicate(timeout=60)
     wait_until("no box is left", lambda: in_boxes(tmp_path), lambda left: not left)
