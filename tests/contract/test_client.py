@@ -622,8 +622,23 @@ def test_what_a_trial_asks_of_its_run_reaches_it(stage: Stage) -> None:
     assert {*made.labels} == {"night", SESSION_LABEL}
 
 
+def test_a_rerun_is_waited_for_whoever_asked_for_it(stage: Stage, command: Command, aside: ThreadPoolExecutor) -> None:
+    """The annotation changes no generation: the status says which value of it it answers."""
+    stage.submit("again", scored(1.0))
+    stage.bench.rerun("again")
+    assert command("wait", "again", "--timeout", "0.5").exit_code == 124
+    told: list[Result] = []
+    with stage.client() as client:
+        done = aside.submit(client.wait, "again", progress=told.append)
+        wait_until("the answer of before was told", lambda: len(told), bool)
+        stage.answer("again", status("Running", "StrategyRunning", inputsHash="b" * 64))
+        stage.answer("again", scored(3.0, inputsHash="b" * 64))
+        assert done.result(30)[0].metrics.sharpe == 3.0
+    assert command("wait", "again").exit_code == 0
+
+
 def test_a_rerun_is_waited_for_and_not_the_answer_before_it(stage: Stage, aside: ThreadPoolExecutor) -> None:
-    """The annotation changes no generation: the hash of the inputs tells the answers apart."""
+    """Nor an answer to the same inputs that is told meanwhile: their hash tells the answers apart."""
     stage.submit("again", cancelled(), cancel=True)
     with stage.client() as client:
         before = client.rerun("again")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from strategyrun.domain.strategyrun import RERUN_ANNOTATION, RERUN_LIMIT
 from support.cluster import Cluster, Kind, Manifest
 
 INPUTS = "a" * 64
@@ -51,7 +52,8 @@ def body(name: str = "run", written: Manifest | None = None, **spec: Any) -> Man
 
 
 def answer(cluster: Cluster, kind: Kind, namespace: str, name: str, written: Manifest) -> Manifest:
-    """Write a status, of the run's present generation."""
-    generation = cluster.get(kind, name, namespace)["metadata"]["generation"]
-    patch = {"status": written | {"observedGeneration": generation}}
+    """Write a status, of the run's present generation and rerun."""
+    meta = cluster.get(kind, name, namespace)["metadata"]
+    rerun = (meta.get("annotations") or {}).get(RERUN_ANNOTATION, "")[:RERUN_LIMIT] or None
+    patch = {"status": written | {"observedGeneration": meta["generation"], "observedRerun": rerun}}
     return cluster.merge(kind, name, namespace, patch, subresource="status")

@@ -58,7 +58,7 @@ def _headline(result: Result) -> str:
         return words
     meaning = _meaning(result.reason) or result.message or result.reason
     what = meaning[0].lower() + meaning[1:]
-    return f"It failed: {what}" if result.finished else f"It waits, and this stands in its way: {what}"
+    return f"It failed: {what}" if result.outcome else f"It waits, and this stands in its way: {what}"
 
 
 def _held(result: Result) -> bool:
@@ -97,7 +97,7 @@ def _standing(result: Result, now: datetime) -> list[str]:
     if result.message and result.message not in _headline(result):
         facts.append(f"In its own words: {result.message}")
     if not result.current and result.phase != "Pending":
-        facts.append("The spec has changed since; the operator has not taken note of the change yet.")
+        facts.append("It was changed, or asked for again, since; the operator has not taken note of that yet.")
     if (waited := since(result.accepted_at or result.created_at, now)) is not None and not result.finished:
         facts.append(f"It was asked for {span(waited)} ago.")
     if result.queue:

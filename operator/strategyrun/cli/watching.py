@@ -28,11 +28,11 @@ def watching(quiet: bool = False) -> Iterator[Progress]:
 
             yield show
     else:
-        told: dict[str, tuple[str, str]] = {}
+        told: dict[str, tuple[str, str, bool]] = {}
 
         def tell(result: Result) -> None:
-            if told.get(result.name) != (result.phase, result.reason):
-                told[result.name] = (result.phase, result.reason)
+            if told.get(result.name) != (state := (result.phase, result.reason, result.finished)):
+                told[result.name] = state
                 typer.echo(line(result), err=True)
 
         yield tell
@@ -41,7 +41,8 @@ def watching(quiet: bool = False) -> Iterator[Progress]:
 def line(result: Result) -> str:
     """Say in one line where a run stands."""
     place = f", position {result.queue.position}" if result.queue and result.queue.position else ""
+    before = ", the answer of before" if result.outcome and not result.finished else ""
     sharpe = f" sharpe {number(result.metrics.sharpe)}" if result.metrics.sharpe is not None else ""
     marks = "".join(f" [{mark}]" for mark in result.marks)
     took = f" after {duration(result)}" if result.finished_at else ""
-    return f"{result.name}: {result.phase} ({result.reason}{place}){sharpe}{marks}{took}"
+    return f"{result.name}: {result.phase} ({result.reason}{place}{before}){sharpe}{marks}{took}"

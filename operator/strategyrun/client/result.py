@@ -11,7 +11,7 @@ from strategyrun.client.status import Attempt, Fallback, Queue, Status
 from strategyrun.client.trial import Trial
 from strategyrun.domain.model import complaint
 from strategyrun.domain.outcomes import FAILURES, Reason, named
-from strategyrun.domain.strategyrun import NOT_SEEN, Metrics, Timings
+from strategyrun.domain.strategyrun import NOT_SEEN, RERUN_ANNOTATION, RERUN_LIMIT, Metrics, Timings
 from strategyrun.reporting.run import EquityPoints, Failure, LookAhead
 
 FINAL = frozenset({"Succeeded", "Failed", "Cancelled"})
@@ -52,7 +52,7 @@ class Result:
     finished_at: str | None
     created_at: str | None
     current: bool
-    """Whether the operator speaks of the spec as it is now."""
+    """Whether the operator speaks of the spec as it is now, and of the last rerun that was asked for."""
     body: dict[str, Any]
     trial: Trial | None = None
     """What was asked for, where this client asked."""
@@ -76,7 +76,8 @@ class Result:
             self_reported=status.self_reported.values if status.self_reported else {},
             timings=status.timings or Timings(),
             created_at=meta.get("creationTimestamp"),
-            current=status.observed_generation == meta.get("generation", 0),
+            current=status.observed_generation == meta.get("generation", 0)
+            and _rerun(meta) in (None, status.observed_rerun),
             body=body,
             trial=trial,
         )
@@ -93,13 +94,14 @@ class Result:
     @classmethod
     def unanswered(cls, body: dict[str, Any], reason: str, said: str, trial: Trial | None = None) -> Self:
         """Return the end of a run that will have no answer: Cancelled. `body` is the run as it was last seen."""
-        generation = body["metadata"].get("generation", 0)
-        ended = {"observedGeneration": generation, "phase": "Cancelled", "reason": reason, "message": said}
+        meta = body["metadata"]
+        seen = {"observedGeneration": meta.get("generation", 0), "observedRerun": _rerun(meta)}
+        ended = {**seen, "phase": "Cancelled", "reason": reason, "message": said}
         return cls.of({**body, "status": {**(body.get("status") or {}), **ended}}, trial)
 
     @property
     def finished(self) -> bool:
-        """Whether this is the answer to the spec as it is now."""
+        """Whether this is the answer to what is asked for now."""
         return self.phase in FINAL and self.current
 
     @property
@@ -218,6 +220,12 @@ _ERRORS: dict[str, type[RunError]] = {
 """By the outcome of a run that did not succeed."""
 
 _SHARED = (set(Result.__dataclass_fields__) & set(Status.model_fields)) - {"metrics", "self_reported", "timings"}
+
+
+def _rerun(meta: dict[str, Any]) -> str | None:
+    """Return the rerun that is asked for, as a status repeats it."""
+    asked: str | None = (meta.get("annotations") or {}).get(RERUN_ANNOTATION)
+    return None if asked is None else asked[:RERUN_LIMIT]
 
 
 def _whole(number: float) -> float | int:

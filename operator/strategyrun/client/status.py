@@ -40,6 +40,8 @@ class Status(Model):
     """What the operator writes, read without trust in its version: an unknown word is only a word."""
 
     observed_generation: int = 0
+    observed_rerun: str | None = None
+    """To the letter: it is compared, and not shown."""
     phase: Line = "Pending"
     reason: Line = ""
     message: Line = ""

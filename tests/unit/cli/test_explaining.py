@@ -11,7 +11,8 @@ from strategyrun import Result
 from strategyrun.cli import application
 from strategyrun.cli.explaining import Explanation, explain
 from strategyrun.domain.outcomes import FAILURES, Reason, named
-from support.answers import body, failed, status
+from strategyrun.domain.strategyrun import RERUN_ANNOTATION
+from support.answers import body, failed, scored, status
 
 NOW = datetime(2026, 1, 1, 0, 5, tzinfo=UTC)
 COMMANDS = set(typer.main.get_command(application()).commands)  # type: ignore[attr-defined]
@@ -72,6 +73,17 @@ def test_a_job_that_kueue_holds_back_waits_for_no_place_of_the_operator() -> Non
     assert words.next == ("kubectl describe job my-run-0123-1 -n research", "strategyrun wait my-run -n research")
     line = status("Queued", "WaitingForSlot", queue={"position": 2, "reason": "all 4 slots are taken"})
     assert explained(line).headline == "All places are taken; it waits for one."
+
+
+@pytest.mark.parametrize("written", [scored(1.0), failed("User")], ids=["succeeded", "failed"])
+def test_what_is_asked_for_again_says_what_it_was_and_that_nobody_has_seen_it(written: dict[str, object]) -> None:
+    """It does not wait for what its answer of before failed of."""
+    again = body("my-run", written)
+    again["metadata"]["annotations"] = {RERUN_ANNOTATION: "1"}
+    words = explain(Result.of(again), NOW)
+    assert words.headline == explained(written).headline
+    assert not words.headline.startswith("It waits")
+    assert any(fact.startswith("It was changed, or asked for again, since; ") for fact in words.facts)
 
 
 @pytest.mark.parametrize(("asked", "more"), [(None, False), (300, False), (60, True)])

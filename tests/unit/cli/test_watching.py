@@ -8,6 +8,12 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
+from strategyrun import Result
+from strategyrun.cli.watching import watching
+from strategyrun.domain.strategyrun import RERUN_ANNOTATION
+from support.answers import body, scored
 from support.cluster import CHECKOUT
 
 PROGRAM = """\
@@ -74,6 +80,20 @@ def test_an_empty_no_color_takes_nothing_away(tmp_path: Path) -> None:
     here = ("-m", "strategyrun.local", str(tmp_path / "broken.py"))
     assert COLOUR.search(on_a_terminal(*here, code=10, NO_COLOR=""))
     assert not COLOUR.search(on_a_terminal(*here, code=10, NO_COLOR="1"))
+
+
+def test_the_answer_of_before_is_told_as_such_and_the_new_one_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """Else whoever asked for a rerun sees an end, and that nothing comes of it."""
+    before, after = (body("my-run", scored(1.5, observedRerun=seen)) for seen in (None, "1"))
+    for each in (before, after):
+        each["metadata"]["annotations"] = {RERUN_ANNOTATION: "1"}
+    with watching() as tell:
+        tell(Result.of(before))
+        tell(Result.of(after))
+    assert capsys.readouterr().err.splitlines() == [
+        "my-run: Succeeded (Evaluated, the answer of before) sharpe 1.50 after 4.5s",
+        "my-run: Succeeded (Evaluated) sharpe 1.50 after 4.5s",
+    ]
 
 
 def test_a_pipe_has_a_line_for_each_change_and_no_control() -> None:

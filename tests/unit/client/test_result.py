@@ -15,7 +15,7 @@ from strategyrun.client import (
     UserError,
 )
 from strategyrun.domain.outcomes import Reason
-from strategyrun.domain.strategyrun import NOT_SEEN
+from strategyrun.domain.strategyrun import NOT_SEEN, RERUN_ANNOTATION, RERUN_LIMIT
 from support.answers import body, cancelled, failed, scored, status
 
 PEEKS = {"samples": 5, "checked": 5, "changed": 2}
@@ -42,6 +42,28 @@ def test_an_answer_to_an_earlier_spec_is_none() -> None:
     stale = body("run", scored(1.0))
     stale["metadata"]["generation"] = 2
     assert not Result.of(stale).finished
+
+
+@pytest.mark.parametrize(
+    ("asked", "observed", "finished"),
+    [
+        (None, None, True),
+        (None, "1", True),
+        ("2", None, False),
+        ("2", "1", False),
+        ("2", "2", True),
+        ("", None, False),
+        ("\u202e", "\u202e", True),
+        ("x" * RERUN_LIMIT + "y", "x" * RERUN_LIMIT, True),
+        ("y" * 2 * RERUN_LIMIT, "x" * RERUN_LIMIT, False),
+    ],
+    ids=["never", "no more", "first", "another", "seen", "empty", "to the letter", "long", "another long"],
+)
+def test_an_answer_to_an_earlier_rerun_is_none(asked: str | None, observed: str | None, finished: bool) -> None:
+    """The annotation raises no generation; the operator repeats how it begins. Without one the generation decides."""
+    again = body("run", scored(1.0, observedRerun=observed))
+    again["metadata"]["annotations"] = {} if asked is None else {RERUN_ANNOTATION: asked}
+    assert Result.of(again).finished is finished
 
 
 @pytest.mark.parametrize(
@@ -122,7 +144,7 @@ def test_the_hint_of_a_refused_trial_can_be_typed() -> None:
 def test_a_run_that_will_have_no_answer_is_cancelled_and_keeps_what_was_seen_of_it() -> None:
     """Whoever asked has a result that has ended, and an error by class."""
     seen = body("run", status("Queued", "WaitingForSlot", queue={"position": 3}), params={"n": 1})
-    seen["metadata"] |= {"generation": 2, "labels": {"night": "first"}}
+    seen["metadata"] |= {"generation": 2, "labels": {"night": "first"}, "annotations": {RERUN_ANNOTATION: "again"}}
     found = Result.unanswered(seen, "DeadlineExceeded", "too late")
     assert (found.outcome, found.reason, found.message, found.finished) == (
         "Cancelled",
