@@ -28,9 +28,6 @@ EngineName = Literal["cluster", "local", "bubblewrap", "docker"]
 Connect = Callable[[], Awaitable[RunsApi]]
 """Opens the connection, in the loop that will use it."""
 
-DEADLINE_EXCEEDED = "DeadlineExceeded"
-"""The reason of a run that was cancelled because it had no answer in the time that its caller gave it."""
-
 _DELETIONS = 50
 """Requests at once."""
 _NAMED_IN_ERRORS = 10
@@ -44,8 +41,8 @@ Asked = Trial | str | Path
 class Engine(Protocol):
     """What evaluates trials."""
 
-    async def evaluate(self, trial: Trial, progress: Progress | None = None) -> Result:
-        """Return the answer of a trial; whoever stops waiting stops the run."""
+    async def evaluate(self, trial: Trial, progress: Progress | None = None, seconds: float | None = None) -> Result:
+        """Return the answer of a trial; whoever stops waiting stops the run, and so does the time."""
 
     async def close(self) -> None:
         """Let go of what is held."""
@@ -93,11 +90,11 @@ class AsyncClient:
 
         A failure of the strategy is a result, see `Result.raise_for_failure`. So are two ends without an answer, both
         Cancelled: of a run that somebody deletes (Deleted), and of one that has none after `timeout` seconds, waiting
-        included (DeadlineExceeded). Whoever cancels this call cancels the run. Raises ClusterError, RefusedRunError
-        among them, and NotAskedError.
+        included (DeadlineExceeded; its message says where it could not be cancelled and may go on). Whoever cancels
+        this call cancels the run. Raises ClusterError, RefusedRunError among them, and NotAskedError.
         """
         _require_time(timeout)
-        return await self._in_time(await self._evaluator(), Trial(code, **asked), progress, timeout)
+        return await (await self._evaluator()).evaluate(Trial(code, **asked), progress, timeout)
 
     async def evaluate_many(
         self,
@@ -307,34 +304,11 @@ class AsyncClient:
 
     async def _answer(self, engine: Engine, trial: Trial, progress: Progress | None, seconds: float | None) -> Result:
         try:
-            return await self._in_time(engine, trial, progress, seconds)
+            return await engine.evaluate(trial, progress, seconds)
         except NotAskedError as error:
             return Result.refused(trial, self.namespace, Reason.SPEC_INVALID, str(error))
         except RefusedRunError as error:
             return Result.refused(trial, self.namespace, error.reason, str(error))
-
-    async def _in_time(self, engine: Engine, trial: Trial, progress: Progress | None, seconds: float | None) -> Result:
-        """Return the answer of a trial; the engine cancels a run whose time is over, as one that is not waited for."""
-        latest: Result | None = None
-
-        def told(result: Result) -> None:
-            nonlocal latest
-            latest = result
-            if progress:
-                progress(result)
-
-        try:
-            async with asyncio.timeout(seconds) as limit:
-                return await engine.evaluate(trial, told)
-        except TimeoutError:
-            if not limit.expired():
-                raise
-        if latest and latest.finished:  # it came as the time was over
-            return latest
-        body = latest.body if latest else {"metadata": {"name": trial.prefix, "namespace": self.namespace}}
-        state = f"it was {latest.phase} ({latest.reason}): {latest.message}" if latest else "it had not begun"
-        said = f"no answer within {seconds:g} s, so it was cancelled; {state}"
-        return Result.unanswered(body, DEADLINE_EXCEEDED, said, trial)
 
     async def _evaluator(self) -> Engine:
         return self._local or await self._started()

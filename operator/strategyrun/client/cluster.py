@@ -29,21 +29,44 @@ class ClusterEngine:
         self._namespace = namespace
         self._follower = Follower(api, Selection(namespace, labels=f"{SESSION_LABEL}={self.session}"))
 
-    async def evaluate(self, trial: Trial, progress: Progress | None = None) -> Result:
-        """Return the answer of a trial; whoever stops waiting cancels the run.
+    async def evaluate(self, trial: Trial, progress: Progress | None = None, seconds: float | None = None) -> Result:
+        """Return the answer of a trial; whoever stops waiting cancels the run, and so does the time.
 
-        Raises ClusterError. A failure of the run is a result, and so is its deletion.
+        Raises ClusterError. A failure of the run is a result, and so are its deletion and the end of its time.
         """
         name = f"{trial.prefix}-{token_hex(4)}"
         meta, spec = trial.metadata(name), trial.spec()
-        ended = self._follower.expect(name, progress and (lambda result: progress(replace(result, trial=trial))))
+        latest: Result | None = None
+
+        def told(result: Result) -> None:
+            nonlocal latest
+            latest = replace(result, trial=trial)
+            if progress:
+                progress(latest)
+
+        ended = self._follower.expect(name, told)
         try:
-            await self.submit(meta, spec)
-            self._follower.exists(name)
-            return replace(await ended, trial=trial)
+            async with asyncio.timeout(seconds) as limit:
+                made = await self.submit(meta, spec)
+                latest = latest or made
+                self._follower.exists(name)
+                await asyncio.wait([ended])
+                return replace(ended.result(), trial=trial)
         except asyncio.CancelledError:
-            await self._abandon(name)
+            if not _has_come(ended):
+                await self._abandon(name)
             raise
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            left = None if _has_come(ended) else await self._abandon(name)
+            if _has_come(ended) and not (left and ended.result().phase == "Cancelled"):  # just now, and not by us
+                return replace(ended.result(), trial=trial)
+            if left and left.outcome:  # the news of it was still on its way
+                told(answer := replace(left, trial=trial, current=True))
+                return answer
+            seen = left or latest or Result.unheard(name, self._namespace)
+            return Result.late(trial, seen, seconds, cancelled=left is not None)
         finally:
             ended.cancel()
 
@@ -81,8 +104,14 @@ class ClusterEngine:
         """Stop waiting."""
         await self._follower.close()
 
-    async def _abandon(self, name: str) -> None:
-        """Cancel a run whose answer nobody waits for any more, as far as the cluster lets it."""
+    async def _abandon(self, name: str) -> Result | None:
+        """Cancel a run whose answer nobody waits for any more, and return it; None where that was not possible."""
         with suppress(ClusterError, TimeoutError):
             async with asyncio.timeout(_CANCEL_SECONDS):
-                await self.cancel(name)
+                return await self.cancel(name)
+        return None
+
+
+def _has_come(ended: asyncio.Future[Result]) -> bool:
+    """Whether there is an answer, or an error in its place."""
+    return ended.done() and not ended.cancelled()

@@ -39,13 +39,15 @@ class LocalEngine:
         self._name = EngineName.AUTO if name == "local" else EngineName(name)
         self._engine: Engine | None = None
 
-    async def evaluate(self, trial: Trial, progress: Progress | None = None) -> Result:
+    async def evaluate(self, trial: Trial, progress: Progress | None = None, seconds: float | None = None) -> Result:
         """Return the answer of a trial. Whoever stops waiting stops the boxes, and waits until they are gone.
 
-        Raises NotAskedError where the trial cannot be run here, and ClusterError where this machine has no engine.
+        So does the time, and that is a result. Raises NotAskedError where the trial cannot be run here, and
+        ClusterError where this machine has no engine.
         """
         loop, stop = asyncio.get_running_loop(), Stop()
         states: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        latest: Result | None = None
 
         def told(body: dict[str, Any] | None) -> None:
             loop.call_soon_threadsafe(states.put_nowait, body)
@@ -53,14 +55,21 @@ class LocalEngine:
         work = _in_thread(lambda: self._conduct(trial, stop, told), stop)
         work.add_done_callback(lambda _: told(None))
         try:
-            while (body := await states.get()) is not None:
-                if progress:
-                    progress(Result.of(body, trial))
-            result = Result.of((await asyncio.wrap_future(work)).body, trial)
-        except BaseException:
+            async with asyncio.timeout(seconds) as limit:
+                while (body := await states.get()) is not None:
+                    latest = Result.of(body, trial)
+                    if progress:
+                        progress(latest)
+                outcome = await asyncio.wrap_future(work)
+        except BaseException as error:
             stop.ask()
-            await asyncio.gather(asyncio.wrap_future(work), return_exceptions=True)
-            raise
+            (end,) = await asyncio.gather(asyncio.wrap_future(work), return_exceptions=True)
+            if not (isinstance(error, TimeoutError) and limit.expired()):
+                raise
+            if isinstance(end, BaseException):
+                return Result.late(trial, latest or Result.unheard(trial.prefix, NAMESPACE), seconds, cancelled=True)
+            outcome = end  # it came as the time was over
+        result = Result.of(outcome.body, trial)
         if progress:
             progress(result)
         return result

@@ -15,6 +15,8 @@ from strategyrun.domain.strategyrun import NOT_SEEN, RERUN_ANNOTATION, RERUN_LIM
 from strategyrun.reporting.run import EquityPoints, Failure, LookAhead
 
 FINAL = frozenset({"Succeeded", "Failed", "Cancelled"})
+DEADLINE_EXCEEDED = "DeadlineExceeded"
+"""The reason of a run that had no answer in the time that its caller gave it."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,12 @@ class Result:
         )
 
     @classmethod
+    def unheard(cls, name: str, namespace: str) -> Self:
+        """Return a run of which nothing is known but its name."""
+        status = {"reason": "Unheard", "message": "nothing has been heard of it"}
+        return cls.of({"metadata": {"name": name, "namespace": namespace}, "status": status})
+
+    @classmethod
     def refused(cls, trial: Trial, namespace: str, reason: Reason, said: str) -> Self:
         """Return the answer to a trial of which no run could be made: a failure whose `name` no run has."""
         outcome = FAILURES[reason]
@@ -98,6 +106,13 @@ class Result:
         seen = {"observedGeneration": meta.get("generation", 0), "observedRerun": _rerun(meta)}
         ended = {**seen, "phase": "Cancelled", "reason": reason, "message": said}
         return cls.of({**body, "status": {**(body.get("status") or {}), **ended}}, trial)
+
+    @classmethod
+    def late(cls, trial: Trial, seen: Self, seconds: float | None, *, cancelled: bool) -> Self:
+        """Return the end of a trial that had no answer in its time; `seen` is its run as it was last seen."""
+        done = "so it was cancelled" if cancelled else "and it could not be cancelled: it may go on"
+        said = f"no answer within {seconds:g} s, {done}; it was {seen.phase} ({seen.reason}): {seen.message}"
+        return cls.unanswered(seen.body, DEADLINE_EXCEEDED, said, trial)
 
     @property
     def finished(self) -> bool:

@@ -1,12 +1,16 @@
 """The client with an engine of this machine, where none gets as far as a box."""
 
+import threading
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
-from strategyrun import Client, Result
+from strategyrun import AsyncClient, Client, Result
 from strategyrun.client import ClusterError, NotAskedError
+from strategyrun.client.loops import run
 from strategyrun.domain.strategyrun import KUEUE_LABEL
+from support.waiting import wait_until
 
 CODE = "def strategy(data, params):\n    return data.close * 0\n"
 DOCKER = """\
@@ -93,3 +97,21 @@ def test_boxes_are_gone_when_their_time_is_over(programs: Path) -> None:
     removed = Path(f"{docker}.removed").read_text().split()
     assert any(name.endswith("-strategy") for name in removed)
     assert any(name.endswith("-hold") for name in removed)
+
+
+def test_an_answer_that_comes_as_the_time_is_over_is_given_all_the_same() -> None:
+    """The time ends a run, and not what it has come to."""
+    until = monotonic() + 1
+
+    def working() -> bool:
+        return any(thread.name == "strategyrun-local" for thread in threading.enumerate())
+
+    def told(result: Result) -> None:
+        if not result.finished:
+            wait_until("both have ended", lambda: working() or monotonic() < until, lambda going: not going)
+
+    async def evaluate() -> Result:
+        async with AsyncClient(engine="docker") as client:
+            return await client.evaluate("def\n", timeout=1, progress=told)
+
+    assert run(evaluate()).reason == "CodeRejected"

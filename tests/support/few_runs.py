@@ -1,0 +1,120 @@
+"""A few StrategyRuns in an API server's place: the test plays the operator, and says what goes wrong on the way."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+from strategyrun import AsyncClient
+from strategyrun.adapters.runs import RunsApi
+from strategyrun.domain.strategyrun import NOT_SEEN, PLURAL
+from support.answering import serving
+from support.answers import body
+from support.cluster import Manifest
+
+Instead = Callable[[], Awaitable[web.Response | None]]
+
+
+class FewRuns:
+    """Holds runs as an API server does: made, read, changed, listed, watched and deleted."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, Manifest] = {}
+        self.asked: list[str] = []
+        """Each request: its verb, and the run's name where it is about one."""
+        self.instead: dict[str, Instead] = {}
+        """What is answered to a request, or to all of its verb; None lets it go on its way."""
+        self._changes: list[tuple[str, Manifest]] = []
+        self._changed = asyncio.Condition()
+
+    @asynccontextmanager
+    async def client(self, made: type[RunsApi] = RunsApi) -> AsyncIterator[AsyncClient]:
+        """Give a client of the namespace `research`."""
+        async with serving(self._handle) as configuration:
+
+            async def connect() -> RunsApi:
+                return made(configuration)
+
+            async with AsyncClient("research", connect=connect) as client:
+                yield client
+
+    async def put(self, name: str, written: Manifest | None = None, *, quietly: bool = False, **meta: Any) -> None:
+        """Hold a run with this status; `quietly` tells no watch."""
+        run = self.runs.setdefault(name, body(name))
+        run["metadata"] |= meta
+        run["status"] = written or NOT_SEEN
+        if not quietly:
+            await self._tell("MODIFIED", run)
+
+    async def delete(self, name: str) -> None:
+        """Hold it no more."""
+        await self._tell("DELETED", self.runs.pop(name))
+
+    async def until_asked(self, what: str, times: int = 1) -> None:
+        """Wait until this was asked for so often."""
+        async with asyncio.timeout(30), self._changed:
+            await self._changed.wait_for(lambda: self.asked.count(what) >= times)
+
+    async def _tell(self, kind: str, run: Manifest) -> None:
+        async with self._changed:
+            self._changes.append((kind, json.loads(json.dumps(run))))
+            self._changed.notify_all()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        name = request.path.partition(f"/{PLURAL}")[2].strip("/")
+        verb = request.method if name or request.method != "GET" else "WATCH" if "watch" in request.query else "LIST"
+        async with self._changed:
+            self.asked.append(f"{verb} {name}".strip())
+            self._changed.notify_all()
+        instead = self.instead.get(self.asked[-1], self.instead.get(verb))
+        if instead and (answer := await instead()):
+            return answer
+        match verb:
+            case "WATCH":
+                return await self._watch(request)
+            case "LIST":
+                meta = {"resourceVersion": str(len(self._changes))}
+                return web.json_response({"metadata": meta, "items": [*self.runs.values()]})
+            case "POST":
+                made = await request.json()
+                name = made["metadata"]["name"]
+                self.runs[name] = made | {"metadata": {**made["metadata"], "generation": 1}}
+                await self.put(name)
+                return web.json_response(self.runs[name], status=201)
+        if name not in self.runs:
+            return refusal(404, "NotFound")
+        if verb == "PATCH":
+            self.runs[name]["spec"] |= (await request.json())["spec"]
+            self.runs[name]["metadata"]["generation"] += 1
+        return web.json_response(self.runs[name])
+
+    async def _watch(self, request: web.Request) -> web.StreamResponse:
+        told = int(request.query["resourceVersion"])
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            async with self._changed:
+                while len(self._changes) <= told:
+                    await self._changed.wait()
+            kind, run = self._changes[told]
+            await response.write(json.dumps({"type": kind, "object": run}).encode() + b"\n")
+            told += 1
+
+
+def refusal(status: int, reason: str) -> web.Response:
+    """Say no, as an API server does."""
+    return web.json_response({"reason": reason, "message": f"{reason}: said by the test"}, status=status)
+
+
+async def refused() -> web.Response:
+    """Answer that whoever asks has not the right."""
+    return refusal(403, "Forbidden")
+
+
+async def never() -> web.Response:
+    """Answer nothing."""
+    await asyncio.Event().wait()
+    raise AssertionError

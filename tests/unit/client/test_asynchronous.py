@@ -1,0 +1,156 @@
+"""The client where the API server, or the way to it, does what a real one seldom does."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from aiohttp import web
+
+from strategyrun import AsyncClient, Result
+from strategyrun.client.loops import run
+from support.answers import cancelled, scored, status
+from support.cluster import Manifest
+from support.few_runs import FewRuns, Instead, never, refused
+
+CODE = "x = 1"
+
+Play = Callable[[FewRuns, AsyncClient], Awaitable[None]]
+
+
+def play(scene: Play) -> None:
+    """Let a client meet a few runs."""
+
+    async def work() -> None:
+        runs = FewRuns()
+        async with runs.client() as client:
+            await scene(runs, client)
+
+    run(asyncio.wait_for(work(), 60))
+
+
+@pytest.mark.parametrize(
+    ("instead", "heard"),
+    [
+        ({"PATCH": refused}, "Pending (NotSeen): no operator has seen it yet"),
+        ({"PATCH": never}, "Pending (NotSeen): no operator has seen it yet"),
+        ({"POST": never}, "Pending (Unheard): nothing has been heard of it"),
+    ],
+    ids=["no right", "no answer", "not there yet"],
+)
+def test_a_run_that_cannot_be_cancelled_in_time_is_not_called_cancelled(
+    monkeypatch: pytest.MonkeyPatch, instead: dict[str, Instead], heard: str
+) -> None:
+    """Whoever gave it the time learns that it may go on, and by which name."""
+    monkeypatch.setattr("strategyrun.client.cluster._CANCEL_SECONDS", 0.2)
+
+    async def scene(runs: FewRuns, client: AsyncClient) -> None:
+        runs.instead = instead
+        result = await client.evaluate(CODE, timeout=2)
+        assert (result.outcome, result.reason, result.finished) == ("Cancelled", "DeadlineExceeded", True)
+        said = "no answer within 2 s, and it could not be cancelled: it may go on; it was"
+        assert result.message == f"{said} {heard}"
+        assert runs.asked[-1] == f"PATCH {result.name}"
+
+    play(scene)
+
+
+def test_a_run_that_is_cancelled_in_time_says_what_it_waited_for() -> None:
+    """As it was then, and not when it was last told."""
+
+    async def scene(runs: FewRuns, client: AsyncClient) -> None:
+        waiting = status("Queued", "WaitingForSlot", message="all 4 slots are taken")
+        runs.instead["PATCH"] = untold(runs, waiting)
+        result = await client.evaluate(CODE, timeout=2)
+        assert result.message == (
+            "no answer within 2 s, so it was cancelled; it was Queued (WaitingForSlot): all 4 slots are taken"
+        )
+        assert runs.runs[result.name]["spec"]["cancel"] is True
+
+    play(scene)
+
+
+def test_an_answer_whose_news_comes_too_late_is_given_all_the_same() -> None:
+    """What cancels it says that it has ended: it is an answer like any other, and the last that is told."""
+    told: list[Result] = []
+
+    async def scene(runs: FewRuns, client: AsyncClient) -> None:
+        runs.instead["PATCH"] = untold(runs, scored(1.5))
+        result = await client.evaluate(CODE, params={"n": 1}, timeout=2, progress=told.append)
+        assert result.raise_for_failure().metrics.sharpe == 1.5
+        assert result.trial is not None
+        assert result.trial.params == {"n": 1}
+        assert told[-1] == result
+
+    play(scene)
+
+
+def test_an_answer_that_comes_while_it_is_cancelled_is_given_all_the_same() -> None:
+    """Though the run cannot be cancelled, and though the first request about it was not answered in time."""
+
+    async def scene(runs: FewRuns, client: AsyncClient) -> None:
+        had = asyncio.Event()
+
+        async def end() -> web.Response:
+            await runs.put(runs.asked[-1].removeprefix("PATCH "), scored(1.5))
+            await had.wait()
+            return await refused()
+
+        runs.instead = {"POST": never, "PATCH": end}
+        result = await client.evaluate(CODE, timeout=2, progress=lambda _: had.set())
+        assert result.raise_for_failure().metrics.sharpe == 1.5
+
+    play(scene)
+
+
+def test_a_run_is_cancelled_for_its_time_however_fast_its_operator_is() -> None:
+    """The news of its end may be here before the answer to the request for it."""
+
+    async def scene(runs: FewRuns, client: AsyncClient) -> None:
+        had = asyncio.Event()
+
+        async def end() -> web.Response:
+            (name,) = runs.runs
+            answered = web.json_response(runs.runs[name])
+            await runs.put(name, cancelled())
+            await had.wait()
+            return answered
+
+        def told(result: Result) -> None:
+            if result.finished:
+                had.set()
+
+        runs.instead["PATCH"] = end
+        result = await client.evaluate(CODE, timeout=2, progress=told)
+        assert result.reason == "DeadlineExceeded"
+        assert "so it was cancelled; it was Pending (NotSeen)" in result.message
+
+    play(scene)
+
+
+def untold(runs: FewRuns, written: Manifest) -> Instead:
+    """Let the one run have this status before the request goes on its way, and no watch tell of it."""
+
+    async def write() -> None:
+        (name,) = runs.runs
+        await runs.put(name, written, quietly=True)
+
+    return write
+
+
+def test_a_run_whose_answer_has_come_is_not_cancelled() -> None:
+    """Also where whoever asked stops waiting in that moment."""
+
+    async def scene(runs: FewRuns, client: AsyncClient) -> None:
+        def told(result: Result) -> None:
+            if result.finished:
+                asyncio.get_running_loop().call_soon(evaluating.cancel)
+
+        evaluating = asyncio.create_task(client.evaluate(CODE, progress=told))
+        await runs.until_asked("WATCH")
+        (name,) = runs.runs
+        await runs.put(name, scored(1.5))
+        with pytest.raises(asyncio.CancelledError):
+            await evaluating
+        assert not any(asked.startswith("PATCH") for asked in runs.asked)
+
+    play(scene)
