@@ -178,25 +178,29 @@ class AsyncClient:
         where some have not ended after `timeout` seconds, and other ClusterErrors; whatever it raises, the runs go on.
         """
         _require_time(timeout)
-        latest = {name: await self.result(name) for name in names}
-        if not latest:
-            return []
+        before = after or {}
+        latest = {name: Result.unheard(name, self.namespace) for name in names}
+        ended: dict[str, Result] = {}
 
         def told(result: Result) -> None:
             latest[result.name] = result
+            if result.finished:
+                ended[result.name] = result
             if progress:
                 progress(result)
 
-        api = await self._connected()
-        selection = Selection(self.namespace, name=names[0] if len(latest) == 1 else "")
-        async with Follower(api, selection) as follower:
-            ends = {name: follower.expect(name, told, after=(after or {}).get(name, "")) for name in latest}
-            for name in latest:
-                follower.exists(name)
-            done, left = await asyncio.wait(ends.values(), timeout=timeout, return_when=asyncio.FIRST_EXCEPTION)
-            ended = {name: end.result() for name, end in ends.items() if end in done}
-        if left:
-            raise _unfinished(timeout, [*ended.values()], [latest[name] for name in latest if name not in ended])
+        try:
+            async with asyncio.timeout(timeout) as limit:
+                for name in latest:
+                    latest[name] = found = await self.result(name)
+                    if found.finished and found.inputs_hash != before.get(name):
+                        told(found)
+                await self._follow([name for name in latest if name not in ended], told, before)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        if left := [latest[name] for name in latest if name not in ended]:
+            raise _unfinished(timeout, [ended[name] for name in latest if name in ended], left)
         return [ended[name] for name in names]
 
     async def cancel(self, name: str) -> Result:
@@ -279,6 +283,18 @@ class AsyncClient:
     async def api(self) -> RunsApi:
         """Return the connection, for what has no method here. Raises UnreachableError."""
         return await self._connected()
+
+    async def _follow(self, names: list[str], told: Progress, after: dict[str, str]) -> None:
+        """Follow runs that are there until each has an answer."""
+        if not names:
+            return
+        api = await self._connected()
+        selection = Selection(self.namespace, name=names[0] if len(names) == 1 else "")
+        async with Follower(api, selection) as follower:
+            ends = [follower.expect(name, told, after=after.get(name, "")) for name in names]
+            for name in names:
+                follower.exists(name)
+            await asyncio.gather(*ends)
 
     async def _with_pod(self, name: str) -> Result:
         """Wait until a run has a pod, or will have none."""

@@ -71,6 +71,8 @@ class Follower:
                 await self._task
 
     def _forget(self, name: str, waiter: _Waiter) -> None:
+        if not waiter.ended.cancelled():
+            waiter.ended.exception()  # whoever waits no more need not ask for it
         waiters = self._waiters.get(name, [])
         if waiter in waiters:
             waiters.remove(waiter)

@@ -1,16 +1,18 @@
 """The client where the API server, or the way to it, does what a real one seldom does."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 
 import pytest
 from aiohttp import web
 
 from strategyrun import AsyncClient, Result
+from strategyrun.client import ClusterError, NotFinishedError
 from strategyrun.client.loops import run
-from support.answers import cancelled, scored, status
+from support.answers import INPUTS, cancelled, failed, scored, status
 from support.cluster import Manifest
-from support.few_runs import FewRuns, Instead, never, refused
+from support.few_runs import FewRuns, Instead, never, refusal, refused
 
 CODE = "x = 1"
 
@@ -154,3 +156,71 @@ def test_a_run_whose_answer_has_come_is_not_cancelled() -> None:
         assert not any(asked.startswith("PATCH") for asked in runs.asked)
 
     play(scene)
+
+
+async def broken() -> web.Response:
+    """Answer for good that there is no such thing."""
+    return refusal(405, "MethodNotAllowed")
+
+
+@pytest.mark.parametrize("silent", ["LIST", "GET slow"])
+def test_what_was_read_as_ended_has_ended_and_reading_takes_of_the_time(silent: str) -> None:
+    """Though the watch tells of nothing in time, or the next run cannot be read."""
+
+    async def scene(runs: FewRuns, client: AsyncClient) -> None:
+        await runs.put("good", scored(1.5))
+        await runs.put("slow", status("Running", "StrategyRunning"))
+        runs.instead[silent] = never
+        with pytest.raises(NotFinishedError) as raised:
+            await asyncio.wait_for(client.wait("good", "slow", timeout=2), 10)
+        assert [result.name for result in raised.value.ended] == ["good"]
+        assert [result.name for result in raised.value.unfinished] == ["slow"]
+        seen = "Running, StrategyRunning" if silent == "LIST" else "Pending, Unheard"
+        assert str(raised.value) == f"not ended within 2 s, and they go on: slow ({seen})"
+
+    play(scene)
+
+
+def test_runs_that_have_all_ended_are_not_followed() -> None:
+    """What was read is the answer, and is told; the order is that of the names."""
+    told: list[str] = []
+
+    async def scene(runs: FewRuns, client: AsyncClient) -> None:
+        await runs.put("one", scored(1.5))
+        await runs.put("two", failed("User"))
+        found = await client.wait("two", "one", "two", progress=lambda result: told.append(result.name))
+        assert [result.name for result in found] == ["two", "one", "two"]
+        assert runs.asked == ["GET two", "GET one"]
+
+    play(scene)
+    assert told == ["two", "one"]
+
+
+def test_an_answer_that_is_not_the_one_is_no_end() -> None:
+    """Neither when it is read nor when the time is over."""
+
+    async def scene(runs: FewRuns, client: AsyncClient) -> None:
+        await runs.put("again", scored(1.5))
+        with pytest.raises(NotFinishedError) as raised:
+            await client.wait("again", after={"again": INPUTS}, timeout=1)
+        assert (raised.value.ended, [result.name for result in raised.value.unfinished]) == ([], ["again"])
+
+    play(scene)
+
+
+def test_an_error_of_the_connection_is_told_once() -> None:
+    """However many runs are waited for: nothing is left over that nobody has asked for."""
+    left_over: list[str] = []
+
+    async def scene(runs: FewRuns, client: AsyncClient) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: left_over.append(context["message"]))
+        runs.instead["LIST"] = broken
+        names = ("one", "two", "three")
+        for name in names:
+            await runs.put(name)
+        with pytest.raises(ClusterError, match="follow StrategyRuns"):
+            await client.wait(*names)
+        gc.collect()
+
+    play(scene)
+    assert left_over == []
