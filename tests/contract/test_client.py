@@ -353,7 +353,7 @@ def test_a_run_that_was_deleted_while_nobody_looked_is_told(stage: Stage, aside:
 
 def test_one_deleted_run_of_many_is_a_result_and_the_others_go_on(stage: Stage, aside: ThreadPoolExecutor) -> None:
     """It says which trial, and that nobody will answer it; nothing that is under way is cancelled for it."""
-    trials = [Trial(CODE, name=name) for name in ("gone", "good")]
+    trials = [Trial(CODE, name=name, labels={"trial": name}) for name in ("gone", "good")]
     with stage.client() as client:
         reading = aside.submit(lambda: [*client.evaluate_many(trials)])
         both = wait_until("both wait", stage.unanswered, lambda names: len(names) == 2)
@@ -362,6 +362,7 @@ def test_one_deleted_run_of_many_is_a_result_and_the_others_go_on(stage: Stage, 
         stage.answer(good, scored(1.0))
         found = {result.trial.name: result for result in reading.result(30) if result.trial}
     assert (found["gone"].name, found["gone"].outcome, found["gone"].reason) == (gone, "Cancelled", "Deleted")
+    assert {name: result.labels["trial"] for name, result in found.items()} == {"gone": "gone", "good": "good"}
     assert found["good"].succeeded
     assert not stage.bench.run(good)["spec"].get("cancel")
 

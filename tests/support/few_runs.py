@@ -53,6 +53,14 @@ class FewRuns:
         """Hold it no more."""
         await self._tell("DELETED", self.runs.pop(name))
 
+    async def made(self) -> str:
+        """Wait for the one run that somebody makes, and for whoever follows it; return its name."""
+        await self.until_asked("WATCH")
+        async with asyncio.timeout(30), self._changed:
+            await self._changed.wait_for(lambda: self.runs)
+        (name,) = self.runs
+        return name
+
     async def until_asked(self, what: str, times: int = 1) -> None:
         """Wait until this was asked for so often."""
         async with asyncio.timeout(30), self._changed:

@@ -195,7 +195,7 @@ class AsyncClient:
                     latest[name] = found = await self.result(name)
                     if found.finished and found.inputs_hash != before.get(name):
                         told(found)
-                await self._follow([name for name in latest if name not in ended], told, before)
+                await self._follow([found for found in latest.values() if found.name not in ended], told, before)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -284,16 +284,16 @@ class AsyncClient:
         """Return the connection, for what has no method here. Raises UnreachableError."""
         return await self._connected()
 
-    async def _follow(self, names: list[str], told: Progress, after: dict[str, str]) -> None:
+    async def _follow(self, runs: list[Result], told: Progress, after: dict[str, str]) -> None:
         """Follow runs that are there until each has an answer."""
-        if not names:
+        if not runs:
             return
         api = await self._connected()
-        selection = Selection(self.namespace, name=names[0] if len(names) == 1 else "")
+        selection = Selection(self.namespace, name=runs[0].name if len(runs) == 1 else "")
         async with Follower(api, selection) as follower:
-            ends = [follower.expect(name, told, after=after.get(name, "")) for name in names]
-            for name in names:
-                follower.exists(name)
+            ends = [follower.expect(each.name, told, after=after.get(each.name, "")) for each in runs]
+            for each in runs:
+                follower.exists(each)
             await asyncio.gather(*ends)
 
     async def _with_pod(self, name: str) -> Result:

@@ -49,7 +49,7 @@ class ClusterEngine:
             async with asyncio.timeout(seconds) as limit:
                 made = await self.submit(meta, spec)
                 latest = latest or made
-                self._follower.exists(name)
+                self._follower.exists(made)
                 await asyncio.wait([ended])
                 return replace(ended.result(), trial=trial)
         except asyncio.CancelledError:
@@ -65,7 +65,7 @@ class ClusterEngine:
             if left and left.outcome:  # the news of it was still on its way
                 told(answer := replace(left, trial=trial, current=True))
                 return answer
-            seen = left or latest or Result.unheard(name, self._namespace)
+            seen = left or latest or Result.unheard(name, self._namespace, trial)
             return Result.late(trial, seen, seconds, cancelled=left is not None)
         finally:
             ended.cancel()

@@ -32,6 +32,8 @@ class Follower:
         self._selection = selection
         self._waiters: dict[str, list[_Waiter]] = defaultdict(list)
         self._known: set[str] = set()
+        self._last: dict[str, Result] = {}
+        """The runs that are waited for, as they were last seen."""
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -56,9 +58,11 @@ class Follower:
             self._task = asyncio.create_task(self._follow())
         return waiter.ended
 
-    def exists(self, name: str) -> None:
+    def exists(self, seen: Result) -> None:
         """Say that a run was seen, so that its absence is told."""
-        self._known.add(name)
+        self._known.add(seen.name)
+        if seen.name in self._waiters:
+            self._last.setdefault(seen.name, seen)
 
     async def close(self) -> None:
         """Stop following; whoever still waits is cancelled."""
@@ -78,6 +82,7 @@ class Follower:
             waiters.remove(waiter)
         if not waiters:
             self._waiters.pop(name, None)
+            self._last.pop(name, None)
 
     async def _follow(self) -> None:
         try:
@@ -96,14 +101,19 @@ class Follower:
         if body is None:  # a list may be older than the run: ask for it by its name
             body = await self._api.read(self._selection.namespace, name)
         result = Result.of(body) if body else self._deleted(name)
-        for waiter in [*self._waiters.get(name, [])]:
-            if not waiter.ended.done() and (not waiter.after or result.inputs_hash != waiter.after):
+        waiters = [*self._waiters.get(name, [])]
+        if waiters:
+            self._last[name] = result
+        for waiter in waiters:
+            stale = body and waiter.after and result.inputs_hash == waiter.after
+            if not (waiter.ended.done() or stale):
                 self._progress(waiter, result)
 
     def _deleted(self, name: str) -> Result:
         namespace = self._selection.namespace
+        last = self._last.get(name) or Result.unheard(name, namespace)
         said = f"StrategyRun {name} in namespace {namespace} was deleted before its end"
-        return Result.unanswered({"metadata": {"name": name, "namespace": namespace}}, DELETED, said)
+        return Result.unanswered(last.body, DELETED, said)
 
     @staticmethod
     def _progress(waiter: _Waiter, result: Result) -> None:

@@ -67,7 +67,8 @@ class LocalEngine:
             if not (isinstance(error, TimeoutError) and limit.expired()):
                 raise
             if isinstance(end, BaseException):
-                return Result.late(trial, latest or Result.unheard(trial.prefix, NAMESPACE), seconds, cancelled=True)
+                seen = latest or Result.unheard(trial.prefix, NAMESPACE, trial)
+                return Result.late(trial, seen, seconds, cancelled=True)
             outcome = end  # it came as the time was over
         result = Result.of(outcome.body, trial)
         if progress:

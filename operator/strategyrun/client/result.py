@@ -85,10 +85,10 @@ class Result:
         )
 
     @classmethod
-    def unheard(cls, name: str, namespace: str) -> Self:
-        """Return a run of which nothing is known but its name."""
+    def unheard(cls, name: str, namespace: str, trial: Trial | None = None) -> Self:
+        """Return a run of which nothing is known but what was asked for."""
         status = {"reason": "Unheard", "message": "nothing has been heard of it"}
-        return cls.of({"metadata": {"name": name, "namespace": namespace}, "status": status})
+        return cls.of({"metadata": _meta(name, namespace, trial), "status": status}, trial)
 
     @classmethod
     def refused(cls, trial: Trial, namespace: str, reason: Reason, said: str) -> Self:
@@ -97,15 +97,18 @@ class Result:
         hint = named(outcome.hint, namespace=namespace, run=trial.prefix, pod="POD")
         failure = {"class": str(outcome.class_), "reason": str(reason), "message": said}
         status = {"phase": "Failed", "reason": str(reason), "message": said, "hint": hint, "failure": failure}
-        return cls.of({"metadata": {"name": trial.prefix, "namespace": namespace}, "status": status}, trial)
+        return cls.of({"metadata": _meta(trial.prefix, namespace, trial), "status": status}, trial)
 
     @classmethod
     def unanswered(cls, body: dict[str, Any], reason: str, said: str, trial: Trial | None = None) -> Self:
-        """Return the end of a run that will have no answer: Cancelled. `body` is the run as it was last seen."""
-        meta = body["metadata"]
+        """Return the end of a run that will have no answer: Cancelled. `body` is the run as it was last seen.
+
+        An answer to what was asked for before is not kept.
+        """
+        meta, status = body["metadata"], body.get("status") or {}
         seen = {"observedGeneration": meta.get("generation", 0), "observedRerun": _rerun(meta)}
         ended = {**seen, "phase": "Cancelled", "reason": reason, "message": said}
-        return cls.of({**body, "status": {**(body.get("status") or {}), **ended}}, trial)
+        return cls.of({**body, "status": {**({} if status.get("phase") in FINAL else status), **ended}}, trial)
 
     @classmethod
     def late(cls, trial: Trial, seen: Self, seconds: float | None, *, cancelled: bool) -> Self:
@@ -235,6 +238,11 @@ _ERRORS: dict[str, type[RunError]] = {
 """By the outcome of a run that did not succeed."""
 
 _SHARED = (set(Result.__dataclass_fields__) & set(Status.model_fields)) - {"metrics", "self_reported", "timings"}
+
+
+def _meta(name: str, namespace: str, trial: Trial | None) -> dict[str, Any]:
+    """Return the metadata of a run of which nothing was read."""
+    return {"name": name, "namespace": namespace, "labels": dict(trial.labels) if trial else {}}
 
 
 def _rerun(meta: dict[str, Any]) -> str | None:

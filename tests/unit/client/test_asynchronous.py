@@ -148,12 +148,44 @@ def test_a_run_whose_answer_has_come_is_not_cancelled() -> None:
                 asyncio.get_running_loop().call_soon(evaluating.cancel)
 
         evaluating = asyncio.create_task(client.evaluate(CODE, progress=told))
-        await runs.until_asked("WATCH")
-        (name,) = runs.runs
-        await runs.put(name, scored(1.5))
+        await runs.put(await runs.made(), scored(1.5))
         with pytest.raises(asyncio.CancelledError):
             await evaluating
         assert not any(asked.startswith("PATCH") for asked in runs.asked)
+
+    play(scene)
+
+
+def test_a_run_that_is_deleted_is_told_as_it_was_last_seen() -> None:
+    """By its labels a loop knows which it was, and by its spec what it asked for."""
+
+    async def scene(runs: FewRuns, client: AsyncClient) -> None:
+        made = asyncio.create_task(client.evaluate(CODE, labels={"trial": "days-20"}, name="made"))
+        await runs.delete(await runs.made())
+        result = await made
+        assert (result.reason, result.labels["trial"]) == ("Deleted", "days-20")
+        assert result.body["spec"]["source"]["inline"] == CODE
+
+        await runs.put("old", labels={"trial": "days-50"})
+        waiting = asyncio.create_task(client.wait("old"))
+        await runs.until_asked("WATCH", 2)
+        await runs.put("old", status("Running", "StrategyRunning", attempts=[{"number": 1, "podName": "pod"}]))
+        await runs.delete("old")
+        (result,) = await waiting
+        assert (result.reason, result.labels, result.pod) == ("Deleted", {"trial": "days-50"}, "pod")
+
+    play(scene)
+
+
+def test_a_deletion_is_no_answer_that_is_passed_over() -> None:
+    """Whoever asked for a rerun of a run that had not ended hears of it too."""
+
+    async def scene(runs: FewRuns, client: AsyncClient) -> None:
+        await runs.put("again", status("Running", "StrategyRunning"))
+        waiting = asyncio.create_task(client.wait("again", after={"again": INPUTS}, timeout=10))
+        await runs.until_asked("WATCH")
+        await runs.delete("again")
+        assert [result.reason for result in await waiting] == ["Deleted"]
 
     play(scene)
 

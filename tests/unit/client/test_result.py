@@ -141,6 +141,22 @@ def test_the_hint_of_a_refused_trial_can_be_typed() -> None:
     assert not {"NAMESPACE", "RUN"} & {*refused.hint.split()}
 
 
+def test_every_end_without_an_answer_has_the_labels_of_its_trial() -> None:
+    """A loop tells by these what it has tried: also where nothing of it is in the cluster."""
+    trial = Trial("x = 1", labels={"trial": "days-20"})
+    refused = Result.refused(trial, "research", Reason.POLICY_DENIED, "the policy says no")
+    late = Result.late(trial, Result.unheard("mine", "research", trial), 5, cancelled=True)
+    assert refused.labels == late.labels == {"trial": "days-20"}
+
+
+def test_a_run_that_will_have_no_answer_keeps_none_of_what_was_asked_for_before() -> None:
+    """As where it is deleted after a rerun that nobody has seen."""
+    seen = body("run", scored(1.5, observedRerun="1"))
+    seen["metadata"]["annotations"] = {RERUN_ANNOTATION: "2"}
+    found = Result.unanswered(seen, "Deleted", "gone")
+    assert (found.outcome, found.finished, found.metrics.sharpe, found.equity) == ("Cancelled", True, None, None)
+
+
 def test_a_run_that_will_have_no_answer_is_cancelled_and_keeps_what_was_seen_of_it() -> None:
     """Whoever asked has a result that has ended, and an error by class."""
     seen = body("run", status("Queued", "WaitingForSlot", queue={"position": 3}), params={"n": 1})
