@@ -787,24 +787,27 @@ def test_submit_watches_from_file_to_answer(
 def test_a_refused_strategy_keeps_none_of_the_others_back(
     stage: Stage, command: Command, aside: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
-    """Each refusal is told with its file, the others are followed to their ends, and the exit code says that not all is
-    well."""
+    """Each refusal is told with its file and the run of it, the others are followed to their ends, and the exit code
+    says that not all is well."""
+    run = "kind: StrategyRun\nmetadata: {name: first}\nspec: {source: {inline: x = 1}}\n---\n"
     (tmp_path / "a.py").write_text("#" * (128 << 10) + "#")
     (tmp_path / "b.py").write_bytes(b"\xff")
     (tmp_path / "c.py").write_text(CODE)
     (tmp_path / "d.yaml").write_text("a: [")
     (tmp_path / "e.yaml").write_text("kind: StrategyRun\nmetadata: {namespace: elsewhere}\nspec: {}\n")
-    (tmp_path / "f.yaml").write_text("kind: StrategyRun\nspec: {sauce: {}}\n---\nkind: StrategyRun\nspec: text\n")
-    answering = aside.submit(stage.answer_next, scored(1.0))
+    (tmp_path / "f.yaml").write_text(run + "kind: StrategyRun\nspec: text\n")
+    (tmp_path / "g.yaml").write_text(run + "kind: StrategyRun\nmetadata: {name: second}\nspec: {sauce: {}}\n")
+    answering = aside.submit(lambda: stage.answer_next(scored(1.0), but={stage.answer_next(scored(1.0))}))
     done = command("submit", str(tmp_path), "--watch")
     answering.result(30)
     assert done.exit_code == 2
     said = [line.removeprefix(f"error: {tmp_path}/") for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert [line.split()[0].rstrip(":") for line in said] == ["d.yaml", "f.yaml", "a.py", "b.py", "e.yaml", "f.yaml"]
+    assert [line.split()[0].rstrip(":") for line in said] == ["d.yaml", "f.yaml", "a.py", "b.py", "e.yaml", "g.yaml"]
     assert "spec.source.inline" in said[2]
-    assert "metadata.namespace is elsewhere" in said[4]
-    (made,) = stage.names()
-    assert f"{made} submitted to" in done.stdout
+    assert said[4].startswith("e.yaml: e: metadata.namespace is elsewhere")
+    assert said[5].startswith("g.yaml: second: cannot create StrategyRun second")
+    assert sorted(name.partition("-")[0] for name in stage.names()) == ["c", "first"]
+    assert all(f"{made} submitted to" in done.stdout for made in stage.names())
     assert "Evaluated" in done.stdout
     mended = command("submit", str(tmp_path / "c.py"), "--dataset", "s3:bucket")
     assert (mended.exit_code, mended.stderr.count("\n")) == (2, 1)

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from strategyrun import AsyncClient
 from strategyrun.adapters.runs import RunsApi
+from strategyrun.client.asynchronous import Connect
 from strategyrun.domain.strategyrun import NOT_SEEN, PLURAL
 from support.answering import serving
 from support.answers import body
@@ -31,15 +32,20 @@ class FewRuns:
         self._changed = asyncio.Condition()
 
     @asynccontextmanager
-    async def client(self, made: type[RunsApi] = RunsApi) -> AsyncIterator[AsyncClient]:
-        """Give a client of the namespace `research`."""
+    async def serving(self) -> AsyncIterator[Connect]:
+        """Give what opens a connection."""
         async with serving(self._handle) as configuration:
 
             async def connect() -> RunsApi:
-                return made(configuration)
+                return RunsApi(configuration)
 
-            async with AsyncClient("research", connect=connect) as client:
-                yield client
+            yield connect
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[AsyncClient]:
+        """Give a client of the namespace `research`."""
+        async with self.serving() as connect, AsyncClient("research", connect=connect) as client:
+            yield client
 
     async def put(self, name: str, written: Manifest | None = None, *, quietly: bool = False, **meta: Any) -> None:
         """Hold a run with this status; `quietly` tells no watch."""

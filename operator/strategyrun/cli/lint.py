@@ -62,7 +62,7 @@ def _code(found: Source) -> Code:
         return Code(str(found), found.read_bytes())
     inline = (found.spec.get("source") or {}).get("inline")
     if inline is None:
-        raise NotAskedError(f"{found.origin}: {found.meta['name']} has no spec.source.inline to check")
+        raise NotAskedError(f"{found.where} has no spec.source.inline to check")
     return Code(f"{found.origin}#{found.meta['name']}", str(inline).encode())
 
 

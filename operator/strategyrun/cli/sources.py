@@ -20,6 +20,11 @@ class Manifest(NamedTuple):
     meta: dict[str, Any]
     spec: dict[str, Any]
 
+    @property
+    def where(self) -> str:
+        """The file, and which run of it."""
+        return f"{self.origin}: {self.meta['name']}"
+
     def with_params(self, params: dict[str, Any]) -> Self:
         """Return it with other values of some parameters."""
         spec = {**self.spec, "params": {**(self.spec.get("params") or {}), **params}} if params else self.spec
@@ -42,9 +47,9 @@ Tell = Callable[[str], object]
 def sources(paths: list[Path], skip: Tell, refuse: Tell | None = None) -> list[Source]:
     """Return what paths name; a folder names its *.py and manifests, hidden and _private ones not.
 
-    What a folder's manifests hold besides StrategyRuns is told to `skip`, and what of it cannot be read to `refuse`,
-    where there is one. Raises NotAskedError where anything else cannot be read, where a file that was named holds
-    anything else, and where there is nothing at all.
+    What a folder's manifests hold besides StrategyRuns is told to `skip`. A file of it that cannot be read is told to
+    `refuse`, where there is one, and names nothing. Raises NotAskedError where anything else cannot be read, where a
+    file that was named holds anything else, and where there is nothing at all.
     """
     found = [
         source for path in paths for source in (_of_folder(path, skip, refuse) if path.is_dir() else _of_file(path))
@@ -60,15 +65,17 @@ def _of_folder(path: Path, skip: Tell, refuse: Tell | None) -> Iterator[Source]:
             yield file
         elif file.suffix in SUFFIXES:
             try:
-                for document in _documents(file):
-                    if (kind := _kind(document)) == KIND:
-                        yield _manifest(file, document)
-                    else:
-                        skip(f"{file}: skipped a {kind}; kubectl apply takes it")
+                found = _documents(file)
+                runs = [_manifest(file, each) for each in found if _kind(each) == KIND]
             except NotAskedError as error:
                 if refuse is None:
                     raise
                 refuse(str(error))
+                continue
+            for each in found:
+                if (kind := _kind(each)) != KIND:
+                    skip(f"{file}: skipped a {kind}; kubectl apply takes it")
+            yield from runs
 
 
 def _of_file(path: Path) -> Iterator[Source]:
@@ -108,18 +115,20 @@ def _items(document: Any) -> list[Any]:
 
 
 def _manifest(path: Path, document: Mapping[str, Any]) -> Manifest:
-    given, spec = _mapping(path, document, "metadata"), _mapping(path, document, "spec")
-    _mapping(path, given, "labels")
-    _mapping(path, spec, "params")
+    given = _mapping(str(path), document, "metadata")
     meta = {key: given[key] for key in ("name", "namespace", "labels", "annotations") if given.get(key)}
     meta.setdefault("name", slug(path.stem))
-    return Manifest(str(path), meta, spec)
+    made = Manifest(str(path), meta, {})
+    _mapping(made.where, given, "labels")
+    spec = _mapping(made.where, document, "spec")
+    _mapping(made.where, spec, "params")
+    return made._replace(spec=spec)
 
 
-def _mapping(path: Path, document: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _mapping(where: str, document: Mapping[str, Any], name: str) -> dict[str, Any]:
     found = document.get(name) or {}
     if not isinstance(found, dict):
-        raise NotAskedError(f"{path}: {name} must be a mapping, found {type(found).__name__}")
+        raise NotAskedError(f"{where}: {name} must be a mapping, found {type(found).__name__}")
     return found
 
 

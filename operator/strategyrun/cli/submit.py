@@ -90,7 +90,7 @@ def submit(
             except NotAskedError as error:
                 refuse(str(error))
             except RefusedRunError as error:
-                refuse(f"{each.code if isinstance(each, Trial) else each.origin}: {error}")
+                refuse(f"{each.code if isinstance(each, Trial) else each.where}: {error}")
         if not watch:
             return made
         with watching() as progress:
@@ -127,9 +127,9 @@ async def _submit(client: AsyncClient, wanted: Trial | Manifest, name: str, name
     meta = wanted.meta | ({"name": name} if name else {})
     where = meta.get("namespace", client.namespace)
     if where != client.namespace and namespace:
-        raise NotAskedError(f"{wanted.origin}: metadata.namespace is {where}, --namespace is {namespace}")
+        raise NotAskedError(f"{wanted.where}: metadata.namespace is {where}, --namespace is {namespace}")
     if where != client.namespace:
-        raise NotAskedError(f"{wanted.origin}: for namespace {where} add -n {where}")
+        raise NotAskedError(f"{wanted.where}: for namespace {where} add -n {where}")
     return await client.submit_manifest(meta, wanted.spec)
 
 

@@ -70,21 +70,33 @@ def test_a_folder_names_its_strategies_and_manifests(tmp_path: Path) -> None:
     ]
 
 
-def test_what_of_a_folder_cannot_be_read_keeps_nothing_else_back(tmp_path: Path) -> None:
-    """Each is told to whoever wants to hear it; without anybody it is an error."""
+def test_a_file_of_a_folder_that_cannot_be_read_keeps_no_other_back(tmp_path: Path) -> None:
+    """It is told to whoever wants to hear it, and which run of it; without anybody it is an error."""
     (tmp_path / "a.yaml").write_text("a: [")
-    (tmp_path / "b.yaml").write_text(f"{RUN}---\nkind: StrategyRun\nmetadata: text\n")
+    (tmp_path / "b.yaml").write_text("kind: StrategyRun\nmetadata: text\n")
     (tmp_path / "c.yaml").write_text("kind: StrategyRun\nspec: {params: [1]}\n")
     (tmp_path / "d.py").touch()
+    (tmp_path / "e.yaml").write_text("kind: StrategyRun\nmetadata: {name: mine, labels: text}\n")
     refused: list[str] = []
-    first, second = sources([tmp_path], pytest.fail, refused.append)
-    assert isinstance(first, Manifest)
-    assert second == tmp_path / "d.py"
-    a, b, c = (each.removeprefix(f"{tmp_path}/") for each in refused)
+    assert sources([tmp_path], pytest.fail, refused.append) == [tmp_path / "d.py"]
+    a, *others = (each.removeprefix(f"{tmp_path}/") for each in refused)
     assert a.startswith("a.yaml cannot be read: ")
-    assert (b, c) == ("b.yaml: metadata must be a mapping, found str", "c.yaml: params must be a mapping, found list")
+    assert others == [
+        "b.yaml: metadata must be a mapping, found str",
+        "c.yaml: c: params must be a mapping, found list",
+        "e.yaml: mine: labels must be a mapping, found str",
+    ]
     with pytest.raises(NotAskedError, match=r"a\.yaml cannot be read"):
         sources([tmp_path], pytest.fail)
+
+
+def test_a_file_of_a_folder_is_taken_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    """So that it can be submitted once more when it is mended: no run of it is there already."""
+    (tmp_path / "a.yaml").write_text(f"{RUN}---\nkind: ConfigMap\n---\nkind: StrategyRun\nspec: text\n")
+    (tmp_path / "b.py").touch()
+    refused: list[str] = []
+    assert sources([tmp_path], pytest.fail, refused.append) == [tmp_path / "b.py"]
+    assert refused == [f"{tmp_path}/a.yaml: a: spec must be a mapping, found str"]
 
 
 def test_a_file_that_is_named_may_hold_nothing_else(tmp_path: Path) -> None:
