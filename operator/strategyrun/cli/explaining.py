@@ -54,6 +54,8 @@ _STATES: dict[str, str] = {
 def _headline(result: Result) -> str:
     if _held(result):
         return f"It waits: {result.message}."
+    if result.reason == Reason.WAITING_FOR_SLOT and result.queue is None:
+        return "It waits for its turn."
     if words := _STATES.get(result.reason):
         return words
     meaning = _meaning(result.reason) or result.message or result.reason
@@ -62,8 +64,9 @@ def _headline(result: Result) -> str:
 
 
 def _held(result: Result) -> bool:
-    """Whether its Job is held back, by Kueue as a rule; who waits in the operator's own line has a position there."""
-    return result.reason == Reason.WAITING_FOR_SLOT and result.queue is None
+    """Whether it waits though its attempt has begun: its Job is held back, by Kueue as a rule."""
+    begun = bool(result.attempts) and not result.attempts[-1].reason
+    return result.reason == Reason.WAITING_FOR_SLOT and result.queue is None and begun
 
 
 def _meaning(reason: str) -> str:

@@ -66,13 +66,25 @@ def test_what_stands_in_the_way_is_said_while_the_run_still_waits(reason: Reason
 
 def test_a_job_that_kueue_holds_back_waits_for_no_place_of_the_operator() -> None:
     """The headline is who lets it go on, and the next command shows what was said to its Job."""
-    message = "the Job is suspended; Kueue, or whoever suspended it, lets it go on"
+    message = "the Job is suspended until Kueue, or whoever suspended it, lets it go on; it takes no slot"
     attempts = [{"number": 1, "jobName": "my-run-0123-1"}]
     words = explained(status("Queued", "WaitingForSlot", message=message, attempts=attempts))
     assert words.headline == f"It waits: {message}."
     assert words.next == ("kubectl describe job my-run-0123-1 -n research", "strategyrun wait my-run -n research")
     line = status("Queued", "WaitingForSlot", queue={"position": 2, "reason": "all 4 slots are taken"})
     assert explained(line).headline == "All places are taken; it waits for one."
+
+
+@pytest.mark.parametrize(
+    "attempts", [[], [{"number": 1, "jobName": "my-run-0123-1", "reason": "Evicted"}]], ids=["first", "next"]
+)
+def test_a_run_whose_attempt_has_not_begun_is_held_by_nobody(attempts: list[dict[str, object]]) -> None:
+    """Its status has no place yet, as that of new inputs; no Job is there to be looked at."""
+    message = "waiting for a free slot"
+    words = explained(status("Queued", "WaitingForSlot", message=message, attempts=attempts))
+    assert words.headline == "It waits for its turn."
+    assert f"In its own words: {message}" in words.facts
+    assert words.next == ("strategyrun list -n research", "strategyrun wait my-run -n research")
 
 
 @pytest.mark.parametrize("written", [scored(1.0), failed("User")], ids=["succeeded", "failed"])
