@@ -228,7 +228,7 @@ class AsyncClient:
         return deleted
 
     async def rerun(self, name: str) -> Result:
-        """Ask for the same inputs once more, and return the run as it was; wait with `after` its inputsHash.
+        """Ask for the same inputs once more, and return the run as it was; `wait` waits for the answer to that.
 
         Raises ClusterError.
         """
