@@ -753,7 +753,7 @@ def test_a_wait_that_is_over_too_early_says_what_the_run_waits_for(stage: Stage,
     """Exit code 124, and the same words as explain."""
     waiting = status("Queued", "WaitingForSlot", queue={"position": 3, "reason": "all 4 slots are taken"})
     stage.submit("slow", waiting)
-    done = command("wait", "slow", "--timeout", "0.5")
+    done = command("wait", "slow", "--timeout", "3")
     assert done.exit_code == 124
     assert "slow: Queued (WaitingForSlot, position 3): All places are taken" in done.stderr
     explained = command("explain", "slow")
