@@ -182,7 +182,7 @@ monitoring:
   alerts: false                          # and a PrometheusRule
   labels: {{}}                             # of these two: what Prometheus selects them by
 
-tenantRoles: true                        # finlab-sandbox-viewer, -editor and -admin, added to view, edit and admin
+tenantRoles: true                        # -viewer, -editor and -admin, added to view, edit and admin; -profile-viewer
 
 """
 

@@ -78,8 +78,7 @@ class Result:
             self_reported=status.self_reported.values if status.self_reported else {},
             timings=status.timings or Timings(),
             created_at=meta.get("creationTimestamp"),
-            current=status.observed_generation == meta.get("generation", 0)
-            and _rerun(meta) in (None, status.observed_rerun),
+            current=status.observed_generation == meta.get("generation", 0) and _rerun(meta) == status.observed_rerun,
             body=body,
             trial=trial,
         )

@@ -201,7 +201,7 @@ _FAILURES = [
         FailureClass.SANDBOX,
         (
             Reason.PROFILE_MISSING,
-            "There is no SandboxProfile of the name in spec.profile.",
+            "There is no SandboxProfile of the name in spec.profile, or the operator cannot use it.",
             f"Run `kubectl get sandboxprofiles`; apply the missing one, then {_AGAIN}",
         ),
         (
@@ -345,5 +345,5 @@ SAID_BY_HARNESS: frozenset[str] = frozenset(
 )
 """Failures of the strategy that its own container may name.
 
-Beside them it can feign only that the sandbox itself refused (`ImageInvalid`, `Tampered`), which leads nowhere.
+`ImageInvalid` and `Tampered` are the harness's own words before it loads any of the strategy.
 """

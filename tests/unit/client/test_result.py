@@ -48,7 +48,7 @@ def test_an_answer_to_an_earlier_spec_is_none() -> None:
     ("asked", "observed", "finished"),
     [
         (None, None, True),
-        (None, "1", True),
+        (None, "1", False),
         ("2", None, False),
         ("2", "1", False),
         ("2", "2", True),
@@ -60,7 +60,7 @@ def test_an_answer_to_an_earlier_spec_is_none() -> None:
     ids=["never", "no more", "first", "another", "seen", "empty", "to the letter", "long", "another long"],
 )
 def test_an_answer_to_an_earlier_rerun_is_none(asked: str | None, observed: str | None, finished: bool) -> None:
-    """The annotation raises no generation; the operator repeats how it begins. Without one the generation decides."""
+    """The annotation raises no generation; the operator repeats how it begins, and nothing where there is none."""
     again = body("run", scored(1.0, observedRerun=observed))
     again["metadata"]["annotations"] = {} if asked is None else {RERUN_ANNOTATION: asked}
     assert Result.of(again).finished is finished
