@@ -39,6 +39,7 @@ revive() {
 		((SECONDS < deadline)) || return 1
 		sleep 0.5
 	done
+	case $NODE_IMAGE in finlab-sandbox/kind-node:*) renew_kube_proxy ;; esac
 	until serves_inside; do
 		((SECONDS < deadline)) || return 1
 		sleep 0.5
@@ -70,8 +71,8 @@ create() { # CONFIG MARK
 }
 
 # Lets kube-proxy begin without the table of the one before it. Where it empties and fills a map of
-# verdicts in one transaction, as it does at its start, Linux 6.18 was seen to keep the map empty, and
-# every address of a service refused.
+# verdicts in one transaction, as it does at its start and every hour after that, Linux 6.18 was seen to
+# keep the map empty, and every address of a service refused: see `renew_kube_proxy` for the hours.
 clean_kube_proxy() {
 	local daemonset=(--namespace kube-system daemonset/kube-proxy) image
 	image=$(kubectl get "${daemonset[@]}" --output 'jsonpath={.spec.template.spec.containers[0].image}')
@@ -88,6 +89,13 @@ clean_kube_proxy() {
 		YAML
 	)" >/dev/null
 	kubectl rollout status "${daemonset[@]}" --timeout=60s >/dev/null
+}
+
+# Lets kube-proxy begin anew, so that its next hour ends long after the tests that follow.
+renew_kube_proxy() {
+	say "starting kube-proxy again"
+	in_node --namespace kube-system rollout restart daemonset/kube-proxy >/dev/null &&
+		in_node --namespace kube-system rollout status daemonset/kube-proxy --timeout=60s >/dev/null
 }
 
 down() {
