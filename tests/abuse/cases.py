@@ -640,7 +640,7 @@ CASES: dict[str, Case] = {
     ),
     "F12 pod with the run's labels": Case(
         _source("import time\ntime.sleep(4)\n"),
-        ("Evaluated", ONE_TOO_MANY),
+        ("Evaluated", "Tampered", ONE_TOO_MANY),  # the Job's controller adopts it by those labels
         PLAIN,
         during="foreign_pod",
         scores_as_twin=True,
