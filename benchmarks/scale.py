@@ -39,7 +39,7 @@ _REQUESTS = re.compile(
 )
 # Nobody but the operator writes these while a burst runs.
 _OPERATORS_WRITES = {
-    ("strategyruns/status", "APPLY"),
+    ("strategyruns/status", "PATCH"),
     ("jobs", "POST"),
     ("jobs", "DELETE"),
     ("configmaps", "POST"),
