@@ -141,7 +141,7 @@ class AsyncClient:
 
     async def submit(self, trial: Trial, *, name: str = "") -> Result:
         """Make a run and return it as it is now; without a `name` it gets one of its own. Raises ClusterError."""
-        return await self.submit_manifest(trial.metadata(name or f"{trial.prefix}-{token_hex(4)}"), trial.spec())
+        return await self.submit_manifest(trial.metadata(name or trial.new_name()), trial.spec())
 
     async def submit_manifest(self, meta: dict[str, Any], spec: dict[str, Any]) -> Result:
         """Make a run of a manifest's metadata and spec, in this client's namespace. Raises ClusterError."""

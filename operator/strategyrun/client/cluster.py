@@ -34,7 +34,7 @@ class ClusterEngine:
 
         Raises ClusterError. A failure of the run is a result, and so are its deletion and the end of its time.
         """
-        name = f"{trial.prefix}-{token_hex(4)}"
+        name = trial.new_name()
         meta, spec = trial.metadata(name), trial.spec()
         latest: Result | None = None
 

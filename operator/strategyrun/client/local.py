@@ -8,7 +8,6 @@ from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 from strategyrun.adapters.settings import InvalidSettingsError
@@ -132,7 +131,7 @@ def _request(trial: Trial) -> Request:
     spec = stored(spec, "spec")
     if found := complaints(spec) or ([] if path else missing(spec, {})):
         raise NotAskedError("; ".join(found))
-    return Request(_document(trial.metadata(f"{trial.prefix}-{token_hex(4)}"), spec), dataset=path)
+    return Request(_document(trial.metadata(trial.new_name()), spec), dataset=path)
 
 
 def _path(dataset: Dataset | None) -> Path | None:

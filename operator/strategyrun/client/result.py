@@ -11,7 +11,7 @@ from strategyrun.client.status import Attempt, Fallback, Queue, Status
 from strategyrun.client.trial import Trial
 from strategyrun.domain.model import complaint
 from strategyrun.domain.outcomes import FAILURES, Reason, named
-from strategyrun.domain.strategyrun import NOT_SEEN, RERUN_ANNOTATION, RERUN_LIMIT, Metrics, Timings
+from strategyrun.domain.strategyrun import NOT_SEEN, RERUN_ANNOTATION, Metrics, Timings, shown_rerun
 from strategyrun.reporting.run import EquityPoints, Failure, LookAhead
 
 FINAL = frozenset({"Succeeded", "Failed", "Cancelled"})
@@ -246,8 +246,7 @@ def _meta(name: str, namespace: str, trial: Trial | None) -> dict[str, Any]:
 
 def _rerun(meta: dict[str, Any]) -> str | None:
     """Return the rerun that is asked for, as a status repeats it."""
-    asked: str | None = (meta.get("annotations") or {}).get(RERUN_ANNOTATION)
-    return None if asked is None else asked[:RERUN_LIMIT]
+    return shown_rerun((meta.get("annotations") or {}).get(RERUN_ANNOTATION))
 
 
 def _whole(number: float) -> float | int:

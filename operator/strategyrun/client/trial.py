@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from pydantic.alias_generators import to_camel
@@ -49,6 +50,10 @@ class Trial:
         """A beginning of names of Kubernetes objects: of `name`, else of the file."""
         wanted = self.name or (self.code.stem if isinstance(self.code, Path) else "trial")
         return slug(wanted)
+
+    def new_name(self) -> str:
+        """Make a name for a run of it, another one each time."""
+        return f"{self.prefix}-{token_hex(4)}"
 
     def source(self) -> str:
         """Return the code. Raises NotAskedError where its file cannot be read."""

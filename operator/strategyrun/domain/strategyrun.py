@@ -656,6 +656,11 @@ class Unreadable(Model):
     complaint: str
 
 
+def shown_rerun(asked: str | None) -> str | None:
+    """Write a value of the rerun annotation as a status repeats it: cut, and else to the letter, for it is compared."""
+    return None if asked is None else asked[:RERUN_LIMIT]
+
+
 class StrategyRun(Model):
     """One object as the API server holds it."""
 
@@ -677,8 +682,8 @@ class StrategyRun(Model):
 
     @property
     def rerun_shown(self) -> str | None:
-        """The value of the rerun annotation as a status repeats it: cut, and else to the letter, for it is compared."""
-        return None if self.rerun is None else self.rerun[:RERUN_LIMIT]
+        """The value of the rerun annotation as a status repeats it."""
+        return shown_rerun(self.rerun)
 
     @classmethod
     def parse(cls, body: dict[str, Any]) -> "StrategyRun":
