@@ -1,10 +1,7 @@
 """The fallback, caused for real: what leads there and what never does, and that its numbers are the sandbox's."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from secrets import token_bytes
 from typing import Any
 
 import yaml
@@ -12,7 +9,7 @@ import yaml
 from strategyrun.adapters.settings import Settings, load_settings
 from strategyrun.domain.sandbox import Resources, SeccompProfile
 from support.bench import Bench
-from support.cluster import CHECKOUT, NODE, POD, Cluster, Kind, Manifest
+from support.cluster import CHECKOUT, POD, Cluster, Kind, Manifest
 from support.operator import RunningOperator, with_slots, with_timeouts
 from support.runs import condition
 from support.waiting import wait_until
@@ -40,6 +37,15 @@ NEVER: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+class Gone(SeccompProfile):
+    """A profile whose label the nodes keep and whose file they have lost."""
+
+    @property
+    def localhost_profile(self) -> str:
+        """A path at which no node has a file."""
+        return f"finlab-sandbox/{'0' * 12}.json"
+
+
 def sample(name: str) -> dict[str, Any]:
     """The spec of a sample."""
     spec: dict[str, Any] = yaml.safe_load((CHECKOUT / "manifests" / "samples" / f"{name}.yaml").read_text())["spec"]
@@ -65,22 +71,6 @@ def ended(bench: Bench, name: str) -> Manifest:
         lambda run: condition(run, "Finished") == "True",
         seconds=400,
     )
-
-
-@contextmanager
-def label_of(cluster: Cluster, seccomp: SeccompProfile) -> Iterator[None]:
-    """Let every node claim that it holds a profile; those that other tests make take no pods."""
-    nodes = [node["metadata"]["name"] for node in cluster.list(NODE) if not node["spec"].get("unschedulable")]
-
-    def label(value: str | None) -> None:
-        for node in nodes:
-            cluster.merge(NODE, node, None, {"metadata": {"labels": {seccomp.node_label: value}}})
-
-    label("ready")
-    try:
-        yield
-    finally:
-        label(None)
 
 
 def test_an_image_that_cannot_be_pulled_leads_to_the_fallback(cluster: Cluster, kind: Kind, bench: Bench) -> None:
@@ -113,8 +103,8 @@ def test_an_image_that_cannot_be_pulled_leads_to_the_fallback(cluster: Cluster, 
 
 def test_a_seccomp_profile_that_is_not_there_leads_to_the_fallback(cluster: Cluster, kind: Kind, bench: Bench) -> None:
     """Whatever the node's label says: the container cannot be made without the file."""
-    missing = SeccompProfile.of(token_bytes(16))
-    with label_of(cluster, missing), RunningOperator(cluster, kind, settings(missing)):
+    missing = Gone(sha256=CONFIGURED.profile.seccomp.sha256)
+    with RunningOperator(cluster, kind, settings(missing)):
         bench.apply(source="def strategy(data, params):\n    return data.close > data.close.rolling(50).mean()\n")
         run = ended(bench, "run")
     status = run["status"]
