@@ -9,10 +9,8 @@ from support.bench import Bench, count
 from support.cluster import CHECKOUT, JOB, POD, Cluster, Kind
 from support.operator import RunningOperator, with_sandbox, with_slots
 from support.runs import condition, strategy_run
-from support.waiting import wait_until
 
 SETTINGS = load_settings(CHECKOUT / "config" / "sandbox.yaml")
-QUOTA = Kind("v1", "ResourceQuota")
 SLOW = "import time\ndef strategy(data, params):\n    time.sleep(params['seconds'])\n    return data['close'].notna()\n"
 
 
@@ -27,19 +25,13 @@ def operator(cluster: Cluster, kind: Kind) -> Iterator[RunningOperator]:
 @pytest.mark.usefixtures("operator")
 def test_a_run_waits_for_its_namespaces_quota(bench: Bench, resource: str) -> None:
     """Whether the Job or its pod is refused: the reason is there, and it goes on when there is room."""
-    made = {"metadata": {"name": "few", "namespace": bench.namespace}, "spec": {"hard": {resource: "0"}}}
-    bench.cluster.create({"apiVersion": QUOTA.api_version, "kind": QUOTA.kind, **made})
-    wait_until(
-        "the quota is in force",
-        lambda: bench.cluster.get(QUOTA, "few", bench.namespace).get("status", {}).get("hard"),
-        lambda hard: hard == {resource: "0"},
-    )
+    bench.spend(resource)
     bench.apply()
     waits = bench.wait_reason("QuotaExceeded")
     assert waits["phase"] == "Queued"
     assert "few" in waits["message"] or "ResourceQuota" in waits["message"]
     assert f"describe resourcequota -n {bench.namespace}" in waits["hint"]
-    bench.cluster.merge(QUOTA, "few", bench.namespace, {"spec": {"hard": {resource: "9"}}})
+    bench.allow(resource, "9")
     assert bench.wait_reason("Evaluated")["phase"] == "Succeeded"
 
 

@@ -34,7 +34,6 @@ from support.operator import (
 from support.runs import condition, snapshot_of, strategy_run
 from support.waiting import wait_until
 
-RESOURCE_QUOTA = Kind("v1", "ResourceQuota")
 NESTING = 5000
 
 
@@ -338,14 +337,7 @@ def test_somebody_elses_snapshot_is_not_run(bench: Bench) -> None:
 def test_a_refusal_stops_what_would_follow(bench: Bench, operator: RunningOperator, refused: str) -> None:
     """No pod without its policy or its inputs; the API server's words are in the status, and the run waits."""
     wait_until("the CA is there", lambda: bench.cluster.find(CONFIG_MAP, "kube-root-ca.crt", bench.namespace), bool)
-    limit = {"count/configmaps": "1"}.get(refused, "0")
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none", "namespace": bench.namespace}}
-    bench.cluster.create(quota | {"spec": {"hard": {refused: limit}}})
-    wait_until(
-        "the quota counts",
-        lambda: bench.cluster.get(RESOURCE_QUOTA, "none", bench.namespace).get("status", {}),
-        lambda seen: seen.get("used", {}).get(refused) == limit,
-    )
+    bench.spend(refused, {"count/configmaps": "1"}.get(refused, "0"))
     bench.apply(retry={"limit": 0})
     status = bench.wait_reason("QuotaExceeded")
     assert status["phase"] == "Queued"

@@ -266,21 +266,12 @@ def test_every_right_is_used_and_none_is_missing(
         bench.apply("whole")
         bench.succeed("whole", full="f" * 64)  # its log is looked for, though no node has one
         bench.wait_names(CONFIG_MAP, lambda names: not any(name.startswith("whole") for name in names))
-        none = {"hard": {"pods": "0"}}
-        bench.cluster.create({**_QUOTA, "metadata": {"name": "none", "namespace": bench.namespace}, "spec": none})
-        wait_until(
-            "the quota counts",
-            lambda: bench.cluster.get(Kind("v1", "ResourceQuota"), "none", bench.namespace).get("status", {}),
-            lambda status: "hard" in status,
-        )
+        bench.spend("pods")
         bench.apply("podless")  # why its Job has no pod, its events tell
         wait_until("events are read", lambda: operator.calls, lambda calls: count(calls, "list", "events"), seconds=60)
     calls = operator.calls
     used = {Right(call.verb, call.group, call.resource) for call in calls} | watched(runs)
     assert used == in_group(GRANTED, runs.group)
-
-
-_QUOTA = {"apiVersion": "v1", "kind": "ResourceQuota"}
 
 
 def _job_of(status: Manifest) -> bool:

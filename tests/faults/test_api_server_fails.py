@@ -35,8 +35,10 @@ from support.rig import Rig, running_rig
 from support.rig_operator import ON_RIG, KillableOperator
 from support.rig_runs import WRITES, apply_scored, finish_by_hand, unfinished_jobs, wait_long, wait_running
 from support.waiting import wait_until
+from support.webhook import denying
 
 STATUS = to("patch", "strategyruns/status")
+NO = "not in this namespace"
 
 
 def test_api_server_killed_under_load(bench: Bench, proxy: FaultProxy, operator: KillableOperator, rig: Rig) -> None:
@@ -81,14 +83,14 @@ def test_storm(bench: Bench, proxy: FaultProxy, operator: KillableOperator, stor
     require_order(bench, proxy)
 
 
-@pytest.mark.parametrize("code", [HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY])
+@pytest.mark.parametrize("code", [400, 413, 422])
 @pytest.mark.usefixtures("operator")
-def test_a_status_that_is_never_taken(bench: Bench, proxy: FaultProxy, code: HTTPStatus) -> None:
+def test_a_status_that_is_never_taken(bench: Bench, proxy: FaultProxy, code: int) -> None:
     """The run ends and says why, instead of holding its slot for ever; the answer is asked for anew like any other."""
     bench.apply(HELD)
     pod = bench.wait_pod(HELD)
     wait_running(bench, HELD)
-    with proxy.fault(refuse(code, "Invalid"), STATUS, times=1) as fault:
+    with proxy.fault(refuse(HTTPStatus(code), "Invalid"), STATUS, times=1) as fault:
         kubelet.succeed(bench.cluster, pod)
         status = bench.wait_reason("PolicyDenied", name=HELD)
         assert fault.met == 1
@@ -225,21 +227,29 @@ POD_SPEC = {"restartPolicy": "Never", "containers": [{"name": "any", "image": "n
 WEBHOOK = Kind("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration")
 
 
-@pytest.mark.parametrize(
-    ("kind", "fields"),
+@pytest.fixture
+def probe(bench: Bench, request: pytest.FixtureRequest) -> Manifest:
+    """Something of the kind that a webhook wants to see."""
+    kind, fields = request.param
+    meta = {"name": "any", "namespace": bench.namespace}
+    return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": meta, **fields}
+
+
+OF_EACH_KIND = pytest.mark.parametrize(
+    "probe",
     [(CONFIG_MAP, {}), (JOB, {"spec": {"template": {"spec": POD_SPEC}}}), (POD, {"spec": POD_SPEC})],
     ids=["ConfigMaps", "Jobs", "pods"],
+    indirect=True,
 )
+
+
+@OF_EACH_KIND
 def test_a_webhook_of_others_is_broken(
-    bench: Bench, proxy: FaultProxy, operator: KillableOperator, kind: Kind, fields: Manifest
+    bench: Bench, proxy: FaultProxy, operator: KillableOperator, probe: Manifest
 ) -> None:
     """Nothing that it wants to see can be made: the run says so while it waits, and goes on when it is mended."""
-    probe = {
-        "apiVersion": kind.api_version,
-        "kind": kind.kind,
-        "metadata": {"name": "any", "namespace": bench.namespace},
-    }
-    with broken_webhook(bench, probe | fields):
+    nobody = {"url": f"https://127.0.0.1:{free_port()}/"}
+    with webhook(bench, probe, nobody, "failed calling webhook"):
         expected = apply_scored(bench, 1)
         status = bench.wait_reason("PolicyDenied", name=f"{SCORED}-0")
         assert (status["phase"], len(status["attempts"])) == ("Starting", 1)
@@ -248,15 +258,29 @@ def test_a_webhook_of_others_is_broken(
     require_order(bench, proxy)
 
 
+@OF_EACH_KIND
+@pytest.mark.usefixtures("operator")
+def test_a_webhook_of_others_denies(bench: Bench, rig: Rig, probe: Manifest) -> None:
+    """It need not say with which code: the run gets the words, its attempts and an end, and gives its slot back."""
+    with denying(rig, NO) as config, webhook(bench, probe, config, NO):
+        bench.apply("denied", retry={"limit": 0})
+        status = bench.wait_reason("PolicyDenied", "denied")
+        status = bench.wait("the end", lambda seen: seen["phase"] == "Failed", "denied")
+    assert (status["reason"], status["failure"]["class"]) == ("PolicyDenied", "Platform")
+    assert NO in status["message"]
+    bench.apply(HELD)
+    finish_by_hand(bench, HELD)
+
+
 @contextmanager
-def broken_webhook(bench: Bench, probe: Manifest) -> Iterator[None]:
-    """Let a webhook be asked before anything like the probe is made in the namespace, where nobody serves it."""
+def webhook(bench: Bench, probe: Manifest, config: dict[str, str], answer: str) -> Iterator[None]:
+    """Let a webhook be asked before anything like the probe is made in the namespace, which then is answered so."""
     group, _, version = ("/" + probe["apiVersion"]).rpartition("/")
     resources = [f"{probe['kind'].lower()}s"]
     rule = {"apiGroups": [group.strip("/")], "apiVersions": [version], "resources": resources, "operations": ["CREATE"]}
     hook = {
         "name": "nobody.example.com",
-        "clientConfig": {"url": f"https://127.0.0.1:{free_port()}/"},
+        "clientConfig": config,
         "rules": [rule],
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": bench.namespace}},
         "failurePolicy": "Fail",
@@ -269,14 +293,14 @@ def broken_webhook(bench: Bench, probe: Manifest) -> Iterator[None]:
         {"apiVersion": WEBHOOK.api_version, "kind": WEBHOOK.kind, "metadata": meta, "webhooks": [hook]}
     )
 
-    def answer() -> str:
+    def asked() -> str:
         try:
             return str(bench.cluster.create(probe, dry_run=True))
         except RefusedError as refusal:
             return refusal.message
 
     try:
-        wait_until("it is asked", answer, lambda said: "failed calling webhook" in said)
+        wait_until("it is asked", asked, lambda said: answer in said)
         yield
     finally:
         bench.cluster.delete(WEBHOOK, bench.namespace)

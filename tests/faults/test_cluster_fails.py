@@ -43,7 +43,6 @@ from support.rig_runs import (
 )
 from support.waiting import wait_until
 
-RESOURCE_QUOTA = Kind("v1", "ResourceQuota")
 PRIORITY_CLASS = Kind("scheduling.k8s.io/v1", "PriorityClass")
 ACTIVE = ("Starting", "Running")
 MANY = as_asked("RUNS", 30)
@@ -127,18 +126,10 @@ def test_kueue_holds_runs_back_and_preempts_them(bench: Bench, proxy: FaultProxy
 @pytest.mark.parametrize("resource", ["count/jobs.batch", "pods"])
 def test_quota_is_spent(bench: Bench, operator: KillableOperator, resource: str) -> None:
     """The run waits with that reason and does not fail; when the quota grows it runs."""
-    meta = {"name": "quota", "namespace": bench.namespace}
-    bench.cluster.create(
-        {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": meta, "spec": {"hard": {resource: "0"}}}
-    )
-    wait_until(
-        "the quota is counted",
-        lambda: bench.cluster.get(RESOURCE_QUOTA, "quota", bench.namespace).get("status", {}),
-        lambda status: "hard" in status,
-    )
+    bench.spend(resource)
     expected = apply_scored(bench, 1)
     bench.wait_reason("QuotaExceeded", name=f"{SCORED}-0")
-    bench.cluster.merge(RESOURCE_QUOTA, "quota", bench.namespace, {"spec": {"hard": {resource: "10"}}})
+    bench.allow(resource, "10")
     wait_answers(bench, expected, operator)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from strategyrun.domain import naming
 from strategyrun.domain.strategyrun import PLURAL, RERUN_ANNOTATION, written_status
 from support import kubelet
-from support.cluster import CONFIG_MAP, JOB, POD, Cluster, Kind, Manifest
+from support.cluster import CONFIG_MAP, JOB, POD, RESOURCE_QUOTA, Cluster, Kind, Manifest
 from support.operator import Call
 from support.runs import strategy_run
 from support.waiting import wait_until
@@ -35,6 +35,21 @@ class Bench:
     def rerun(self, name: str = "run", value: str = "again") -> None:
         """Ask for the same inputs once more."""
         self.edit({"metadata": {"annotations": {RERUN_ANNOTATION: value}}}, name)
+
+    def spend(self, resource: str, used: str = "0") -> None:
+        """Give the namespace a quota that is used up, and wait until it is in force."""
+        meta = {"name": "few", "namespace": self.namespace}
+        quota = {"apiVersion": RESOURCE_QUOTA.api_version, "kind": RESOURCE_QUOTA.kind, "metadata": meta}
+        self.cluster.create(quota | {"spec": {"hard": {resource: used}}})
+        wait_until(
+            f"{resource} is used up",
+            lambda: self.cluster.get(RESOURCE_QUOTA, "few", self.namespace).get("status", {}),
+            lambda status: all(status.get(each, {}).get(resource) == used for each in ("hard", "used")),
+        )
+
+    def allow(self, resource: str, hard: str) -> None:
+        """Raise what the namespace may use."""
+        self.cluster.merge(RESOURCE_QUOTA, "few", self.namespace, {"spec": {"hard": {resource: hard}}})
 
     def run(self, name: str = "run") -> Manifest:
         """Read a run."""

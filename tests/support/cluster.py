@@ -36,6 +36,7 @@ class Kind(NamedTuple):
 NAMESPACE = Kind("v1", "Namespace")
 SERVICE_ACCOUNT = Kind("v1", "ServiceAccount")
 CONFIG_MAP = Kind("v1", "ConfigMap")
+RESOURCE_QUOTA = Kind("v1", "ResourceQuota")
 POD = Kind("v1", "Pod")
 NODE = Kind("v1", "Node")
 EVENT = Kind("v1", "Event")

@@ -1,4 +1,6 @@
-"""`python3 -P -s -m finlab_sandbox.harness`: exit code 0 for a completed strategy, 2 where none was run, else 1."""
+"""`python3 -P -s -m finlab_sandbox.harness`: exit code 0 for a completed strategy, 2 where none was run, 143 if told
+to stop, else 1.
+"""
 
 import os
 

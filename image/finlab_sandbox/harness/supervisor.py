@@ -34,6 +34,7 @@ STARTED = b"S"
 HANDED_OVER = b"H"
 PR_SET_DUMPABLE = 4
 EXIT_CODES = {reasons.COMPLETED: 0, reasons.IMAGE_INVALID: 2, reasons.TAMPERED: 2}
+TOLD_TO_STOP = 128 + signal.SIGTERM
 
 
 class Order(NamedTuple):
@@ -65,7 +66,7 @@ def supervise(paths: Paths, *, walls_must_hold: bool | None = None) -> int:
         end = _with_result(_Child(paths, order).watch(), paths.result)
     document = document_of(end)
     _write(paths.document, text.encode(document))
-    return EXIT_CODES.get(document["reason"], 1)
+    return TOLD_TO_STOP if end.stopped else EXIT_CODES.get(document["reason"], 1)
 
 
 def _forget_cluster() -> None:

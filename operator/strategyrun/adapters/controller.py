@@ -310,7 +310,8 @@ class Controller:
         except ApiError as error:
             if error.status not in _NEVER_TAKEN:
                 raise
-            log.error("%s/%s: the status is refused, the run is given up: %s", run.namespace, run.name, error)
+            # Not in the API server's words: they repeat those of the strategy.
+            log.error("the status is refused, the run is given up: code %s", error.status, extra=about(run))
             self.on_run(None, await self._apply_status(run, give_up(run, self._now(), error.message)))
             return None
         self.on_run(None, body)

@@ -19,6 +19,7 @@ from strategyrun.adapters.kube import (
     ApiError,
     ExistsError,
     Kube,
+    NotFoundError,
     RefusedError,
 )
 from strategyrun.adapters.logs import about
@@ -130,13 +131,19 @@ class Hands:
         return Trouble(uid, now, str(last.get("reason", "")), str(last.get("message", "")))
 
     async def _keep(self, run: StrategyRun, act: KeepReport) -> Kept:
-        """Keep the full report, or say why it cannot be had: an answer does not wait for it."""
+        """Keep the full report, or say why it cannot be had.
+
+        Raises what passes, for a while: an answer does not wait for it for long.
+        """
         try:
             text = await self._kube.log(run.namespace, act.pod_name, EVALUATE_CONTAINER, limit_bytes=LOG_LIMIT_BYTES)
             manifest = build_report(run, act.sha256, full_report(text, act.sha256))
             with suppress(ExistsError):  # named by its content
                 await self._kube.create(manifest)
         except (*TROUBLE, InvalidReportError) as error:
+            final = isinstance(error, NotFoundError | RefusedError | InvalidReportError)
+            if not final and self._now() < act.until:
+                raise
             return Kept(act.job_uid, lost=f"the full report could not be kept: {error}")
         return Kept(act.job_uid, ReportReference(config_map=manifest["metadata"]["name"], sha256=act.sha256))
 
@@ -162,7 +169,7 @@ class Hands:
             self._cache.sight(key).refused = Fault(refusal_reason(error.message), error.message)
             body = None
         except ApiError as error:
-            if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            if error.status != HTTPStatus.TOO_MANY_REQUESTS:
                 message = f"the API server does not take the {kind}: {error.message}"
                 self._cache.sight(key).hindered = hindrance(message)
             raise

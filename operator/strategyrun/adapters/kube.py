@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 
@@ -25,8 +26,9 @@ PAGE = 100
 _APPLY = "application/apply-patch+yaml; charset=utf-8"  # the library writes the body of the bare type by itself
 _BEYOND_ASCII = re.compile("[\x7f-\uffff]")
 _TIMEOUT = aiohttp.ClientTimeout(total=30)
-_TOO_MANY = 429
-_NOBODY_THERE = (502, 503, 504)
+_NOT_NOW = (HTTPStatus.UNAUTHORIZED, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GONE, HTTPStatus.TOO_MANY_REQUESTS)
+"""What may have another answer the next time, or when it is asked anew. All else that is the asker's fault will not."""
+_NOBODY_THERE = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
 """What stands before an API server, or before its etcd, answers in its place."""
 _TRIES = 5
 _LONGEST_PAUSE_SECONDS = 10.0
@@ -92,7 +94,10 @@ class NotFoundError(ApiError):
 
 
 class RefusedError(ApiError):
-    """Admission or validation refused the object; asking again will not help."""
+    """Admission, validation or the lack of a right is in the way; asking again will not help.
+
+    Whatever the code: for a webhook that names none the API server says 400 or 403, and a policy may choose others.
+    """
 
 
 class NoClusterError(Exception):
@@ -102,7 +107,6 @@ class NoClusterError(Exception):
 MALFORMED = (yaml.YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError)
 """What the library raises for a kubeconfig that is no YAML, or whose parts are not as they should be."""
 
-_MEANING = {404: NotFoundError, 409: ConflictError, 403: RefusedError, 422: RefusedError}
 
 TROUBLE = (ApiError, aiohttp.ClientError, OSError)
 """What any request may raise, and what passes: no answer (OSError has the time-outs) or not the one asked for."""
@@ -130,7 +134,7 @@ class Kube:
     ) -> None:
         self._configuration = configuration
         self._api = client.ApiClient(configuration=configuration)
-        self._budget, self._budget_of_events = Budget(), Budget()
+        self._budget, self._budget_of_events, self._budget_of_leases = Budget(), Budget(), Budget()
         self.clock = clock or ServerClock()
         self.contact = Contact(self.clock)
         self.runs = runs
@@ -306,12 +310,11 @@ class Kube:
             body=body,
             auth_settings=["BearerToken"],
         )
-        # A cluster may throttle events alone, and nobody is to wait for those.
-        budget = self._budget_of_events if path.endswith(f"/{EVENTS.plural}") else self._budget
+        budget = self._budget_for(path)
         for tries_left in reversed(range(_TRIES)):
             async with budget.place():
                 status, headers, answer = await self._ask(method, path, request)
-            if status != _TOO_MANY:
+            if status != HTTPStatus.TOO_MANY_REQUESTS:
                 break
             budget.pause(_retry_after(headers))
             if method == "POST" or not tries_left:
@@ -319,6 +322,14 @@ class Kube:
         if status >= 300:
             raise _error(status, answer)
         return answer
+
+    def _budget_for(self, path: str) -> Budget:
+        """Return that of all requests, but for two that clusters throttle apart from the rest."""
+        if path.endswith(f"/{EVENTS.plural}"):
+            return self._budget_of_events  # nobody is to wait for those
+        if path.startswith(f"/apis/{LEASES.group}/"):
+            return self._budget_of_leases  # it is lost if it waits for the others
+        return self._budget
 
     async def _ask(self, method: str, path: str, request: RequestSerialized) -> tuple[int, Mapping[str, str], bytes]:
         steady, code = self.clock.steady, ""
@@ -358,5 +369,15 @@ def _error(status: int, content: bytes) -> ApiError:
         reason, message = answer["reason"], str(answer["message"])
     except (ValueError, KeyError, TypeError):
         reason, message = "", content[:300].decode(errors="replace")
-    meaning = ExistsError if reason == "AlreadyExists" else _MEANING.get(status, ApiError)
-    return meaning(status, message)
+    return _meaning(status, reason)(status, message)
+
+
+def _meaning(status: int, reason: str) -> type[ApiError]:
+    match status:
+        case HTTPStatus.CONFLICT:
+            return ExistsError if reason == "AlreadyExists" else ConflictError
+        case HTTPStatus.NOT_FOUND:
+            return NotFoundError
+        case _ if 400 <= status < 500 and status not in _NOT_NOW:
+            return RefusedError
+    return ApiError

@@ -1,6 +1,7 @@
 """What a decision can ask for: things to make, to take away, and to look up where the cache cannot tell."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 
@@ -63,6 +64,8 @@ class KeepReport:
     job_uid: str
     pod_name: str
     sha256: str
+    until: datetime
+    """What may pass is waited for until then."""
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,7 @@ SOURCE_POLL = timedelta(seconds=5)
 RETRY_BACKOFF = timedelta(seconds=10)
 QUOTA_POLL = timedelta(seconds=15)
 PROFILE_PATIENCE = timedelta(seconds=120)
+REPORT_PATIENCE = timedelta(seconds=60)
 TROUBLE_AFTER, TROUBLE_POLL = timedelta(seconds=5), timedelta(seconds=10)
 """A pod that has not started by then has events that say why; they are read again so often."""
 
@@ -313,7 +314,8 @@ def _conclude(seen: Seen, status: StrategyRunStatus, job: JobObservation, succes
     kept = seen.kept if seen.kept and seen.kept.job_uid == job.uid else None
     wanted = success.report.hashes.report if run.spec.report is ReportPolicy.KEEP else None
     if wanted and kept is None:
-        return Decision(status, (KeepReport(job.uid, pod.name, wanted),))
+        until = seen.waited_since(pod.evaluate.finished_at or pod.created_at) + REPORT_PATIENCE
+        return Decision(status, (KeepReport(job.uid, pod.name, wanted, until),))
     kept = kept or Kept(job.uid)
     closed = close_attempt(witness(status, job, pod), now, Reason.EVALUATED)
     return Decision(succeed(closed, run, now, success, kept.reference, kept.lost), _tidy(seen))

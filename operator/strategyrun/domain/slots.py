@@ -95,7 +95,7 @@ class Slots:
         return self._release(key) | self._leave_line(key)
 
     def pause(self, namespace: str, until: datetime) -> None:
-        """Start nothing in a namespace for a while: its quota is spent."""
+        """Start nothing in a namespace for a while, or until one of its runs ends: its quota is spent."""
         self._paused[namespace] = until
 
     def next(self, now: datetime) -> tuple[str, ...]:
@@ -162,6 +162,7 @@ class Slots:
         namespace = self._holders.pop(key, None)
         if namespace is None:
             return False
+        self._paused.pop(namespace, None)  # what it used of the quota may be free
         self._active[namespace] -= 1
         if not self._active[namespace]:
             del self._active[namespace]

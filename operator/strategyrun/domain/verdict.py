@@ -108,10 +108,11 @@ _TROUBLES = {
     "FailedCreatePodSandBox": Reason.POD_SANDBOX_FAILED,
 }
 _RUNTIME_MISSING = re.compile(r"no runtime for .* is configured|RuntimeHandler .* not supported")
+_POLICY = re.compile(r"(admission|calling) webhook|ValidatingAdmissionPolicy")
 _CLAIM_MISSING = re.compile(r'persistentvolumeclaim "[^"]*" not found')
 
 _SIGNALS = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM"}
-_SIGKILL, _SIGSYS = 9, 31
+_SIGKILL, _SIGTERM, _SIGSYS = 9, 15, 31
 
 
 def judge(
@@ -213,11 +214,17 @@ def _mismatch(job: JobObservation, report: Report) -> str | None:
 
 
 def _failed_by_itself(pod: PodObservation) -> bool:
-    """Whether the strategy, or its dataset, had failed before anybody or anything took its pod away."""
+    """Whether the strategy, or its dataset, had failed before anybody or anything took its pod away.
+
+    The node's clock says when it ended, the API server's when the pod was to go. They may differ by more than the two
+    are apart, so a harness that says it was told to stop is believed.
+    """
     step = pod.dataset if pod.dataset and pod.unloadable else pod.strategy
-    end = step.finished_at
-    in_time = end is not None and (pod.leaving_since is None or end < pod.leaving_since)
-    return step.failed and in_time and not pod.reason
+    if not step.failed or step.finished_at is None or pod.reason:
+        return False
+    if pod.leaving_since is None:
+        return True
+    return step.finished_at < pod.leaving_since and step.exit_code != 128 + _SIGTERM
 
 
 def _loss(pod: PodObservation) -> Fault | None:
@@ -312,8 +319,8 @@ def _failed_without_a_word(pod: PodObservation) -> Fault:
 
 
 def hindrance(message: str) -> Pending:
-    """Say what an API server that fails keeps a run waiting for; a webhook is somebody's policy."""
-    return Pending(Reason.POLICY_DENIED if "calling webhook" in message else Reason.STARTING, message)
+    """Say what an API server that does not do as asked keeps a run waiting for; a webhook is somebody's policy."""
+    return Pending(Reason.POLICY_DENIED if _POLICY.search(message) else Reason.STARTING, message)
 
 
 def refusal_reason(message: str) -> Reason:

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from strategyrun.adapters.budget import Budget, TokenBucket
-from strategyrun.adapters.kube import CONFIG_MAPS, ApiError, Kube
+from strategyrun.adapters.kube import CONFIG_MAPS, LEASES, ApiError, Kube
 from support.answering import answering
 from support.clock import run_virtually
 
@@ -133,6 +133,18 @@ def test_what_creates_is_sent_once_and_everything_waits_all_the_same() -> None:
     _, seen = answered([BUSY, (200, {})], work)
     assert [method for method, _ in seen] == ["POST", "GET"]
     assert seen[1][1] - seen[0][1] >= 1
+
+
+def test_a_lease_is_not_lost_for_what_others_are_throttled_for() -> None:
+    """A cluster throttles leases apart from the rest, so they wait for their own answers alone."""
+
+    async def work(kube: Kube) -> object:
+        with pytest.raises(ApiError, match="429"):
+            await kube.create(MANIFEST)
+        return await kube.get(LEASES, "b", "a")
+
+    _, seen = answered([(429, {"Retry-After": "10"}), (200, {})], work)
+    assert seen[1][1] - seen[0][1] < 10
 
 
 def test_no_other_error_is_sent_twice() -> None:

@@ -1059,7 +1059,7 @@ def test_the_full_report_is_kept_before_the_answer_is_written() -> None:
 
 
 def test_a_report_that_cannot_be_kept_does_not_hold_the_answer_up() -> None:
-    """One try: then the answer says that it is lost."""
+    """The answer says that it is lost."""
     done = answer(concluded(kept=Kept(JOB_UID, lost="no log")))
     assert (done.phase, done.report) == (Phase.SUCCEEDED, None)
     assert done.warnings == ("report: no log",)

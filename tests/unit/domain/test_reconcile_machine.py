@@ -236,7 +236,7 @@ class Operator:
 
     def _carry_out_of_report(self, act: KeepReport | DeleteReport, run: StrategyRun) -> None:
         match act:
-            case KeepReport(job_uid, _, sha256):
+            case KeepReport(job_uid, _, sha256, _):
                 name = f"report-{sha256[:8]}"
                 self.cluster.reports.add(name)
                 self._written()

@@ -88,6 +88,17 @@ def test_a_spent_quota_pauses_its_namespace_alone() -> None:
     assert slots.next(after(15)) == ("x", "z")
 
 
+def test_the_end_of_a_run_ends_its_namespaces_pause() -> None:
+    """What it used of the quota may be free; the quota of another namespace is as spent as before."""
+    slots = line("x", limit=4)
+    for namespace in ("a", "b"):
+        slots.take(f"held in {namespace}", namespace)
+        slots.pause(namespace, after(15))
+    slots.wait(ticket("z", namespace="b"))
+    assert slots.leave("held in a")
+    assert slots.next(NOW) == ("x",)
+
+
 def test_a_holder_keeps_its_slot() -> None:
     """Asking again is not asking for a second one."""
     slots = line("x", limit=1)
@@ -139,7 +150,7 @@ class Window(RuleBasedStateMachine):
         """Stand in line, again perhaps, with another priority perhaps."""
         wish = ticket(key, since=int(key[-1]), namespace=key[0], priority=priority)
         assert self.slots.wait(wish) is (key in self.holders)
-        self.holders.discard(key)
+        self._release(key)
         self.waiting[key] = wish
 
     @rule()
@@ -154,7 +165,7 @@ class Window(RuleBasedStateMachine):
     def leave(self, key: str) -> None:
         """End."""
         assert self.slots.leave(key) is (key in self.holders or key in self.waiting)
-        self.holders.discard(key)
+        self._release(key)
         self.waiting.pop(key, None)
 
     @rule(namespace=st.sampled_from("abc"))
@@ -168,6 +179,11 @@ class Window(RuleBasedStateMachine):
         """Let every pause end."""
         self.now += timedelta(seconds=11)
         self.paused.clear()
+
+    def _release(self, key: str) -> None:
+        if key in self.holders:
+            self.holders.discard(key)
+            self.paused.discard(key[0])
 
     @invariant()
     def nobody_is_lost(self) -> None:

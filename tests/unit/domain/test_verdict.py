@@ -318,6 +318,17 @@ FAILED: dict[str, tuple[PodObservation, Reason]] = {
         ),
         Reason.EVICTED,
     ),
+    "told-to-stop-by-a-drain-on-a-node-whose-clock-is-behind": (
+        failed_pod(
+            message=last_words("Crashed", "the run was told to stop (SIGTERM)"),
+            exit_code=143,
+            disruption="EvictionByEvictionAPI",
+            disrupted=after(22),
+            deleted=after(22),
+        ),
+        Reason.EVICTED,
+    ),
+    "deleted-on-a-node-whose-clock-is-behind": (failed_pod(exit_code=143, deleted=after(22)), Reason.JOB_VANISHED),
     "node-low-on-disk": (
         make_pod(
             phase="Failed",

@@ -372,7 +372,9 @@ def test_output_appears_while_the_strategy_runs(steps: Steps) -> None:
     assert readable
     assert os.read(process.stdout.fileno(), 100) == b"here\n"
     process.terminate()
-    assert steps.end(process).document["message"] == "the run was told to stop (SIGTERM)"
+    ended = steps.end(process)
+    assert ended.document["message"] == "the run was told to stop (SIGTERM)"
+    assert process.returncode == 128 + signal.SIGTERM
 
 
 def test_input_finds_nothing(steps: Steps) -> None:

@@ -1,0 +1,125 @@
+"""How the hands keep a full report: the real client against a real HTTP server."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from strategyrun.adapters.cache import Cache, key_of
+from strategyrun.adapters.hands import Hands
+from strategyrun.adapters.kube import ApiError
+from strategyrun.adapters.observer import Observer
+from strategyrun.adapters.sources import Sources
+from strategyrun.adapters.workqueue import WorkQueue
+from strategyrun.domain.acts import KeepReport
+from strategyrun.domain.seen import Kept
+from support.answering import answering
+from support.builders import JOB_UID, NOW, after, make_run
+
+RUN = make_run()
+CONTENT = b"what the evaluator printed"
+LOG = b"FINLAB-REPORT 1 \n" + base64.b64encode(CONTENT) + b"\n"
+KEEP = KeepReport(JOB_UID, "pod", sha256(CONTENT).hexdigest(), until=after(60))
+
+
+class Server:
+    """An API server that answers a request for a log, or for a ConfigMap, with the given code."""
+
+    def __init__(self) -> None:
+        self.log = self.create = 200
+        self.now = NOW
+        self.cache = Cache()
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """Give the log, or take the ConfigMap."""
+        code = self.create if request.method == "POST" else self.log
+        if code != 200:
+            return web.json_response({"reason": "", "message": "no"}, status=code)
+        if request.method == "POST":
+            return web.json_response({**await request.json()}, status=201)
+        return web.Response(body=LOG)
+
+    @asynccontextmanager
+    async def hands(self) -> AsyncIterator[Hands]:
+        """Lend hands that work on this server."""
+        async with answering(self.answer) as kube:
+            observer = Observer(kube, clock=lambda: self.now)
+            sources = Sources(kube, observer, lambda: self.now)
+            hands = Hands(kube, self.cache, WorkQueue(), sources, lambda: self.now)
+            try:
+                yield hands
+            finally:
+                await hands.close()
+
+    @property
+    def kept(self) -> Kept | None:
+        """What is known of the report."""
+        return self.cache.sight(key_of(RUN.namespace, RUN.uid)).kept
+
+
+BUSY: dict[str, dict[str, Any]] = {
+    "the node is not reached": {"log": 502},
+    "the node is busy": {"log": 500},
+    "the API server has too much to do": {"create": 429},
+    "the API server is not ready": {"create": 503},
+}
+
+
+@pytest.mark.parametrize("codes", BUSY.values(), ids=BUSY.keys())
+def test_a_report_is_not_lost_for_what_passes(codes: dict[str, int]) -> None:
+    """Whoever asks tries again; when the trouble is over the report is kept."""
+    server = Server()
+
+    async def work() -> None:
+        async with server.hands() as hands:
+            vars(server).update(codes)
+            with pytest.raises(ApiError):
+                await hands.do(RUN, KEEP)
+            assert server.kept is None
+            server.log = server.create = 200
+            assert await hands.do(RUN, KEEP)
+
+    asyncio.run(work())
+    assert server.kept
+    assert server.kept.reference
+
+
+@pytest.mark.parametrize("codes", BUSY.values(), ids=BUSY.keys())
+def test_an_answer_waits_a_minute_for_its_report(codes: dict[str, int]) -> None:
+    """Then it is given without, and says so."""
+    server = Server()
+    server.now = NOW + timedelta(seconds=60)
+    vars(server).update(codes)
+
+    async def work() -> None:
+        async with server.hands() as hands:
+            assert await hands.do(RUN, KEEP)
+
+    asyncio.run(work())
+    assert server.kept
+    assert (server.kept.lost or "").startswith("the full report could not be kept")
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [{"log": 400}, {"log": 403}, {"log": 404}, {"create": 403}, {"create": 413}],
+    ids=["no log", "no right to logs", "no pod", "quota", "too large"],
+)
+def test_what_will_not_pass_is_not_waited_for(codes: dict[str, int]) -> None:
+    """The answer is given at once."""
+    server = Server()
+    vars(server).update(codes)
+
+    async def work() -> None:
+        async with server.hands() as hands:
+            assert await hands.do(RUN, KEEP)
+
+    asyncio.run(work())
+    assert server.kept
+    assert server.kept.lost
