@@ -44,6 +44,20 @@ def test_a_runtime_class_that_is_not_there_is_named(cluster: Cluster, kind: Kind
     assert (waits["phase"], "no-such-runtime" in waits["message"]) == ("Starting", True)
 
 
+def test_a_runtime_that_no_node_has_is_named(cluster: Cluster, kind: Kind, bench: Bench) -> None:
+    """The pod is there and has its node: only the kubelet's events say what it waits for."""
+    name = bench.namespace
+    meta = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": name}}
+    cluster.create(meta | {"handler": "no-such-handler"})
+    try:
+        with RunningOperator(cluster, kind, with_sandbox(SETTINGS, runtime_class_name=name)):
+            bench.apply()
+            waits = bench.wait_reason("RuntimeClassMissing")
+    finally:
+        cluster.delete(Kind("node.k8s.io/v1", "RuntimeClass"), name)
+    assert (waits["phase"], "no-such-handler" in waits["message"]) == ("Starting", True)
+
+
 @pytest.mark.usefixtures("operator")
 def test_a_volume_that_cannot_be_mounted_is_named(bench: Bench) -> None:
     """The claim is bound, and its folder is not on the node: only the kubelet's events say so."""

@@ -21,7 +21,7 @@ from support import kubelet
 from support.bench import Bench, count, owned, workbench
 from support.cluster import CONFIG_MAP, JOB, NAMESPACE, NETWORK_POLICY, POD, Cluster, Kind, Manifest
 from support.definitions import installed
-from support.namespaces import ADMISSION_OFF
+from support.namespaces import ADMISSION_OFF, temporary_namespace
 from support.operator import (
     UNSCHEDULABLE,
     Call,
@@ -204,6 +204,33 @@ def test_slots_go_to_those_who_came_first(bench: Bench) -> None:
         bench.succeed("a")
         bench.succeed("c")
         bench.succeed("b")
+
+
+def test_the_line_goes_by_priority_and_between_namespaces_by_turns(bench: Bench) -> None:
+    """Whose namespace has fewer runs under way goes first; among those of one, the most urgent."""
+    with (
+        temporary_namespace(bench.cluster, "quiet", admission=False) as namespace,
+        RunningOperator(bench.cluster, bench.kind, with_slots(UNSCHEDULABLE, 2)),
+    ):
+        quiet = Bench(bench.cluster, bench.kind, namespace)
+        for name in ("one", "two"):
+            bench.apply(name)
+            bench.wait_pod(name)
+        bench.apply("later")
+        bench.wait_reason("WaitingForSlot", "later")
+        _next_second()
+        bench.apply("urgent", priority=10)
+        bench.wait_reason("WaitingForSlot", "urgent")
+        quiet.apply("alone")
+        quiet.wait("the head of the line", lambda seen: seen.get("queue", {}).get("position") == 1, "alone")
+        bench.succeed("one")
+        quiet.wait_pod("alone")
+        assert [bench.status(name)["reason"] for name in ("later", "urgent")] == ["WaitingForSlot"] * 2
+        bench.succeed("two")
+        bench.wait_pod("urgent")
+        assert bench.status("later")["reason"] == "WaitingForSlot"
+        bench.succeed("urgent")
+        bench.wait_pod("later")
 
 
 def test_the_line_survives_a_restart(bench: Bench) -> None:

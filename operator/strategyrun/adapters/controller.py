@@ -86,6 +86,11 @@ class Controller:
         """Count the runs that wait for their answer."""
         return self._cache.unfinished
 
+    @property
+    def troubled(self) -> int:
+        """Count the runs that several looks in a row could not bring on."""
+        return sum(count > len(_BACKOFF_SECONDS) for count in self._failures.values())
+
     def on_run(self, event: str | None, body: dict[str, Any]) -> None:
         """Take note of a StrategyRun."""
         meta = body["metadata"]
@@ -210,17 +215,22 @@ class Controller:
                     await self._reconcile(key)
                 self._failures.pop(key, None)
             except TROUBLE as error:
-                count = self._failures[key] = self._failures.get(key, -1) + 1
-                seconds = _BACKOFF_SECONDS[min(count, len(_BACKOFF_SECONDS) - 1)]
+                seconds = self._failed(key)
                 log.warning("again in %s s: %s", seconds, error, extra=self._about(key))
-                self._queue.add_after(key, seconds)
             except Exception:  # a defect must neither end the operator nor go unnoticed
-                log.exception("defect, again in %s s", _BACKOFF_SECONDS[-1], extra=self._about(key))
-                self._queue.add_after(key, _BACKOFF_SECONDS[-1])
+                seconds = self._failed(key)
+                log.exception("defect, again in %s s", seconds, extra=self._about(key))
             finally:
                 self._account_for_slot(key)
                 self._queue.done(key)
             await asyncio.sleep(0)  # a look that finds nothing to do waits for nothing, and thousands may come in a row
+
+    def _failed(self, key: Key) -> float:
+        """Look at a run again, later each time, and return in how many seconds."""
+        count = self._failures[key] = self._failures.get(key, 0) + 1
+        seconds = _BACKOFF_SECONDS[min(count, len(_BACKOFF_SECONDS)) - 1]
+        self._queue.add_after(key, seconds)
+        return seconds
 
     async def _reconcile(self, key: Key) -> None:
         run = self._cache.run(key) or await self._recall(key)
@@ -348,6 +358,7 @@ class Controller:
 
     def _forget(self, key: Key) -> None:
         """Drop a run that is gone; the worker that comes by gives up its slot."""
+        self._failures.pop(key, None)
         if run := self._cache.run(key):
             self._observer.gone(run.uid)
         self._cache.forget_run(key)

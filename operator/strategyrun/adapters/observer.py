@@ -39,6 +39,10 @@ class Work(Protocol):
     def unfinished(self) -> Counter[Phase]:
         """The runs that wait for their answer, by phase."""
 
+    @property
+    def troubled(self) -> int:
+        """How many runs several looks in a row could not bring on."""
+
 
 log = logging.getLogger(__name__)
 
@@ -149,6 +153,7 @@ class Observer:
                 numbers.runs.labels(phase).set_function(partial(_count, work, phase))
         for kind in WATCHED:
             numbers.watch_behind.labels(kind).set_function(partial(self.watches.behind, kind))
+        numbers.troubled.set_function(lambda: work.troubled)
         numbers.workqueue_depth.set_function(lambda: len(work.queue))
         numbers.workqueue_oldest.set_function(lambda: work.queue.oldest)
         numbers.sweep_age.set_function(lambda: asyncio.get_running_loop().time() - (work.swept_at or started))

@@ -98,7 +98,7 @@ class JobObservation(Model):
     nonce: str
     pinned: dict[str, str]
     attempt_created_at: str | None = None
-    """Of the attempt that it was made for; None where an earlier version of the operator made it."""
+    """Of the attempt that it was made for."""
     deleting: bool = False
     finished_at: datetime | None = None
     failure: str | None = None

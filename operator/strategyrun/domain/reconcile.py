@@ -214,8 +214,8 @@ def _begin(seen: Seen, status: StrategyRunStatus, now: datetime) -> Decision:
     number = status.attempts[-1].number + 1 if status.attempts else 1
     name = naming.job_name(run, status.inputs_hash, number)
     attempt = Attempt(number=number, executor=executor, job_name=name, created_at=now)
-    if obstacles := _obstacles(seen, attempt.job_name):
-        return Decision(status, (*_deletions(obstacles), *_snapshot_deletions(seen)))
+    if any(_can_run(job, seen) for job in seen.jobs):  # of an earlier evaluation
+        return Decision(status, tidy)
     if unconfirmed := _unconfirmed(seen, status):
         return Decision(status, (unconfirmed,))
     if seen.place.position:
@@ -244,7 +244,7 @@ def _follow(seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: dateti
         return _without_job(seen, status, attempt, now)
     if job.run_uid != run.uid:
         return _ended(seen, status, now, Fault(Reason.NAME_CONFLICT, f"Job {job.name} is not this run's"))
-    if job.attempt_created_at not in (None, rfc3339(attempt.created_at)):
+    if job.attempt_created_at != rfc3339(attempt.created_at):
         message = "the Job of an earlier evaluation of these inputs is being deleted"
         waits = advance(status, run, now, Phase.STARTING, Reason.STARTING, message)
         return Decision(waits, (*tidy, *_deletions([job])))
@@ -561,15 +561,6 @@ def _can_run(job: JobObservation, seen: Seen) -> bool:
 def _over(job: JobObservation, seen: Seen) -> bool:
     """Whether the pod of a Job has ended, and no other will follow."""
     return not job.suspended and any(job.has(pod) and pod.done for pod in seen.pods)
-
-
-def _obstacles(seen: Seen, job_name: str) -> list[JobObservation]:
-    """Return what a new attempt waits for: a Job that may still run, or an earlier one of its name.
-
-    Both are left by earlier evaluations: when inputs change and change back, the names come back too.
-    """
-    own = (job for job in seen.jobs if job.run_uid == seen.run.uid)
-    return [job for job in own if job.name == job_name or _can_run(job, seen)]
 
 
 def _unconfirmed(seen: Seen, status: StrategyRunStatus) -> ConfirmJob | None:

@@ -29,6 +29,7 @@ class Still:
         self.swept_at: float | None = None
         self.queue = WorkQueue()
         self.unfinished = Counter({Phase.QUEUED: 2})
+        self.troubled = 3
 
 
 class Scene:
@@ -239,6 +240,7 @@ def test_metrics_are_served_beside_the_probes() -> None:
         }
         assert samples["finlab_sandbox_runs", "Queued"] == 2
         assert samples["finlab_sandbox_runs", "Running"] == 0
+        assert samples["finlab_sandbox_runs_in_trouble",] == 3
         assert samples["finlab_sandbox_lease_held",] == 1
         assert samples["process_resident_memory_bytes",] > 0
 

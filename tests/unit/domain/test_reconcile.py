@@ -21,7 +21,6 @@ from strategyrun.domain.acts import (
     Vet,
 )
 from strategyrun.domain.inputs import PARAMS_LIMIT_BYTES, inputs_hash
-from strategyrun.domain.job import ATTEMPT_ANNOTATION
 from strategyrun.domain.observation import JobObservation, PodObservation, observe_job, observe_pod
 from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.reconcile import (
@@ -777,10 +776,10 @@ def test_an_edit_of_an_answered_run_keeps_the_answer_in_the_history() -> None:
     assert decision.acts == ()
 
 
-def test_inputs_that_come_back_are_evaluated_anew() -> None:
-    """The finished Job of the same name is deleted first: its answer is the old one's."""
-    job = make_job(conditions={"Complete": "CompletionsReached"})
-    seen = look(queued(), jobs=(job,), pods=(scored_pod(),))
+def test_nothing_begins_while_the_job_of_an_earlier_evaluation_may_run() -> None:
+    """It is deleted first, whatever its name: a run has one strategy at a time."""
+    job = make_job()
+    seen = look(queued(), jobs=(job,), pods=(running_pod(),))
     decision = decide(seen)
     assert (decision.status, decision.acts) == (queued(), (DeleteJob(job.name, JOB_UID),))
     assert kinds(decide(replace(seen, jobs=(), pods=())))[-1] == "Job"
@@ -801,16 +800,6 @@ def test_a_job_of_an_earlier_evaluation_answers_for_nothing(
     assert (answer(decision).phase, answer(decision).attempts) == (Phase.STARTING, status.attempts)
     assert "an earlier evaluation" in answer(decision).message
     assert kinds(decide(replace(seen, jobs=(), pods=()), after(62)))[-1] == "Job"
-
-
-def test_a_job_of_an_earlier_operator_is_the_attempts() -> None:
-    """Those did not write down of which attempt a Job is; an upgrade runs nothing twice."""
-    body = job_body()
-    del body["spec"]["template"]["metadata"]["annotations"][ATTEMPT_ANNOTATION]
-    status = answer(decide(look(queued()), after(60)))
-    assert (
-        answer(decide(look(status, jobs=(observe_job(body),), pods=(running_pod(),)), after(61))).phase is Phase.RUNNING
-    )
 
 
 def test_a_rerun_annotation_asks_again() -> None:
