@@ -10,6 +10,7 @@ of the one before are gone.
 import argparse
 import os
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from itertools import pairwise
 from secrets import token_hex
@@ -124,15 +125,14 @@ class Bench:
         return SAMPLE | {"metadata": {"name": f"run-{token_hex(4)}", "namespace": self._namespace}, "spec": spec}
 
     def _time(self, manifest: Manifest, *stages: Stage) -> Timed:
-        kinds = {stage.kind for stage in stages}
-        journals = {kind: Journal(self._cluster, kind, self._namespace) for kind in kinds}
-        seen: dict[Kind, Manifest] = {}
-        moments = [perf_counter()]
-        self._cluster.create(manifest)
-        for stage in stages:
-            if stage.kind not in seen or not stage.over(seen[stage.kind]):
-                seen[stage.kind] = journals[stage.kind].wait(stage.name, stage.over, seconds=PATIENCE_SECONDS)
-            moments.append(perf_counter())
+        with ExitStack() as opened:
+            kinds = {stage.kind for stage in stages}
+            journals = {kind: opened.enter_context(Journal(self._cluster, kind, self._namespace)) for kind in kinds}
+            moments = [perf_counter()]
+            self._cluster.create(manifest)
+            for stage in stages:
+                journals[stage.kind].wait(stage.name, stage.over, seconds=PATIENCE_SECONDS)
+                moments.append(perf_counter())
         self._cluster.delete(Kind.of(manifest), manifest["metadata"]["name"], self._namespace)
         wait_until("its pods are gone", lambda: self._cluster.list(POD, self._namespace), lambda pods: not pods)
         spans = (later - earlier for earlier, later in pairwise(moments))

@@ -1,6 +1,7 @@
 """Tests of the whole way need the CRD of this checkout on the cluster."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -8,6 +9,7 @@ from strategyrun.domain.crd import crd
 from support.bench import Bench, workbench
 from support.cluster import CUSTOM_RESOURCE_DEFINITION, Cluster, Kind
 from support.definitions import installed
+from support.journal import Journal, Open
 from support.namespaces import temporary_namespace
 
 
@@ -27,6 +29,13 @@ def kind(cluster: Cluster) -> Iterator[Kind]:
     """Install the CRD for this module's own operators."""
     with installed(cluster, crd()) as own:
         yield own
+
+
+@pytest.fixture
+def journal(cluster: Cluster, namespace: str) -> Iterator[Open]:
+    """Open journals of the test's namespace, and close them with the test."""
+    with ExitStack() as journals:
+        yield lambda kind: journals.enter_context(Journal(cluster, kind, namespace))
 
 
 @pytest.fixture

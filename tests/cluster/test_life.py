@@ -1,12 +1,13 @@
 """The life of a run: edited, repeated, deleted, and interrupted by others."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from strategyrun.domain.strategyrun import RERUN_ANNOTATION
 from support.cluster import CONFIG_MAP, JOB, POD, STRATEGY_RUN, Cluster, Kind, Manifest
-from support.journal import Journal
+from support.journal import Journal, Open
 from support.runs import strategy_run, wait_finished
 from support.waiting import wait_until
 
@@ -47,9 +48,11 @@ def _created(journal: Journal) -> list[str]:
     return [seen["metadata"]["name"] for change, seen in journal.read() if change == "ADDED"]
 
 
-def test_edit_starts_a_new_evaluation_and_keeps_the_last_answer(cluster: Cluster, namespace: str) -> None:
+def test_edit_starts_a_new_evaluation_and_keeps_the_last_answer(
+    cluster: Cluster, namespace: str, journal: Open
+) -> None:
     """Other params: a Job of its own, other metrics, and the answer to the first ones in the history."""
-    jobs = Journal(cluster, JOB, namespace)
+    jobs = journal(JOB)
     cluster.apply(strategy_run(namespace=namespace, source=HOLD, params={"weight": 0.1}))
     first = wait_finished(cluster, namespace)["status"]
     cluster.apply(strategy_run(namespace=namespace, source=HOLD, params={"weight": 0.2}))
@@ -72,9 +75,9 @@ def test_edit_starts_a_new_evaluation_and_keeps_the_last_answer(cluster: Cluster
     )
 
 
-def test_edit_ends_the_attempt_that_it_overtakes(cluster: Cluster, namespace: str) -> None:
+def test_edit_ends_the_attempt_that_it_overtakes(cluster: Cluster, namespace: str, journal: Open) -> None:
     """Edited while it runs, a run drops the Job of its old inputs and answers for the new ones alone."""
-    jobs = Journal(cluster, JOB, namespace)
+    jobs = journal(JOB)
     cluster.apply(strategy_run(namespace=namespace, source=SLOW, params={"seconds": 3600}))
     old = _wait_phase(cluster, namespace, "Running")["status"]["attempts"][0]["jobName"]
     cluster.apply(strategy_run(namespace=namespace, source=SLOW, params={"seconds": 0}))
@@ -104,12 +107,12 @@ def test_annotation_repeats_the_same_inputs(cluster: Cluster, namespace: str) ->
     assert second["attempts"][0]["jobUID"] != first["attempts"][0]["jobUID"]
 
 
-def test_same_inputs_are_evaluated_once(cluster: Cluster, namespace: str) -> None:
+def test_same_inputs_are_evaluated_once(cluster: Cluster, namespace: str, journal: Open) -> None:
     """Applied again, with another label and with other retries, a run keeps its answer, and can still be waited for."""
     run = strategy_run(namespace=namespace, source=HOLD, params={"weight": 0.1})
     cluster.apply(run)
     first = wait_finished(cluster, namespace)["status"]
-    jobs = Journal(cluster, JOB, namespace)
+    jobs = journal(JOB)
     cluster.apply(run)
     run["metadata"]["labels"] = {"looked-at": "true"}
     cluster.apply(run)
@@ -120,7 +123,7 @@ def test_same_inputs_are_evaluated_once(cluster: Cluster, namespace: str) -> Non
         lambda: cluster.get(STRATEGY_RUN, "run", namespace)["status"],
         lambda status: status["observedGeneration"] == 2,
     )
-    cluster.kubectl("wait", "--namespace", namespace, "--for=condition=Finished", "--timeout=5s", f"{RESOURCE}/run")
+    cluster.kubectl("wait", "--namespace", namespace, "--for=condition=Finished", "--timeout=60s", f"{RESOURCE}/run")
     changed = {key for key in first.keys() | second.keys() if first.get(key) != second.get(key)}
     assert changed <= {"observedGeneration", "conditions"}
     assert [each["lastTransitionTime"] for each in second["conditions"]] == [
@@ -145,10 +148,20 @@ def _timed_out(cluster: Cluster, namespace: str) -> None:
     _wait_phase(cluster, namespace, "Failed")
 
 
-@pytest.mark.parametrize("moment", [_at_once, _with_a_job, _running, _timed_out])
-def test_deleted_run_leaves_nothing(cluster: Cluster, namespace: str, moment: Callable[[Cluster, str], None]) -> None:
+@pytest.mark.parametrize(
+    ("moment", "spec"),
+    [
+        pytest.param(_at_once, {}, id="at-once"),
+        pytest.param(_with_a_job, {}, id="with-a-job"),
+        pytest.param(_running, {}, id="running"),
+        pytest.param(_timed_out, {"timeoutSeconds": 10}, id="timed-out"),
+    ],
+)
+def test_deleted_run_leaves_nothing(
+    cluster: Cluster, namespace: str, moment: Callable[[Cluster, str], None], spec: dict[str, Any]
+) -> None:
     """Whenever it is deleted, its Job, pod and ConfigMap go too, and none comes back."""
-    cluster.create(strategy_run(namespace=namespace, source=SLOW, params={"seconds": 3600}, timeoutSeconds=10))
+    cluster.create(strategy_run(namespace=namespace, source=SLOW, params={"seconds": 3600}, **spec))
     moment(cluster, namespace)
     cluster.delete(STRATEGY_RUN, "run", namespace)
     wait_until("nothing is left", lambda: _belongings(cluster, namespace), lambda found: not found, seconds=60)

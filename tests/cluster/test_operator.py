@@ -1,12 +1,12 @@
-"""The operator in the cluster: quick to say no; killed at its work, it loses nothing and does nothing twice."""
+"""The operator in the cluster: no pod for what cannot run; killed at its work, it loses and repeats nothing."""
 
 from collections import Counter
 
 import pytest
 
-from support.cluster import DEPLOYMENT, JOB, POD, STRATEGY_RUN, Cluster, Manifest
-from support.journal import Journal
-from support.runs import condition, strategy_run
+from support.cluster import JOB, POD, STRATEGY_RUN, Cluster, Manifest
+from support.journal import Open
+from support.runs import strategy_run, wait_finished
 from support.waiting import wait_until
 
 SYSTEM = "finlab-sandbox-system"
@@ -16,16 +16,15 @@ FINAL = ("Succeeded", "Failed")
 
 
 @pytest.mark.alone
-def test_ten_runs_outlive_an_operator_that_is_killed_twice(cluster: Cluster, namespace: str) -> None:
+@pytest.mark.timeout(1200)
+def test_ten_runs_outlive_an_operator_that_is_killed_twice(cluster: Cluster, namespace: str, journal: Open) -> None:
     """Each run ends Succeeded after one attempt, with one Job and one pod; no answer is ever taken back."""
-    journals = {kind: Journal(cluster, kind, namespace) for kind in (STRATEGY_RUN, JOB, POD)}
+    journals = {kind: journal(kind) for kind in (STRATEGY_RUN, JOB, POD)}
     for name in NAMES:
         cluster.create(strategy_run(name, namespace))
     for least, phases in ((2, ("Running", *FINAL)), (5, FINAL)):
         _wait_for_phases(cluster, namespace, least, phases)
         _kill_operator(cluster)
-        for journal in journals.values():
-            journal.read()
     _wait_for_phases(cluster, namespace, len(NAMES), FINAL)
 
     runs = {run["metadata"]["name"]: run for run in cluster.list(STRATEGY_RUN, namespace)}
@@ -46,16 +45,15 @@ def test_ten_runs_outlive_an_operator_that_is_killed_twice(cluster: Cluster, nam
     assert sorted(name for name, _ in answers) == NAMES
 
 
-def test_code_that_cannot_be_read_never_gets_a_pod(cluster: Cluster, namespace: str) -> None:
-    """A syntax error ends as CodeRejected with its line, soon on a busy cluster too, and no Job ever exists."""
-    jobs = Journal(cluster, JOB, namespace)
-    runs = Journal(cluster, STRATEGY_RUN, namespace)
+def test_code_that_cannot_be_read_never_gets_a_pod(cluster: Cluster, namespace: str, journal: Open) -> None:
+    """A syntax error ends as CodeRejected with its line, on a busy cluster too, and no Job ever exists."""
+    jobs = journal(JOB)
     source = """\
         def strategy(data, params):
             return data["close"] >
         """
     cluster.create(strategy_run(namespace=namespace, source=source))
-    status = runs.wait("run is Finished", lambda run: condition(run, "Finished") == "True", seconds=5)["status"]
+    status = wait_finished(cluster, namespace, seconds=60)["status"]
     assert (status["phase"], status["reason"]) == ("Failed", "CodeRejected")
     assert status["failure"]["class"] == "User"
     assert status["failure"]["findings"] == [
@@ -83,14 +81,20 @@ def _kill_operator(cluster: Cluster) -> None:
         cluster.kubectl("delete", "pod", name, "--namespace", SYSTEM, "--force", "--grace-period=0")
     wait_until(
         "another operator serves",
-        lambda: (_operator_pods(cluster), cluster.get(DEPLOYMENT, OPERATOR, SYSTEM)["status"]),
-        lambda seen: not killed & seen[0] and seen[1].get("readyReplicas") == 1,
-        seconds=60,
+        lambda: _operator_pods(cluster),
+        lambda pods: not killed.keys() & pods.keys() and any(pods.values()),
+        seconds=180,  # the lease of the one before has to run out
     )
 
 
-def _operator_pods(cluster: Cluster) -> set[str]:
-    return {pod["metadata"]["name"] for pod in cluster.list(POD, SYSTEM, labels=f"app.kubernetes.io/name={OPERATOR}")}
+def _operator_pods(cluster: Cluster) -> dict[str, bool]:
+    """Name the operator's pods, and say whether each is ready."""
+    pods = cluster.list(POD, SYSTEM, labels=f"app.kubernetes.io/name={OPERATOR}")
+    ready = {"type": "Ready", "status": "True"}
+    return {
+        pod["metadata"]["name"]: any(ready.items() <= each.items() for each in pod["status"].get("conditions", []))
+        for pod in pods
+    }
 
 
 def _owner(pod: Manifest) -> str:

@@ -18,7 +18,7 @@ from strategyrun.domain.strategyrun import Attempt, StrategyRun
 from strategyrun.domain.verdict import Verdict, judge
 from strategyrun.domain.vetting import Kind
 from support.cluster import CHECKOUT, CONFIG_MAP, JOB, NETWORK_POLICY, NODE, POD, Cluster, Manifest
-from support.journal import Journal
+from support.journal import Open
 from support.runs import HOLD_EVERYTHING, strategy_run, wait_finished
 from support.waiting import wait_until
 
@@ -27,14 +27,14 @@ SETTINGS: Settings = load_settings(CHECKOUT / "config" / "sandbox.yaml")
 POLICY = "finlab-sandbox-deny-all"
 
 
-def test_stored_pod_and_job_are_the_hardened_ones(cluster: Cluster, namespace: str) -> None:
+def test_stored_pod_and_job_are_the_hardened_ones(cluster: Cluster, namespace: str, journal: Open) -> None:
     """What the API server holds, its defaults and admission included, is the whole of golden/pod.yaml and job.yaml.
 
     But for commands and environments: of those, only the evaluator has a nonce, and nothing refers elsewhere.
     """
-    pods = Journal(cluster, POD, namespace)
-    jobs = Journal(cluster, JOB, namespace)
-    snapshots = Journal(cluster, CONFIG_MAP, namespace)
+    pods = journal(POD)
+    jobs = journal(JOB)
+    snapshots = journal(CONFIG_MAP)
     run = cluster.create(strategy_run(namespace=namespace, ttlSecondsAfterFinished=600, timeoutSeconds=60))
     wait_finished(cluster, namespace)
 
@@ -64,10 +64,10 @@ def test_stored_pod_and_job_are_the_hardened_ones(cluster: Cluster, namespace: s
     assert kept["data"]["strategy.py"] == HOLD_EVERYTHING
 
 
-def test_network_is_denied_before_the_first_job(cluster: Cluster, namespace: str) -> None:
+def test_network_is_denied_before_the_first_job(cluster: Cluster, namespace: str, journal: Open) -> None:
     """A policy that denies all traffic to and from the run's pods is older than the namespace's first Job."""
-    policies = Journal(cluster, NETWORK_POLICY, namespace)
-    jobs = Journal(cluster, JOB, namespace)
+    policies = journal(NETWORK_POLICY)
+    jobs = journal(JOB)
     cluster.create(strategy_run(namespace=namespace))
     wait_finished(cluster, namespace)
     (_, policy), *others = policies.read()
@@ -80,12 +80,14 @@ def test_network_is_denied_before_the_first_job(cluster: Cluster, namespace: str
     assert selected.items() <= pod["metadata"]["labels"].items()
 
 
-def test_policy_that_somebody_deleted_is_back_before_the_next_job(cluster: Cluster, namespace: str) -> None:
+def test_policy_that_somebody_deleted_is_back_before_the_next_job(
+    cluster: Cluster, namespace: str, journal: Open
+) -> None:
     """That a policy was there once is not taken for a fact."""
     cluster.create(strategy_run("first", namespace))
     wait_finished(cluster, namespace, "first")
-    policies = Journal(cluster, NETWORK_POLICY, namespace)
-    jobs = Journal(cluster, JOB, namespace)
+    policies = journal(NETWORK_POLICY)
+    jobs = journal(JOB)
     cluster.delete(NETWORK_POLICY, POLICY, namespace)
     cluster.create(strategy_run("second", namespace))
     wait_finished(cluster, namespace, "second")
@@ -141,7 +143,7 @@ def test_a_strategy_that_outlives_the_harness_ends_at_the_deadline_of_its_pod(cl
     deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
     snapshot_of_run, built = _manifests(namespace, SETTINGS.profile.sandbox, SETTINGS.profile.seccomp)
     pod = built["spec"]["template"]["spec"]
-    pod["activeDeadlineSeconds"] = 10
+    pod["activeDeadlineSeconds"] = 60  # they begin before the strategy does
     pod["initContainers"][-1] |= {"command": ["python3", "-c", deaf], "args": []}
     _wait_verdict(cluster, namespace, Reason.TIMEOUT, [snapshot_of_run, built])
 
@@ -152,7 +154,7 @@ def test_a_pod_that_never_starts_ends_at_the_deadline_of_its_job(cluster: Cluste
     snapshot_of_run, built = _manifests(namespace, sandbox, SETTINGS.profile.seccomp)
     built["spec"]["activeDeadlineSeconds"] = 5
     _wait_verdict(cluster, namespace, Reason.START_TIMEOUT, [snapshot_of_run, built])
-    assert cluster.list(POD, namespace) == []
+    wait_until("the pod is gone", lambda: cluster.list(POD, namespace), lambda pods: not pods, seconds=120)
 
 
 def _wait_verdict(cluster: Cluster, namespace: str, expected: Reason, manifests: list[Manifest]) -> None:
@@ -167,7 +169,7 @@ def _wait_verdict(cluster: Cluster, namespace: str, expected: Reason, manifests:
         return judge(job_seen, observe_pod(pods[0]) if pods else None, podless=not pods)
 
     wait_until(
-        f"the verdict is {expected}", look, lambda verdict: getattr(verdict, "reason", None) == expected, seconds=60
+        f"the verdict is {expected}", look, lambda verdict: getattr(verdict, "reason", None) == expected, seconds=240
     )
 
 

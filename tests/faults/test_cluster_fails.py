@@ -52,8 +52,10 @@ MANY = as_asked("RUNS", 30)
 def test_many_runs_on_few_slots(bench: Bench, proxy: FaultProxy, tmp_path: Path) -> None:
     """Never more than three are active, and they come in the order of their creation; those that are let in together
     may overtake each other."""
-    journal = Journal(bench.cluster, bench.kind, bench.namespace)
-    with KillableOperator(proxy.kubeconfig, bench.kind, tmp_path / "log", slots=3, sweep_seconds=2) as operator:
+    with (
+        Journal(bench.cluster, bench.kind, bench.namespace) as journal,
+        KillableOperator(proxy.kubeconfig, bench.kind, tmp_path / "log", slots=3, sweep_seconds=2) as operator,
+    ):
         held = [f"{HELD}-{number}" for number in range(3)]
         for name in held:
             bench.apply(name)
@@ -67,16 +69,17 @@ def test_many_runs_on_few_slots(bench: Bench, proxy: FaultProxy, tmp_path: Path)
         )
         for name in held:
             finish_by_hand(bench, name)
-
-        def unanswered() -> int:
-            journal.read()  # it is to be read every minute
-            return len(expected.keys() - answers_of(bench).keys())
-
-        wait_until("all have their answers", unanswered, lambda left: not left, seconds=60 + 2 * MANY)
+        wait_until(
+            "all have their answers",
+            lambda: expected.keys() - answers_of(bench).keys(),
+            lambda left: not left,
+            seconds=60 + 2 * MANY,
+        )
         wait_answers(bench, expected, operator)
         require_order(bench, proxy)
+        changes = journal.read()
     active: set[str] = set()
-    for _, run in journal.read():
+    for _, run in changes:
         (active.add if run.get("status", {}).get("phase") in ACTIVE else active.discard)(run["metadata"]["name"])
         assert len(active) <= 3
     runs = bench.cluster.list(bench.kind, bench.namespace)

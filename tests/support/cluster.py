@@ -140,13 +140,15 @@ class Cluster:
         return version
 
     def watch(
-        self, kind: Kind, namespace: str | None = None, *, since: str, seconds: int
+        self, kind: Kind, namespace: str | None = None, *, since: str, seconds: int, bookmarks: bool = False
     ) -> Iterator[tuple[str, Manifest]]:
         """Yield each change after a resource version, as its type and the object, for so many seconds.
 
-        Raises RefusedError (410) where the API server no longer knows that version.
+        Bookmarks are objects with a version alone, up to which all has been told.
+        Raises RefusedError (410) where the API server no longer knows the version it is to begin at.
         """
         query = {"watch": "true", "resourceVersion": since, "timeoutSeconds": str(seconds)}
+        query |= {"allowWatchBookmarks": "true"} if bookmarks else {}
         with closing(self._open("GET", self._path(kind, namespace), query, timeout=seconds + 30).response) as lines:
             for line in lines:
                 change = json.loads(line)
