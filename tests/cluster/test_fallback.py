@@ -9,9 +9,9 @@ import yaml
 from strategyrun.adapters.settings import Settings, load_settings
 from strategyrun.domain.sandbox import Resources, SeccompProfile
 from support.bench import Bench
-from support.cluster import CHECKOUT, POD, Cluster, Kind, Manifest
+from support.cluster import CHECKOUT, CONFIG_MAP, POD, Cluster, Kind, Manifest
 from support.operator import RunningOperator, with_slots, with_timeouts
-from support.runs import condition
+from support.runs import condition, snapshot_of
 from support.waiting import wait_until
 
 CONFIGURED = load_settings(CHECKOUT / "config" / "sandbox.yaml")
@@ -52,15 +52,17 @@ def sample(name: str) -> dict[str, Any]:
     return spec
 
 
-def settings(seccomp: SeccompProfile | None = None, **changes: Any) -> Settings:
-    """The configuration of this checkout with a short start, small pods, and the given fields of the sandbox."""
+def settings(seccomp: SeccompProfile | None = None, *, start_seconds: int = 180, **changes: Any) -> Settings:
+    """The configuration of this checkout with small pods, this time to start, and the given fields of the sandbox."""
     profile = CONFIGURED.profile
     sandbox = profile.sandbox.model_copy(update={"requests": SMALL} | changes)
     changed = profile.model_copy(update={"sandbox": sandbox, "seccomp": seccomp or profile.seccomp})
-    return with_timeouts(with_slots(replace(CONFIGURED, profile=changed), 6), start_seconds=60)
+    return with_timeouts(with_slots(replace(CONFIGURED, profile=changed), 6), start_seconds=start_seconds)
 
 
-NO_IMAGE = settings(image="nowhere.invalid/finlab-sandbox:none")
+CANNOT_START = 120
+"""Seconds that runs wait whose sandbox cannot start; their fallback has as many to find room."""
+NO_IMAGE = settings(image="nowhere.invalid/finlab-sandbox:none", start_seconds=CANNOT_START)
 
 
 def ended(bench: Bench, name: str) -> Manifest:
@@ -104,7 +106,7 @@ def test_an_image_that_cannot_be_pulled_leads_to_the_fallback(cluster: Cluster, 
 def test_a_seccomp_profile_that_is_not_there_leads_to_the_fallback(cluster: Cluster, kind: Kind, bench: Bench) -> None:
     """Whatever the node's label says: the container cannot be made without the file."""
     missing = Gone(sha256=CONFIGURED.profile.seccomp.sha256)
-    with RunningOperator(cluster, kind, settings(missing)):
+    with RunningOperator(cluster, kind, settings(missing, start_seconds=CANNOT_START)):
         bench.apply(source="def strategy(data, params):\n    return data.close > data.close.rolling(50).mean()\n")
         run = ended(bench, "run")
     status = run["status"]
@@ -169,7 +171,11 @@ def test_a_fallback_without_its_walls_refuses(cluster: Cluster, kind: Kind, benc
     """The harness says which wall is missing, before any line of the strategy: here nothing filters system calls."""
     with RunningOperator(cluster, kind, NO_IMAGE):
         bench.apply()
-        made = ended(bench, "run")["status"]["attempts"][-1]["podName"]
+        run = ended(bench, "run")
+        snapshot = snapshot_of(run, NO_IMAGE.profile.sandbox)
+        bench.wait_names(CONFIG_MAP, lambda names: snapshot["metadata"]["name"] not in names, seconds=150)
+    cluster.create(snapshot)  # the operator has taken it back, and the pod mounts it
+    made = run["status"]["attempts"][-1]["podName"]
     pod = cluster.get(POD, made, bench.namespace)
     document: Manifest = {
         "apiVersion": "v1",
@@ -183,7 +189,7 @@ def test_a_fallback_without_its_walls_refuses(cluster: Cluster, kind: Kind, benc
         "the pod is over",
         lambda: cluster.get(POD, "unfiltered", bench.namespace),
         lambda found: found["status"]["phase"] in ("Failed", "Succeeded"),
-        seconds=120,
+        seconds=240,
     )
     state = seen["status"]["initContainerStatuses"][0]["state"]["terminated"]
     assert state["exitCode"] == 2
