@@ -125,6 +125,8 @@ STATISTICS = _source("""\
             return 1.0
     assert Mine([1.0, 2.0]).std() == 1.0 and numpy.std([1.0, 3.0]) == 1.0
 """)
+SEEN_RUNNING = _source("import time\ntime.sleep(20)\n")
+"""Long enough for the status to say so, and for what is done then."""
 HOLDS = _source("""\
     weights = honest(data).astype(float)
     weights.iloc[10:20] = float("nan")
@@ -289,7 +291,6 @@ CASES: dict[str, Case] = {
         """),
         VIOLATION,
         CALLBACKS,
-        spec=SHORT,
         machine="x86_64",
     ),
     "K14 keys into a terminal": Case(
@@ -336,7 +337,7 @@ CASES: dict[str, Case] = {
     "N05 network policy deleted during the run": Case(
         _source("""\
             import socket, time
-            until = time.monotonic() + 4
+            until = time.monotonic() + 20
             while time.monotonic() < until:
                 for host, port in params["targets"]:
                     expect(end(lambda: socket.create_connection((host, port), 1)), "EPERM")
@@ -411,7 +412,7 @@ CASES: dict[str, Case] = {
         FILES,
     ),
     "R01 fork bomb": Case(
-        _source("while True:\n    os.fork()\n"), ERROR, THREADS, says="^PermissionError: .*not permitted", spec=SHORT
+        _source("while True:\n    os.fork()\n"), ERROR, THREADS, says="^PermissionError: .*not permitted"
     ),
     "R02 thread bomb": Case(
         _source("""\
@@ -503,7 +504,6 @@ CASES: dict[str, Case] = {
         _source("import signal\nos.kill(1, signal.SIGSTOP)\nos.kill(-1, signal.SIGSTOP)\nos.kill(os.getpid(), 19)\n"),
         ERROR,
         TIMERS,
-        spec=SHORT,
     ),
     "R13 kills itself": Case(
         _source("import signal\nos.kill(os.getpid(), signal.SIGKILL)\n"),
@@ -626,20 +626,20 @@ CASES: dict[str, Case] = {
         "SelfReported",
     ),
     "F11 status written during the run": Case(
-        _source("import time\ntime.sleep(4)\n"), EVALUATED, PLAIN, during="forged_status", scores_as_twin=True
+        SEEN_RUNNING, EVALUATED, PLAIN, during="forged_status", scores_as_twin=True
     ),
     "F11 annotations and spec written during the run": Case(
-        _source("import time\ntime.sleep(5)\n"), EVALUATED, PLAIN, during="edited_run", scores_as_twin=True
+        SEEN_RUNNING, EVALUATED, PLAIN, during="edited_run", scores_as_twin=True
     ),
     "F12 pod of the run's Job": Case(
-        _source("import time\ntime.sleep(6)\n"),
+        SEEN_RUNNING,
         ("Evaluated", "Tampered", ONE_TOO_MANY),
         PLAIN,
         during="adopted_pod",
         scores_as_twin=True,
     ),
     "F12 pod with the run's labels": Case(
-        _source("import time\ntime.sleep(4)\n"),
+        SEEN_RUNNING,
         ("Evaluated", "Tampered", ONE_TOO_MANY),  # the Job's controller adopts it by those labels
         PLAIN,
         during="foreign_pod",
