@@ -22,6 +22,8 @@ OPERATIONS = "docs/operations.md"
 GITOPS = "docs/gitops.md"
 PROFILES = "docs/profiles.md"
 SECONDS = re.compile(r"(\d+m)?\d+(\.\d+)?s|\d+m\b")
+COMMAND_SECONDS = 580
+"""The pages let kubectl wait for ten minutes, and a test has no more."""
 
 
 def of(page: str, *languages: str) -> list[Block]:
@@ -64,7 +66,7 @@ def test_a_session_goes_as_it_is_told(page: str, cluster: Cluster, namespace: st
             program, *arguments = shlex.split(command)
             assert program == "kubectl", block.where
             here = [str(tmp_path / word) if (tmp_path / word).is_file() else word for word in arguments]
-            printed = cluster.kubectl("--namespace", namespace, *here, seconds=180)
+            printed = cluster.kubectl("--namespace", namespace, *here, seconds=COMMAND_SECONDS)
             if shown:
                 assert words(printed.splitlines()) == words(shown), f"{block.where}: {command}"
 
@@ -76,7 +78,7 @@ def test_every_question_about_profiles_is_answered(cluster: Cluster) -> None:
     for command in commands:
         program, *arguments = shlex.split(command, comments=True)
         assert program == "kubectl"
-        assert cluster.kubectl(*arguments, seconds=180)
+        assert cluster.kubectl(*arguments, seconds=COMMAND_SECONDS)
 
 
 def test_the_operator_names_the_facts_of_its_page(cluster: Cluster) -> None:
@@ -100,7 +102,7 @@ def test_a_rerun_is_waited_for_as_the_page_says(cluster: Cluster, namespace: str
     cluster.create(strategy_run("momentum", namespace))
     first = wait_finished(cluster, namespace, "momentum")["status"]
     for command, _ in steps(*of(GITOPS, "console")):
-        cluster.kubectl("--namespace", namespace, *shlex.split(command)[1:], seconds=180)
+        cluster.kubectl("--namespace", namespace, *shlex.split(command)[1:], seconds=COMMAND_SECONDS)
     second = cluster.get(STRATEGY_RUN, "momentum", namespace)["status"]
     assert second["phase"] == "Succeeded"
     assert second["acceptedAt"] > first["finishedAt"]
