@@ -88,7 +88,7 @@ clean_kube_proxy() {
 			          securityContext: { privileged: true }
 		YAML
 	)" >/dev/null
-	kubectl rollout status "${daemonset[@]}" --timeout=60s >/dev/null
+	kubectl rollout status "${daemonset[@]}" --timeout=180s >/dev/null
 }
 
 # Lets kube-proxy begin anew, so that its next hour ends long after the tests that follow.

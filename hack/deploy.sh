@@ -29,11 +29,11 @@ for workload in deployment installer; do
 		YAML
 	)" >>"$CACHE/deploy.log"
 done
-kubectl rollout status "${installer[@]}" --timeout=120s >>"$CACHE/deploy.log" || {
+kubectl rollout status "${installer[@]}" --timeout=180s >>"$CACHE/deploy.log" || {
 	kubectl logs "${installer[@]}" --tail=20 >&2 || true
 	die "the installer does not become ready: kubectl describe ${installer[*]}"
 }
-kubectl rollout status "${deployment[@]}" --timeout=120s >>"$CACHE/deploy.log" || {
+kubectl rollout status "${deployment[@]}" --timeout=180s >>"$CACHE/deploy.log" || {
 	kubectl logs "${deployment[@]}" --tail=20 >&2 || true
 	die "the operator does not become ready: kubectl describe ${deployment[*]}"
 }
@@ -41,5 +41,5 @@ kubectl rollout status "${deployment[@]}" --timeout=120s >>"$CACHE/deploy.log" |
 label=seccomp.finlab-sandbox.dev/$(digest <config/seccomp_profile.json)
 kubectl wait --for="jsonpath={.metadata.labels.${label//./\\.}}=ready" node --all --timeout=60s >>"$CACHE/deploy.log" ||
 	die "a node does not hold the seccomp file: kubectl logs ${installer[*]}"
-kubectl wait --for=condition=Ready --timeout=120s sandboxprofiles.finlab-sandbox.dev/default >>"$CACHE/deploy.log" ||
+kubectl wait --for=condition=Ready --timeout=300s sandboxprofiles.finlab-sandbox.dev/default >>"$CACHE/deploy.log" ||
 	die "the sandbox could not be measured: kubectl describe sandboxprofile default"

@@ -113,7 +113,10 @@ def test_a_run_leaves_nothing_behind(tmp_path: Path) -> None:
     with subprocess.Popen(words, env=variables(), stderr=subprocess.PIPE) as command:
         try:
             wait_until(
-                "a step runs", lambda: docker("ps", "--format", "{{.Names}}"), lambda names: "-strategy" in names
+                "a step runs",
+                lambda: docker("ps", "--format", "{{.Names}}"),
+                lambda names: "-strategy" in names,
+                seconds=120,
             )
             command.send_signal(signal.SIGINT)
             assert (command.communicate(timeout=60)[1], command.returncode) == (b"", 130)

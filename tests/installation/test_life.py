@@ -61,6 +61,7 @@ def emptied(cluster: Cluster) -> Iterator[None]:
         "the definitions are gone",
         lambda: [name for name in names if cluster.find(CUSTOM_RESOURCE_DEFINITION, name)],
         lambda left: not left,
+        seconds=120,
     )
     wait_until(
         "the operator's namespace is gone",
@@ -171,7 +172,7 @@ def test_the_page_of_the_chart_installs_it_in_any_namespace(cluster: Cluster, ch
     (checkout / "values.yaml").write_text(VALUES)
     type_in(checkout, cluster, block_with("chart.md", "kubectl create namespace", "helm install"), ELSEWHERE)
     assert queue_of(cluster, ELSEWHERE) == 2
-    cluster.kubectl("wait", "--for=condition=Ready", "--timeout=150s", "sandboxprofile/default", seconds=180)
+    cluster.kubectl("wait", "--for=condition=Ready", "--timeout=300s", "sandboxprofile/default", seconds=330)
     succeeded(cluster, "installed")
     type_in(checkout, cluster, block_with("chart.md", "helm uninstall"), ELSEWHERE)
     type_in(checkout, cluster, block_with("chart.md", "kubectl delete", "crds"))

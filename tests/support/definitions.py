@@ -25,7 +25,7 @@ def installed(cluster: Cluster, definition: Manifest) -> Iterator[Kind]:
     kind = Kind(f"{group}/{spec['versions'][0]['name']}", spec["names"]["kind"])
     cluster.create(definition | {"metadata": {"name": name, "labels": {_LABEL: "true"}}, "spec": spec})
     try:
-        wait_until(f"{name} is served", lambda: _listing(cluster, kind), lambda answer: answer == "served")
+        wait_until(f"{name} is served", lambda: _listing(cluster, kind), lambda answer: answer == "served", seconds=120)
         yield kind
     finally:
         cluster.delete(CUSTOM_RESOURCE_DEFINITION, name)

@@ -35,6 +35,7 @@ def temporary_namespace(cluster: Cluster, test: str, *, admission: bool = True) 
             f"namespace {name} can hold pods",
             lambda: cluster.find(SERVICE_ACCOUNT, "default", name),
             lambda account: account is not None,
+            seconds=180,
         )
         yield name
     finally:
