@@ -19,6 +19,7 @@ RENEW_SECONDS = 10.0
 _RETRY_SECONDS = 2.0
 _GIVE_UP_SECONDS = 22.0
 """Without a renewal. Sooner than anybody may take the lease, with time left to end the work."""
+_RELEASE_SECONDS = 5.0
 HOST_MARK = "/"
 """Between the pod's name and what tells its processes apart: they follow each other, so the next may have the lease."""
 
@@ -162,9 +163,18 @@ class Lease:
     async def _release(self) -> None:
         self.held_since = None
         try:
-            async with asyncio.timeout(_RETRY_SECONDS):
-                found = await self._kube.get(LEASES, self._namespace, self._name)
-                if found and found["spec"].get("holderIdentity") == self.holder:
-                    await self._kube.replace(self._manifest(found["metadata"], found["spec"], release=True))
+            async with asyncio.timeout(_RELEASE_SECONDS):
+                while not await self._try_to_release():
+                    pass
         except TROUBLE as error:
             log.warning("lease %s/%s is not released and runs out: %s", self._namespace, self._name, error)
+
+    async def _try_to_release(self) -> bool:
+        """Let go of the lease, and tell whether it is not ours any more."""
+        found = await self._kube.get(LEASES, self._namespace, self._name)
+        if found and found["spec"].get("holderIdentity") == self.holder:
+            try:
+                await self._kube.replace(self._manifest(found["metadata"], found["spec"], release=True))
+            except ConflictError:
+                return False  # a renewal that was cancelled on its way has come after all
+        return True

@@ -1,11 +1,11 @@
-"""Who may take the lease without waiting for its end."""
+"""Who may take the lease without waiting for its end, and who leaves it to others."""
 
 import asyncio
 from typing import Any
 
 import pytest
 
-from strategyrun.adapters.kube import Kube
+from strategyrun.adapters.kube import ConflictError, Kube
 from strategyrun.adapters.lease import HOST_MARK, Lease
 
 
@@ -40,3 +40,30 @@ def test_the_next_process_of_a_pod_takes_over_at_once(before: str, taken: bool) 
             return lease.held
 
     assert asyncio.run(work()) is taken
+
+
+class Touched(Held):
+    """One that a renewal on its way changes before the first release comes."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+        self.late = 1
+
+    async def replace(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        """Store it, unless it is a release and the renewal comes first."""
+        if self.late and not manifest["spec"]["holderIdentity"]:
+            self.late -= 1
+            raise ConflictError(409, "the object has been modified")
+        return await super().replace(manifest)
+
+
+def test_a_renewal_that_comes_late_does_not_keep_the_lease() -> None:
+    """What was cancelled may have been sent: the next operator need not wait for the end of its time."""
+    kube = Touched()
+
+    async def work() -> None:
+        async with Lease(kube, "system", "pod-a").hold(asyncio.Event()):
+            assert kube.spec["holderIdentity"] == "pod-a"
+
+    asyncio.run(work())
+    assert (kube.spec["holderIdentity"], kube.late) == ("", 0)
