@@ -4,9 +4,14 @@ import signal
 from collections.abc import Generator, Iterator
 
 import pytest
+from hypothesis import settings
 
 from support.cluster import Cluster, describe
 from support.namespaces import temporary_namespace
+
+# No deadline, because machines are slow at times; the same examples everywhere, because a check must not be luck.
+settings.register_profile("everywhere", deadline=None, derandomize=True)
+settings.load_profile("everywhere")
 
 
 def pytest_configure() -> None:

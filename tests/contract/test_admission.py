@@ -401,7 +401,7 @@ def test_the_operators_job_and_its_pod_are_let_in(place: Place, dataset: str) ->
     place.controller.create(place.pod(dataset), dry_run=True)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(spec=specs)
 def test_the_job_of_any_run_is_let_in(place: Place, spec: Manifest) -> None:
     """No spec that the schema takes makes a Job that the policies do not."""
@@ -427,7 +427,6 @@ def test_a_job_lives_and_goes_under_the_policies(place: Place) -> None:
             f"{kind.kind} is gone",
             lambda kind=kind, each=each: place.admin.find(kind, each, place.namespace),  # type: ignore[misc]
             lambda found: found is None,
-            seconds=90,
         )
 
 

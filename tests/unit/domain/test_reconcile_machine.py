@@ -46,7 +46,7 @@ from support.small_cluster import HOUR, INPUTS, REACHED, SECOND, Cluster, Job, N
 
 SEEDS = 200
 """For two thousand histories."""
-SETTINGS = settings(max_examples=10, stateful_step_count=50, deadline=None, database=None, print_blob=True)
+SETTINGS = settings(max_examples=10, stateful_step_count=50, database=None, print_blob=True)
 ATTEMPTS_LIMIT = 4
 NAMESPACE = "research"
 SETTLING_ROUNDS = 200

@@ -210,5 +210,5 @@ class Window(RuleBasedStateMachine):
                 assert not behind, "a fuller namespace went first"
 
 
-Window.TestCase.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
+Window.TestCase.settings = settings(max_examples=200, stateful_step_count=30)
 TestWindow = Window.TestCase

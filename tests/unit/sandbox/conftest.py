@@ -8,15 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import settings
 
 from finlab_sandbox.datasets import us_stocks
 from finlab_sandbox.load.source import find
 from finlab_sandbox.load.step import lay_out
 from support.sandbox import Steps
-
-settings.register_profile("busy machine", deadline=None)
-settings.load_profile("busy machine")
 
 
 @pytest.fixture(scope="session")
