@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from socket import socket
 from typing import Any
 
 import aiohttp
@@ -20,6 +19,7 @@ from strategyrun.adapters.watches import LATE_SECONDS
 from strategyrun.adapters.workqueue import WorkQueue
 from strategyrun.domain.strategyrun import Phase, StrategyRunStatus
 from support.builders import make_run
+from support.ports import free_port
 
 
 class Still:
@@ -72,14 +72,6 @@ def play(act: Callable[[Scene], Awaitable[Any]], *, leased: bool = False) -> Any
                     loop.time = real  # type: ignore[method-assign]
 
     return asyncio.run(work())
-
-
-def free_port() -> int:
-    """Find a port that nobody listens on."""
-    with socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def swept(scene: Scene) -> None:
