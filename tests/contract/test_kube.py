@@ -210,7 +210,6 @@ def test_delete_takes_what_the_object_owns_along(use: Use[Any], cluster: Cluster
         "what it owned is gone",
         lambda: cluster.find(CONFIG_MAP, "owned", namespace),
         lambda found: found is None,
-        seconds=90,
     )
 
 

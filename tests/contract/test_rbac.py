@@ -190,8 +190,11 @@ def test_the_api_server_grants_what_the_manifests_say(cluster: Cluster, operated
         return rights(answer["status"]["resourceRules"])
 
     anybody = cluster.kubectl("create", "token", "default", "-n", account.namespace).strip()
-    granted = asyncio.run(review(account.token)) - asyncio.run(review(anybody))
-    assert granted == in_group(GRANTED, resource_of(operated_kind).group)
+    wait_until(
+        "the operator has its rights and no others",
+        lambda: asyncio.run(review(account.token)) - asyncio.run(review(anybody)),
+        in_group(GRANTED, resource_of(operated_kind).group).__eq__,
+    )
 
 
 @pytest.fixture
@@ -268,7 +271,7 @@ def test_every_right_is_used_and_none_is_missing(
         bench.wait_names(CONFIG_MAP, lambda names: not any(name.startswith("whole") for name in names))
         bench.spend("pods")
         bench.apply("podless")  # why its Job has no pod, its events tell
-        wait_until("events are read", lambda: operator.calls, lambda calls: count(calls, "list", "events"), seconds=60)
+        wait_until("events are read", lambda: operator.calls, lambda calls: count(calls, "list", "events"))
     calls = operator.calls
     used = {Right(call.verb, call.group, call.resource) for call in calls} | watched(runs)
     assert used == in_group(GRANTED, runs.group)

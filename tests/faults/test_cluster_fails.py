@@ -41,7 +41,7 @@ from support.rig_runs import (
     wait_phase,
     wait_running,
 )
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 PRIORITY_CLASS = Kind("scheduling.k8s.io/v1", "PriorityClass")
 ACTIVE = ("Starting", "Running")
@@ -65,7 +65,7 @@ def test_many_runs_on_few_slots(bench: Bench, proxy: FaultProxy, tmp_path: Path)
             "all others stand in line",
             lambda: [status.get("reason") for status in runs_of(bench).values()].count("WaitingForSlot"),
             lambda count: count == MANY,
-            seconds=60 + MANY,
+            seconds=PATIENCE + MANY,
         )
         for name in held:
             finish_by_hand(bench, name)
@@ -73,7 +73,7 @@ def test_many_runs_on_few_slots(bench: Bench, proxy: FaultProxy, tmp_path: Path)
             "all have their answers",
             lambda: expected.keys() - answers_of(bench).keys(),
             lambda left: not left,
-            seconds=60 + 2 * MANY,
+            seconds=400 + 2 * MANY,
         )
         wait_answers(bench, expected, operator)
         require_order(bench, proxy)
@@ -115,7 +115,7 @@ def test_kueue_holds_runs_back_and_preempts_them(bench: Bench, proxy: FaultProxy
         name = job["attempts"][0]["jobName"]
         assert labels.items() <= bench.cluster.get(JOB, name, bench.namespace)["metadata"]["labels"].items()
         scored = apply_scored(bench, 2)
-        wait_until("others have their answers", lambda: answers_of(bench), lambda seen: seen == scored, seconds=60)
+        wait_until("others have their answers", lambda: answers_of(bench), lambda seen: seen == scored)
         for suspended, phase in ((False, "Running"), (True, "Queued"), (False, "Running")):
             bench.cluster.merge(JOB, name, bench.namespace, {"spec": {"suspend": suspended}})
             wait_phase(bench, queued, phase)
@@ -286,7 +286,7 @@ def test_deleted_after_success_and_before_it_was_read(
     pod = bench.wait_pod(name)
     operator.kill()
     kubelet.succeed(bench.cluster, pod)
-    wait_until("its Job is complete", lambda: unfinished_jobs(bench), lambda left: not left, seconds=60)
+    wait_until("its Job is complete", lambda: unfinished_jobs(bench), lambda left: not left)
     bench.cluster.delete(kind, job if kind == JOB else pod["metadata"]["name"], bench.namespace)
     bench.wait_names(POD, lambda names: not names)
     operator.start()

@@ -47,7 +47,7 @@ def test_killed_at_a_write(
     goes on from there."""
     with proxy.fault(kill(operator.kill, committed=committed), WRITES[write], times=1) as death:
         bench.apply(play, ttlSecondsAfterFinished=0)
-        wait_until(f"it dies at {write}", lambda: death.met, bool, seconds=60, every=0.02)
+        wait_until(f"it dies at {write}", lambda: death.met, bool, every=0.02)
         assert not operator.alive
     if play == HELD:
         kubelet.succeed(bench.cluster, bench.wait_pod(play))
@@ -66,7 +66,7 @@ def test_away_while_runs_finish(bench: Bench, proxy: FaultProxy, tmp_path: Path)
         expected = apply_scored(bench, count)
         bench.wait_names(JOB, lambda names: len(names) == count)
         operator.kill()
-        wait_until("every Job is complete", lambda: unfinished_jobs(bench), lambda left: not left, seconds=120)
+        wait_until("every Job is complete", lambda: unfinished_jobs(bench), lambda left: not left)
         wait_long("it is away", AWAY_SECONDS)
         statuses = wait_answers(bench, expected, operator)
         assert {len(status["attempts"]) for status in statuses.values()} == {1}
@@ -85,7 +85,7 @@ def test_away_for_longer_than_a_job_is_kept(bench: Bench, proxy: FaultProxy, ope
     operator.kill()
     for pod in pods:
         kubelet.succeed(bench.cluster, pod)
-    wait_until("every Job is complete", lambda: unfinished_jobs(bench), lambda left: not left, seconds=60)
+    wait_until("every Job is complete", lambda: unfinished_jobs(bench), lambda left: not left)
     assert len(bench.names(JOB)) == len(names)
     statuses = wait_answers(bench, dict.fromkeys(names, "Evaluated"), operator)
     assert [len(status["attempts"]) for status in statuses.values()] == [1, 1]
@@ -99,8 +99,8 @@ def test_killed_before_it_knows_of_a_job_that_is_not_kept(
     """The Job is not on record, and ends with nobody there: it is found again and not run twice."""
     with proxy.fault(kill(operator.kill, committed=True), to("create", "jobs"), times=1):
         bench.apply(f"{SCORED}-0", ttlSecondsAfterFinished=0)
-        wait_until("it dies", lambda: operator.alive, lambda alive: not alive, seconds=60, every=0.02)
-    wait_until("its Job is complete", lambda: unfinished_jobs(bench), lambda left: not left, seconds=60)
+        wait_until("it dies", lambda: operator.alive, lambda alive: not alive, every=0.02)
+    wait_until("its Job is complete", lambda: unfinished_jobs(bench), lambda left: not left)
     statuses = wait_answers(bench, {f"{SCORED}-0": "Evaluated"}, operator)
     assert [len(status["attempts"]) for status in statuses.values()] == [1]
     bench.wait_nothing_left()
@@ -158,7 +158,7 @@ def test_an_old_list_served_after_a_restart(bench: Bench, proxy: FaultProxy, ope
     operator.kill()
     with proxy.fault_by_call(replay(answers), swept, times=len(lists)) as stale:
         operator.start()
-        wait_until("it is told of the past", lambda: stale.met, lambda met: met == len(lists), seconds=60)
+        wait_until("it is told of the past", lambda: stale.met, lambda met: met == len(lists))
     finish_by_hand(bench, f"{HELD}-0")
     assert len(bench.status(f"{HELD}-0")["attempts"]) == 1
     require_order(bench, proxy)
@@ -220,5 +220,5 @@ def test_uninstalled_with_live_runs(rig: Rig, tmp_path: Path) -> None:
                     wait_running(bench, name)
             # The garbage collector learns of a new kind within half a minute; then it knows this one.
             bench.cluster.delete(kind, f"{HELD}-0", namespace)
-            bench.wait_names(JOB, lambda names: len(names) == 1, seconds=120)
+            bench.wait_names(JOB, lambda names: len(names) == 1)
         bench.wait_nothing_left()

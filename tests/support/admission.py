@@ -298,8 +298,14 @@ def wait_enforced(place: Place) -> None:
 
 
 def wait_let_in(place: Place) -> None:
-    """Wait until a good Job and a good pod pass."""
-    wait_until("Jobs are let in", lambda: refusal(lambda: place.operator.create(place.job(), dry_run=True)), nothing)
+    """Wait until a good Job of each profile that may be used here and a good pod pass."""
+    for each in (DEFAULT, GVISOR):
+        job = job_of(make_run(namespace=place.namespace), each)
+        wait_until(
+            f"Jobs of {each.name} are let in",
+            lambda job=job: refusal(lambda: place.operator.create(job, dry_run=True)),  # type: ignore[misc]
+            nothing,
+        )
     wait_until("pods are let in", lambda: refusal(lambda: place.controller.create(place.pod(), dry_run=True)), nothing)
 
 

@@ -10,7 +10,7 @@ from support import kubelet
 from support.cluster import CONFIG_MAP, JOB, POD, RESOURCE_QUOTA, Cluster, Kind, Manifest
 from support.operator import Call
 from support.runs import strategy_run
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 OURS = f"{naming.MANAGED_BY_LABEL}={naming.MANAGED_BY}"
 
@@ -61,7 +61,7 @@ class Bench:
 
     def wait(self, what: str, holds: Callable[[Manifest], object], name: str = "run") -> Manifest:
         """Wait until a run's status holds."""
-        return wait_until(f"{name}: {what}", lambda: self.status(name), holds, seconds=150)
+        return wait_until(f"{name}: {what}", lambda: self.status(name), holds)
 
     def wait_reason(self, reason: str, name: str = "run") -> Manifest:
         """Wait until a run has this reason."""
@@ -81,14 +81,14 @@ class Bench:
         """List what the operator made in the namespace."""
         return [each["metadata"]["name"] for each in self.cluster.list(kind, self.namespace, labels=OURS)]
 
-    def wait_names(self, kind: Kind, holds: Callable[[list[str]], object], *, seconds: float = 60) -> None:
+    def wait_names(self, kind: Kind, holds: Callable[[list[str]], object], *, seconds: float = PATIENCE) -> None:
         """Wait until what the operator made in the namespace holds."""
         wait_until(f"the {kind.kind}s are as expected", lambda: self.names(kind), holds, seconds=seconds)
 
     def wait_nothing_left(self) -> None:
         """Wait until no Job, no pod and no snapshot is left; the garbage collector takes its time."""
         for kind in (JOB, POD, CONFIG_MAP):
-            self.wait_names(kind, lambda names: not names, seconds=120)
+            self.wait_names(kind, lambda names: not names)
 
 
 @contextmanager

@@ -73,7 +73,7 @@ def require_order(bench: Bench, proxy: FaultProxy, *, pods: bool = True, heard: 
     )
     assert owners.keys() == set(jobs.values()), f"Jobs {jobs}, pods by the Job's UID {owners}"
     assert not pods or set(owners.values()) <= {1}, f"pods by the Job's UID {owners}"
-    wait_until("no snapshot is left", lambda: snapshots_of(bench), lambda left: not left, seconds=60)
+    wait_until("no snapshot is left", lambda: snapshots_of(bench), lambda left: not left)
 
 
 def snapshots_of(bench: Bench) -> list[str]:

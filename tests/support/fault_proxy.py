@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from http import HTTPStatus
+from math import inf
 from pathlib import Path
 from ssl import create_default_context
+from time import monotonic
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -86,6 +88,11 @@ def refuse(status: HTTPStatus, reason: str, *, retry_after: int | None = None) -
     return act
 
 
+async def pass_on(forward: Forward) -> Answer | None:
+    """Let the API server do it and answer."""
+    return await forward()
+
+
 async def lose_reply(forward: Forward) -> None:
     """Let the API server do it, and break the connection instead of answering."""
     await forward()
@@ -134,7 +141,8 @@ def replay(answers: dict[str, Answer]) -> Callable[[Call], Act]:
 
 
 class Fault:
-    """Something that happens to the requests that it is meant for; `met` counts how often it has."""
+    """Something that happens to the requests that it is meant for; `met` counts how often it has, `first_at` says when
+    it first did."""
 
     def __init__(self, act: Callable[[Call], Act], when: When, skip: int, times: int | None) -> None:
         self._act = act
@@ -143,6 +151,8 @@ class Fault:
         self._left = times
         self._happened = threading.Event()
         self.met = 0
+        self.first_at = inf
+        """By the monotonic clock; infinity before."""
 
     def take(self, call: Call, forward: Forward) -> Forward | None:
         """Return what becomes of a request, if this fault is meant for it."""
@@ -159,6 +169,7 @@ class Fault:
                 return await act(forward)
             finally:
                 self.met += 1
+                self.first_at = min(self.first_at, monotonic())
                 self._happened.set()
 
         return happen

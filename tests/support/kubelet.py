@@ -15,7 +15,6 @@ def pod_of(cluster: Cluster, namespace: str, job_name: str) -> Manifest:
         f"Job {job_name} has a pod",
         lambda: cluster.list(POD, namespace, labels=f"{_JOB_LABEL}={job_name}"),
         lambda found: len(found) == 1,
-        seconds=60,
     )
     return pods[0]
 

@@ -8,9 +8,9 @@ import sys
 import threading
 import urllib.request
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from socket import socket
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -23,6 +23,7 @@ from strategyrun.adapters.settings import CanarySettings, QueueSettings, Setting
 from strategyrun.domain.sandbox import Profile, Resources, Sandbox, SeccompProfile, Timeouts
 from strategyrun.domain.strategyrun import PLURAL
 from support.cluster import Cluster, Kind
+from support.ports import free_port
 from support.waiting import wait_until
 
 _NOWHERE = Resources(cpu="1000", memory="1Gi")
@@ -168,7 +169,7 @@ class RunningOperator:
         self._token = token
         self._profiles = profiles
         self._hooks = {"before": before, "after": after}
-        self.port = _free_port()
+        self.port = free_port()
         self._sockets = selectors.DefaultSelector()
         self._loop = asyncio.SelectorEventLoop(self._sockets)
         self._stop = asyncio.Event()
@@ -198,7 +199,7 @@ class RunningOperator:
 
     def stop(self) -> None:
         """Stop and wait for the end."""
-        if self._thread.is_alive():
+        with suppress(RuntimeError):  # the loop is closed where the operator has ended by itself
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(timeout=60)
         assert not self._thread.is_alive(), "the operator does not stop"
@@ -234,7 +235,7 @@ class OperatorProcess:
     """The operator as a process of its own, to be told or to be killed."""
 
     def __init__(self, cluster: Cluster, kind: Kind, log: Path, *, lease_namespace: str = "") -> None:
-        self.port = _free_port()
+        self.port = free_port()
         where = [str(cluster.kubeconfig), kind.api_version, str(self.port), lease_namespace]
         self._command = ["-m", "support.operator_main", *where]
         self._log = log
@@ -258,7 +259,6 @@ class OperatorProcess:
             "the operator is ready",
             lambda: (_probe(self.port), self.exit_code),
             lambda seen: seen[0] == "ok\n" or seen[1] is not None,
-            seconds=60,
         )
         assert self.exit_code is None, self.log
 
@@ -297,10 +297,3 @@ def _probe(port: int) -> str:
             return str(answer.read().decode())
     except OSError as error:
         return str(error)
-
-
-def _free_port() -> int:
-    with socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

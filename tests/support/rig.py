@@ -26,7 +26,6 @@ from support.plays import kwok_configuration
 from support.ports import free_port
 from support.waiting import wait_until
 
-_START_SECONDS = 120
 _IN_A_HURRY = {
     "kube_api_qps": "500",
     "kube_api_burst": "1000",
@@ -166,24 +165,20 @@ class Rig:
             "the rig's nodes are ready",
             self._ready_nodes,
             lambda ready: len(ready) == self._nodes,
-            seconds=_START_SECONDS,
         )
         wait_until(
             "the controllers work",
             self._default_account,
             lambda account: account is not None,
-            seconds=_START_SECONDS,
         )
 
     def start_apiserver(self) -> None:
         """Start the API server, for the first time or again, and wait until it serves."""
         self.apiserver.start()
-        wait_until(
-            "the API server has its certificate", self.certificate.exists, bool, seconds=_START_SECONDS, every=0.05
-        )
+        wait_until("the API server has its certificate", self.certificate.exists, bool, every=0.05)
         api = kubernetes.config.new_client_from_config(str(self.kubeconfig))  # type: ignore[no-untyped-call]
         self.cluster = Cluster(self.kubeconfig, api)
-        wait_until("the API server serves", self._readyz, lambda answer: answer == "ok", seconds=_START_SECONDS)
+        wait_until("the API server serves", self._readyz, lambda answer: answer == "ok")
 
     def stop(self) -> None:
         """End everything."""

@@ -134,7 +134,6 @@ class KillableOperator:
             "the operator is ready",
             lambda: self.ready() or not self.alive,
             bool,
-            seconds=120,
             every=0.02,
         )
         assert self.alive, f"the operator has ended:\n{self.log[-6000:]}"

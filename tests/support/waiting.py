@@ -7,6 +7,9 @@ from typing import TypeVar
 
 Seen = TypeVar("Seen")
 
+PATIENCE = 150.0
+"""Seconds for what comes at once on a machine with nothing else to do. Where it comes they cost nothing."""
+
 
 class StillNotError(AssertionError):
     """What a test waited for did not come true in time."""
@@ -17,7 +20,7 @@ def wait_until(
     observe: Callable[[], Seen],
     holds: Callable[[Seen], object],
     *,
-    seconds: float = 30,
+    seconds: float = PATIENCE,
     every: float = 0.1,
 ) -> Seen:
     """Observe until the predicate holds, and return the observation for which it did.

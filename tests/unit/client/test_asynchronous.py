@@ -43,7 +43,7 @@ def test_a_run_that_cannot_be_cancelled_in_time_is_not_called_cancelled(
     monkeypatch: pytest.MonkeyPatch, instead: dict[str, Instead], heard: str
 ) -> None:
     """Whoever gave it the time learns that it may go on, and by which name."""
-    monkeypatch.setattr("strategyrun.client.cluster._CANCEL_SECONDS", 0.2)
+    monkeypatch.setattr("strategyrun.client.cluster._CANCEL_SECONDS", 2)
 
     async def scene(runs: FewRuns, client: AsyncClient) -> None:
         runs.instead = instead

@@ -182,7 +182,7 @@ def test_a_process_that_ends_in_the_check_is_complete(steps: Steps, then: str, n
 
 def test_a_check_that_does_not_end_is_ended(steps: Steps) -> None:
     """At the run's limit, and the strategy was within it."""
-    ended = checked(steps, COUNTED + "while RUN == '3':\n    pass\n", timeout=6)
+    ended = checked(steps, COUNTED + "while RUN == '3':\n    pass\n", timeout=10)
     assert found(ended)["note"] == "the check was ended: it took too long"
 
 
