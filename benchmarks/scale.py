@@ -22,8 +22,9 @@ from typing import NamedTuple
 import kubernetes
 
 from strategyrun.domain.crd import crd
+from strategyrun.domain.naming import RUN_UID_LABEL
 from strategyrun.domain.strategyrun import written_status
-from support.cluster import JOB, Cluster, Kind, Manifest
+from support.cluster import JOB, POD, Cluster, Kind, Manifest
 from support.definitions import installed
 from support.namespaces import temporary_namespace
 from support.plays import HELD, SCORED
@@ -37,6 +38,7 @@ _REQUESTS = re.compile(
     r'apiserver_request_total\{.*?group="(?P<group>[^"]*)",resource="(?P<resource>[^"]*)".*?'
     r'subresource="(?P<sub>[^"]*)",verb="(?P<verb>[A-Z]+)".*?\} (?P<count>\S+)'
 )
+_OURS = ("finlab-sandbox.dev/", "app.kubernetes.io/")
 # Nobody but the operator writes these while a burst runs.
 _OPERATORS_WRITES = {
     ("strategyruns/status", "PATCH"),
@@ -147,14 +149,11 @@ def _measure_jobs(rig: Rig, namespace: str, beside: str, count: int) -> Burst:
 
 
 def _measure_restart(rig: Rig, kind: Kind, namespace: str, operator: KillableOperator, more: int) -> None:
-    """Let the operator come back to thousands of finished runs and a thousand live ones."""
-    done = next(run for run in rig.cluster.list(kind, namespace) if condition(run, "Succeeded") == "True")
+    """Let the operator come back to thousands of finished runs, each with its Job and pod, and a thousand live ones."""
+    answered = _Answered(rig.cluster, kind, namespace)
     operator.kill()
     with ThreadPoolExecutor(8) as pool:
-        finished = [f"done-{number}" for number in range(more)]
-        list(pool.map(lambda name: rig.cluster.create(strategy_run(name, namespace, kind=kind)), finished))
-        status = {"status": done["status"]}
-        list(pool.map(lambda name: rig.cluster.merge(kind, name, namespace, status, subresource="status"), finished))
+        list(pool.map(answered.copy, [f"done-{number}" for number in range(more)]))
         live = [strategy_run(f"{HELD}-{number}", namespace, kind=kind) for number in range(1000)]
         list(pool.map(rig.cluster.create, live))
     for what in ("restart to ready", "once more, with active runs"):
@@ -174,6 +173,61 @@ def _measure_restart(rig: Rig, kind: Kind, namespace: str, operator: KillableOpe
         _print(f"{what}, {total} runs", f"{seconds:.1f} s", "at most 10 s")
         _print("operator's memory then", _mebibytes(used.resident_bytes), "at most 300 MiB")
         operator.kill()
+
+
+class _Answered:
+    """A run that has its answer, with what it keeps for an hour: its Job, and the Job's pod."""
+
+    def __init__(self, cluster: Cluster, kind: Kind, namespace: str) -> None:
+        self._cluster, self._kind, self._namespace = cluster, kind, namespace
+        pods = {pod["metadata"]["ownerReferences"][0]["uid"]: pod for pod in cluster.list(POD, namespace)}
+        jobs = {job["metadata"]["ownerReferences"][0]["uid"]: job for job in cluster.list(JOB, namespace)}
+        runs = (run for run in cluster.list(kind, namespace) if condition(run, "Succeeded") == "True")
+        self._run = next(run for run in runs if run["metadata"]["uid"] in jobs)
+        self._job = jobs[self._run["metadata"]["uid"]]
+        self._pod = pods[self._job["metadata"]["uid"]]
+
+    def copy(self, name: str) -> None:
+        """Put another of them beside it, of which no controller has anything to do."""
+        run = self._cluster.create(strategy_run(name, self._namespace, kind=self._kind))
+        self._end(self._kind, run, self._run)
+        spec = {key: value for key, value in self._job["spec"].items() if key != "selector"}
+        template = spec["template"]
+        spec["template"] = {**template, "metadata": self._meta(template["metadata"], run)}
+        meta = self._meta(self._job["metadata"], run, owner=run, name=name)
+        job = self._cluster.create(
+            {
+                "apiVersion": JOB.api_version,
+                "kind": JOB.kind,
+                "metadata": meta,
+                "spec": spec | {"managedBy": "example.com/nobody"},
+            }
+        )
+        self._end(JOB, job, self._job)
+        spec = {key: value for key, value in self._pod["spec"].items() if key != "nodeName"}
+        meta = self._meta(self._pod["metadata"], run, owner=job, name=name)
+        pod = self._cluster.create(
+            {
+                "apiVersion": POD.api_version,
+                "kind": POD.kind,
+                "metadata": meta,
+                "spec": spec | {"schedulingGates": [{"name": "example.com/never"}]},
+            }
+        )
+        self._end(POD, pod, self._pod)
+
+    def _meta(self, model: Manifest, run: Manifest, *, owner: Manifest | None = None, name: str = "") -> Manifest:
+        ours = {key: value for key, value in model["labels"].items() if key.startswith(_OURS)}
+        meta = {"labels": ours | {RUN_UID_LABEL: run["metadata"]["uid"]}, "annotations": model.get("annotations", {})}
+        if owner is None:
+            return meta
+        reference = {key: owner[key] for key in ("apiVersion", "kind")}
+        reference |= {key: owner["metadata"][key] for key in ("name", "uid")} | {"controller": True}
+        return meta | {"name": name, "namespace": self._namespace, "ownerReferences": [reference]}
+
+    def _end(self, kind: Kind, made: Manifest, model: Manifest) -> None:
+        name, status = made["metadata"]["name"], {"status": model["status"]}
+        self._cluster.merge(kind, name, self._namespace, status, subresource="status")
 
 
 def _burst(

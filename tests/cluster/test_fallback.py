@@ -9,7 +9,7 @@ import yaml
 from strategyrun.adapters.settings import Settings, load_settings
 from strategyrun.domain.sandbox import Resources, SeccompProfile
 from support.bench import Bench
-from support.cluster import CHECKOUT, CONFIG_MAP, POD, Cluster, Kind, Manifest
+from support.cluster import CHECKOUT, CONFIG_MAP, EVENT, POD, Cluster, Kind, Manifest
 from support.operator import RunningOperator, with_slots, with_timeouts
 from support.runs import condition, snapshot_of
 from support.waiting import wait_until
@@ -75,6 +75,12 @@ def ended(bench: Bench, name: str) -> Manifest:
     )
 
 
+def fallback_events(bench: Bench) -> dict[str, str]:
+    """Read what events say of runs that went to the fallback, by name."""
+    found = bench.cluster.list(EVENT, bench.namespace, fields="reason=FallbackUsed,type=Warning")
+    return {event["involvedObject"]["name"]: event["message"] for event in found}
+
+
 def test_an_image_that_cannot_be_pulled_leads_to_the_fallback(cluster: Cluster, kind: Kind, bench: Bench) -> None:
     """The run says so in every place, and its numbers are those of the sandbox, bit for bit."""
     with RunningOperator(cluster, kind, settings()):
@@ -85,12 +91,14 @@ def test_an_image_that_cannot_be_pulled_leads_to_the_fallback(cluster: Cluster, 
         for name in SAMPLES:
             bench.apply(name, **sample(name))
         fallback = {name: ended(bench, name) for name in SAMPLES}
+        told = wait_until("events say so", lambda: fallback_events(bench), lambda told: told.keys() == set(SAMPLES))
     for name, run in fallback.items():
         status = run["status"]
         assert (status["phase"], status["reason"], status["executor"]) == ("Succeeded", "Evaluated", "Fallback")
         assert (condition(run, "FallbackUsed"), condition(run, "Succeeded")) == ("True", "True")
         assert (status["fallback"]["used"], status["fallback"]["trigger"]) == (True, "ImagePullFailed")
         assert "nowhere.invalid" in status["fallback"]["message"]
+        assert told[name].startswith("ImagePullFailed: ")
         assert [(each["executor"], each["reason"]) for each in status["attempts"]] == [
             ("Sandbox", "ImagePullFailed"),
             ("Fallback", "Evaluated"),
