@@ -32,7 +32,7 @@ from strategyrun.adapters.sources import Sources
 from strategyrun.adapters.workqueue import WorkQueue
 from strategyrun.domain import naming
 from strategyrun.domain.acts import needs_current_run
-from strategyrun.domain.model import complaint
+from strategyrun.domain.model import complaint, milliseconds
 from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.reconcile import QUOTA_POLL, decide, give_up, holds_slot, is_answered, stands_in_line
 from strategyrun.domain.slots import Slots, Ticket
@@ -388,9 +388,7 @@ class Controller:
             self._queue.add(key)
 
     def _now(self) -> datetime:
-        """Return the time in the milliseconds that a status can hold."""
-        now = self._clock()
-        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+        return milliseconds(self._clock())
 
     def _about(self, key: Key) -> dict[str, dict[str, str]]:
         if run := self._cache.run(key):

@@ -24,7 +24,7 @@ from strategyrun.adapters.kube import (
 )
 from strategyrun.adapters.settings import Settings
 from strategyrun.domain.canary import SERIAL_LABEL, Canary, Measurement, Role, canary_job, conclude, observe_canary
-from strategyrun.domain.model import complaint
+from strategyrun.domain.model import complaint, milliseconds
 from strategyrun.domain.network_policy import deny_all
 from strategyrun.domain.profile_status import Sighting, assess, usable
 from strategyrun.domain.sandbox import (
@@ -241,9 +241,7 @@ class Profiles:
             self.on_profile(None, await self._kube.apply(f"{self._resource.path(name=name)}/status", document))
 
     def _now(self) -> datetime:
-        """Return the time in the milliseconds that a status can hold."""
-        now = self._clock()
-        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+        return milliseconds(self._clock())
 
 
 def _listens(pods: dict[str, Canary]) -> bool:

@@ -31,4 +31,9 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def milliseconds(moment: datetime) -> datetime:
+    """Cut a moment to what a status can hold of it."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
 Timestamp = Annotated[AwareDatetime, PlainSerializer(rfc3339, return_type=str, when_used="json")]
