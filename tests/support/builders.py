@@ -93,6 +93,19 @@ def make_run(name: str = "momentum", **changes: Any) -> StrategyRun:
     return StrategyRun.parse(run_body(name, **changes))
 
 
+def failed_run(name: str = "momentum", *, uid: str = "uid", **status: Any) -> StrategyRun:
+    """Build a run that failed; `status` replaces fields of its status."""
+    facts = {
+        "observedGeneration": 1,
+        "phase": "Failed",
+        "reason": "Timeout",
+        "inputsHash": "a",
+        "message": "the strategy used up its 300 s",
+        "finishedAt": "2026-03-02T09:30:05.123Z",
+    }
+    return make_run(name, uid=uid, status=facts | status)
+
+
 def make_inputs(run: StrategyRun | None = None, code: str = CODE, kind: Kind = Kind.POSITIONS) -> Inputs:
     """Build the documents that a run's pod reads."""
     return build_inputs(run or make_run(), code.encode(), kind, SANDBOX)
