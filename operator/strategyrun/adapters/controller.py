@@ -33,8 +33,15 @@ from strategyrun.adapters.workqueue import WorkQueue
 from strategyrun.domain import naming
 from strategyrun.domain.acts import needs_current_run
 from strategyrun.domain.model import complaint, milliseconds
-from strategyrun.domain.outcomes import Reason
-from strategyrun.domain.reconcile import QUOTA_POLL, decide, give_up, holds_slot, is_answered, stands_in_line
+from strategyrun.domain.reconcile import (
+    QUOTA_POLL,
+    decide,
+    give_up,
+    holds_slot,
+    is_answered,
+    met_quota,
+    stands_in_line,
+)
 from strategyrun.domain.slots import Slots, Ticket
 from strategyrun.domain.strategyrun import KIND, Phase, StrategyRun, StrategyRunStatus
 
@@ -374,7 +381,7 @@ class Controller:
             return
         if run and status and stands_in_line(run):
             freed = self._slots.wait(_ticket(run))
-            if status.reason == Reason.QUOTA_EXCEEDED and status.queue is None:  # it was refused just now
+            if met_quota(status):
                 self._slots.pause(run.namespace, now + QUOTA_POLL)
                 asyncio.get_running_loop().call_later(QUOTA_POLL.total_seconds() + 1, self._wake_next)
         else:

@@ -134,6 +134,11 @@ def stands_in_line(run: StrategyRun) -> bool:
     return status.reason in (Reason.WAITING_FOR_SLOT, Reason.QUOTA_EXCEEDED)
 
 
+def met_quota(status: StrategyRunStatus) -> bool:
+    """Whether a spent ResourceQuota has just refused the run's Job or pod; a run that waits for it has its place."""
+    return status.reason == Reason.QUOTA_EXCEEDED and status.queue is None
+
+
 def is_answered(run: StrategyRun) -> bool:
     """Whether nothing is left to say of the run as it stands."""
     status = run.status

@@ -33,6 +33,7 @@ from strategyrun.domain.reconcile import (
     Decision,
     give_up,
     holds_slot,
+    met_quota,
     stands_in_line,
 )
 from strategyrun.domain.report import parse_report
@@ -1296,6 +1297,14 @@ def test_a_spent_quota_is_waited_for_without_a_slot() -> None:
         assert refused.wake_at == after(20 * turn) + QUOTA_POLL
         status = answer(decide(look(answer(refused), run), after(20 * turn + 15)))
         assert status.attempts[-1].number == turn + 2
+
+
+def test_a_run_meets_a_quota_when_it_is_refused_and_not_while_it_waits() -> None:
+    """The next in line would be refused too, so the namespace pauses: once, and not for as long as somebody waits."""
+    refused = answer(decide(look(begun(), refused=QUOTA)))
+    waits = answer(decide(look(refused, place=Place(1, "the ResourceQuota is spent", quota=True)), after(1)))
+    assert waits.reason == refused.reason == Reason.QUOTA_EXCEEDED
+    assert (met_quota(refused), met_quota(waits), met_quota(begun())) == (True, False, False)
 
 
 def test_a_quota_that_stops_the_pod_gives_the_slot_back() -> None:
