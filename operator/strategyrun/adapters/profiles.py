@@ -1,4 +1,4 @@
-"""What profiles there are and what was measured of them, from events, sweeps and pods that try the walls."""
+"""What profiles there are and what was measured of them; what follows is written to their status."""
 
 import asyncio
 import logging
@@ -6,26 +6,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from secrets import token_hex
 from typing import Any
 
 from pydantic import ValidationError
 
-from strategyrun.adapters.kube import (
-    JOBS,
-    NODES,
-    PODS,
-    TROUBLE,
-    ExistsError,
-    Kube,
-    NotFoundError,
-    RefusedError,
-    Resource,
-)
+from strategyrun.adapters.kube import NODES, TROUBLE, Kube, NotFoundError, Resource
+from strategyrun.adapters.measuring import measure
 from strategyrun.adapters.settings import Settings
-from strategyrun.domain.canary import SERIAL_LABEL, Canary, Measurement, Role, canary_job, conclude, observe_canary
+from strategyrun.domain.canary import Measurement
 from strategyrun.domain.model import complaint, milliseconds
-from strategyrun.domain.network_policy import deny_all
 from strategyrun.domain.profile_status import Sighting, assess, usable
 from strategyrun.domain.sandbox import (
     NODE_LABEL_PREFIX,
@@ -38,9 +27,6 @@ from strategyrun.domain.sandbox import (
 
 RETRY_SECONDS = 30
 """How soon a profile that is not ready is measured again."""
-
-MEASURE_SECONDS = 60.0
-_POLL_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -177,54 +163,17 @@ class Profiles:
         known.due = loop.time() + RETRY_SECONDS  # for the next one, where this one fails
         known.measured_of = subject
         profile = Profile(name=name, sandbox=seen.profile.spec, seccomp=seen.seccomp)
-        known.measured = await self._measure(profile, hardened=seen.nodes_ready > 0)
+        known.measured = await measure(
+            self._kube,
+            profile,
+            namespace=self._settings.canary_namespace,
+            hardened=seen.nodes_ready > 0,
+            at=self._now(),
+        )
         if known.measured.trouble is None and known.measured.seccomp.holds is not None:
             known.due = loop.time() + self._settings.canary.every_seconds
         log.info("profile %s: %s: %s", name, known.measured.network.value, known.measured.network_message)
         self._refresh()
-
-    async def _measure(self, profile: Profile, *, hardened: bool) -> Measurement:
-        """Start the pods, hear them out, and delete them. The hardened one needs a node that holds the file."""
-        namespace, serial, at = self._settings.canary_namespace, token_hex(4), self._now()
-        made: list[str] = []
-
-        async def start(role: Role, peer: str = "") -> None:
-            job = canary_job(profile, role, namespace=namespace, serial=serial, peer=peer)
-            await self._kube.create(job)
-            made.append(job["metadata"]["name"])
-
-        try:
-            with suppress(ExistsError):
-                await self._kube.create(deny_all(namespace))
-            await start(Role.PEER)
-            if hardened:
-                await start(Role.SANDBOX)
-            pods = await self._hear(namespace, serial, _listens)
-            peer = pods[Role.PEER].address if Role.PEER in pods else None
-            for role in (Role.FREE, Role.BOUND):
-                await start(role, peer or "")
-            asked = {Role.FREE, Role.BOUND, *([Role.SANDBOX] if hardened else [])}
-            pods = await self._hear(
-                namespace, serial, lambda seen: asked <= seen.keys() and all(seen[role].answered for role in asked)
-            )
-            return conclude(tuple(pods.values()), at)
-        except (RefusedError, NotFoundError) as error:
-            return conclude((), at, refused=f"no pod can be started in {namespace}: {error.message}")
-        finally:
-            for name in made:
-                await self._kube.delete(JOBS, namespace, name)
-
-    async def _hear(
-        self, namespace: str, serial: str, enough: Callable[[dict[str, Canary]], bool]
-    ) -> dict[str, Canary]:
-        """Return the pods of a measurement by role, when they have said enough or the time is over."""
-        end = asyncio.get_running_loop().time() + MEASURE_SECONDS
-        while True:
-            bodies = self._kube.list(PODS, namespace=namespace, selector=f"{SERIAL_LABEL}={serial}")
-            seen = {pod.role: pod async for pod in (observe_canary(body) async for body in bodies)}
-            if enough(seen) or asyncio.get_running_loop().time() > end:
-                return seen
-            await asyncio.sleep(_POLL_SECONDS)
 
     async def _write(self, name: str) -> None:
         """Write the status where it differs from the stored one."""
@@ -242,9 +191,3 @@ class Profiles:
 
     def _now(self) -> datetime:
         return milliseconds(self._clock())
-
-
-def _listens(pods: dict[str, Canary]) -> bool:
-    """Whether the peer is there, or will never be."""
-    peer = pods.get(Role.PEER)
-    return peer is not None and (peer.answered or (peer.container.running and peer.address is not None))
