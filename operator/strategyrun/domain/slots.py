@@ -50,16 +50,6 @@ class Slots:
         self._waiting: dict[str, Ticket] = {}
         self._paused: dict[str, datetime] = {}
 
-    @property
-    def active(self) -> int:
-        """Slots that are held."""
-        return len(self._holders)
-
-    @property
-    def waiting(self) -> int:
-        """Runs in all lines."""
-        return len(self._waiting)
-
     def place(self, ticket: Ticket, now: datetime) -> Place:
         """Tell whether a run holds a slot or would get one now, and else where it stands and why."""
         if ticket.key in self._holders:
