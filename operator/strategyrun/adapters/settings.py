@@ -5,33 +5,29 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from strategyrun.domain.canary import CANARY_NAMESPACE
-from strategyrun.domain.model import Model, complaint
+from strategyrun.domain.model import Strict, complaint
 from strategyrun.domain.sandbox import Profile, SandboxProfile, SeccompProfile
 
 OPERATOR_FILE = "operator.yaml"
 
 
-class _Strict(Model):
-    model_config = ConfigDict(extra="forbid")
-
-
-class QueueSettings(_Strict):
+class QueueSettings(Strict):
     """How many runs may be active at once."""
 
     max_active_runs: Annotated[int, Field(ge=1)]
     max_active_runs_per_namespace: Annotated[int, Field(ge=1)]
 
 
-class CanarySettings(_Strict):
+class CanarySettings(Strict):
     """How often profiles are measured."""
 
     every_seconds: Annotated[int, Field(ge=30)]
 
 
-class OperatorFile(_Strict):
+class OperatorFile(Strict):
     """What operator.yaml says."""
 
     queue: QueueSettings

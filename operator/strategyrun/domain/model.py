@@ -19,6 +19,12 @@ class Model(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+class Strict(Model):
+    """Configuration is written by hand: a misspelt key is an error, not a default."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 def complaint(error: ValidationError) -> str:
     """Say in one line what does not fit first, and where; the value stays out: it may be long or hostile."""
     first = error.errors(include_input=False, include_url=False)[0]

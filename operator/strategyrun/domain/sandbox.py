@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, ConfigDict, Field, JsonValue, StringConstraints
 
-from strategyrun.domain.model import Model, Timestamp
+from strategyrun.domain.model import Model, Strict, Timestamp
 from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.strategyrun import GROUP, TIMEOUT_CEILING_SECONDS, DnsLabel
 
@@ -28,20 +28,14 @@ FileName = Annotated[str, StringConstraints(max_length=100, pattern=r"^[a-zA-Z0-
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 
 
-class _Strict(Model):
-    """Configuration is written by hand: a misspelt key is an error, not a default."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class Resources(_Strict):
+class Resources(Strict):
     """CPU and memory of one container."""
 
     cpu: Quantity = Field(description="Processor time.")
     memory: Quantity = Field(description="Memory, with what lies in memory-backed volumes.")
 
 
-class Timeouts(_Strict):
+class Timeouts(Strict):
     """Clocks of a run, in seconds."""
 
     strategy_seconds: Annotated[int, Field(ge=1, le=TIMEOUT_CEILING_SECONDS)] = Field(
@@ -56,7 +50,7 @@ class Timeouts(_Strict):
     evaluate_seconds: Annotated[int, Field(ge=5, le=600)] = Field(description="For the trusted scoring after it.")
 
 
-class FallbackImage(_Strict):
+class FallbackImage(Strict):
     """What vetted code runs in where the sandbox cannot start."""
 
     image: ImageName = Field(description="An image with the harness, the evaluator, numpy and pandas.")
@@ -71,7 +65,7 @@ def _at_most(left: str, right: str) -> str:
     return f"quantity(self.{left}).compareTo(quantity(self.{right})) <= 0"
 
 
-class Sandbox(_Strict):
+class Sandbox(Strict):
     """What every strategy runs in. Nothing of a StrategyRun can change it."""
 
     model_config = ConfigDict(
