@@ -56,7 +56,7 @@ def canary_job(profile: Profile, role: Role, *, namespace: str, serial: str, pee
         SERIAL_LABEL: serial,
         **({naming.MANAGED_BY_LABEL: naming.MANAGED_BY} if role in (Role.BOUND, Role.SANDBOX) else {}),
     }
-    name = f"{profile.name[:30].replace('.', '-').rstrip('-')}-{role}-{serial}"
+    name = f"{naming.readable(profile.name)}-{role}-{serial}"
     variables = {ROLE_VARIABLE: role.value, **({PEER_VARIABLE: peer} if peer else {})}
     return {
         "apiVersion": "batch/v1",

@@ -23,17 +23,17 @@ _READABLE = 30
 
 def snapshot_name(run: StrategyRun, content_hash: str) -> str:
     """Name the ConfigMap of a run by what is in it: the same name always means the same content."""
-    return f"{_readable(run.name)}-{_digest(run.uid, content_hash)}"
+    return f"{readable(run.name)}-{_digest(run.uid, content_hash)}"
 
 
 def report_name(run: StrategyRun, content_hash: str) -> str:
     """Name the ConfigMap of a run's full report by what is in it."""
-    return f"{_readable(run.name)}-{_digest(run.uid, content_hash)}-report"
+    return f"{readable(run.name)}-{_digest(run.uid, content_hash)}-report"
 
 
 def job_name(run: StrategyRun, inputs_hash: str, attempt: int) -> str:
     """Name the Job of an attempt: the same inputs and attempt always get the same name."""
-    return f"{_readable(run.name)}-{_digest(run.uid, inputs_hash)}-{attempt}"
+    return f"{readable(run.name)}-{_digest(run.uid, inputs_hash)}-{attempt}"
 
 
 def labels(run: StrategyRun, component: str = "strategy") -> dict[str, str]:
@@ -63,7 +63,8 @@ def owner_reference(run: StrategyRun) -> dict[str, Any]:
     }
 
 
-def _readable(name: str) -> str:
+def readable(name: str) -> str:
+    """Return as much of a name as the name of a Job has room for."""
     return name.replace(".", "-")[:_READABLE].rstrip("-")
 
 
