@@ -171,9 +171,9 @@ class Telemetry:
 
     def _words(self, method: str, path: str) -> tuple[str, str]:
         for known in self._known:
-            root = "/".join(["/apis", known.group, known.version] if known.group else ["/api", known.version])
-            if path.startswith(f"{root}/"):
-                rest = path.removeprefix(f"{root}/").split("/")
+            root = known.path().removesuffix(known.plural)
+            if path.startswith(root):
+                rest = path.removeprefix(root).split("/")
                 inside = rest[2:] if rest[0] == "namespaces" and len(rest) > 2 else rest
                 if inside[0] == known.plural:
                     resource = "/".join([known.plural, *inside[2:3]])
