@@ -45,9 +45,12 @@ from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.report import LOG_LIMIT_BYTES, InvalidReportError, full_report
 from strategyrun.domain.seen import Kept
 from strategyrun.domain.strategyrun import ReportReference, StrategyRun
+from strategyrun.domain.text import clean
 from strategyrun.domain.verdict import Fault, Trouble, hindrance, refusal_reason
 
 _SOON_SECONDS, _LATER_SECONDS = 1.0, 30.0
+_EVENT_LIMIT = 1024
+"""Bytes of a message that are kept; a kubelet's event has no more."""
 
 log = logging.getLogger(__name__)
 
@@ -121,14 +124,12 @@ class Hands:
 
     async def _find_trouble(self, run: StrategyRun, uid: str) -> Trouble:
         """Return the last warning about a Job or pod; without the right to read events there is none."""
-        now, found = self._now(), []
+        now, last = self._now(), dict[str, Any]()
         with suppress(RefusedError):
             selector = f"involvedObject.uid={uid},type=Warning"
-            found = [each async for each in self._kube.list(EVENTS, namespace=run.namespace, fields=selector)]
-        if not found:
-            return Trouble(uid, now)
-        last = max(found, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
-        return Trouble(uid, now, str(last.get("reason", "")), str(last.get("message", "")))
+            async for each in self._kube.list(EVENTS, namespace=run.namespace, fields=selector):
+                last = max(each, last, key=_told_at)
+        return Trouble(uid, now, _cut(last.get("reason")), _cut(last.get("message")))
 
     async def _keep(self, run: StrategyRun, act: KeepReport) -> Kept:
         """Keep the full report, or say why it cannot be had.
@@ -202,3 +203,12 @@ class Hands:
                 self._queue.add(key)
 
         self._vettings[key] = asyncio.create_task(vet())
+
+
+def _told_at(event: dict[str, Any]) -> str:
+    return str(event.get("lastTimestamp") or event.get("eventTime") or "")
+
+
+def _cut(text: object) -> str:
+    """Cut what whoever may write events says: the API server sets them no limit."""
+    return clean(str(text or ""), _EVENT_LIMIT)

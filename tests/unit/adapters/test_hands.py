@@ -1,4 +1,4 @@
-"""How the hands keep a full report: the real client against a real HTTP server."""
+"""How the hands keep a full report and find what events say: the real client against a real HTTP server."""
 
 import asyncio
 import base64
@@ -17,8 +17,9 @@ from strategyrun.adapters.kube import ApiError
 from strategyrun.adapters.observer import Observer
 from strategyrun.adapters.sources import Sources
 from strategyrun.adapters.workqueue import WorkQueue
-from strategyrun.domain.acts import KeepReport
+from strategyrun.domain.acts import FindTrouble, KeepReport
 from strategyrun.domain.seen import Kept
+from strategyrun.domain.verdict import Trouble
 from support.answering import answering
 from support.builders import JOB_UID, NOW, after, make_run
 
@@ -29,20 +30,25 @@ KEEP = KeepReport(JOB_UID, "pod", sha256(CONTENT).hexdigest(), until=after(60))
 
 
 class Server:
-    """An API server that answers a request for a log, or for a ConfigMap, with the given code."""
+    """An API server that answers a request for a log, or for a ConfigMap, with the given code, and lists `events`."""
 
     def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
         self.log = self.create = 200
         self.now = NOW
         self.cache = Cache()
 
     async def answer(self, request: web.Request) -> web.Response:
-        """Give the log, or take the ConfigMap."""
+        """Give the log or a page of one event, or take the ConfigMap."""
         code = self.create if request.method == "POST" else self.log
         if code != 200:
             return web.json_response({"reason": "", "message": "no"}, status=code)
         if request.method == "POST":
             return web.json_response({**await request.json()}, status=201)
+        if request.path.endswith("/events"):
+            at = int(request.query.get("continue") or 0)
+            rest = str(at + 1) if at + 1 < len(self.events) else ""
+            return web.json_response({"metadata": {"continue": rest}, "items": self.events[at : at + 1]})
         return web.Response(body=LOG)
 
     @asynccontextmanager
@@ -56,6 +62,16 @@ class Server:
                 yield hands
             finally:
                 await hands.close()
+
+    def trouble(self) -> Trouble | None:
+        """Find out what events say of a Job."""
+
+        async def work() -> None:
+            async with self.hands() as hands:
+                assert await hands.do(RUN, FindTrouble(JOB_UID))
+
+        asyncio.run(work())
+        return self.cache.sight(key_of(RUN.namespace, RUN.uid)).trouble
 
     @property
     def kept(self) -> Kept | None:
@@ -123,3 +139,40 @@ def test_what_will_not_pass_is_not_waited_for(codes: dict[str, int]) -> None:
     asyncio.run(work())
     assert server.kept
     assert server.kept.lost
+
+
+def warning(message: str, **at: str) -> dict[str, Any]:
+    """Build an event as the API server lists it."""
+    return {"reason": "FailedMount", "message": message, **at}
+
+
+def test_the_last_warning_is_what_a_pod_waits_for() -> None:
+    """On whatever page it is; of two in one second it is the one that the API server tells last."""
+    server = Server()
+    server.events = [
+        warning("early", lastTimestamp="2026-03-02T09:30:01Z"),
+        warning("late", lastTimestamp="2026-03-02T09:30:05Z"),
+        warning("as late", lastTimestamp="2026-03-02T09:30:05Z"),
+        warning("between", eventTime="2026-03-02T09:30:03.000000Z"),
+        warning("at no time"),
+    ]
+    assert server.trouble() == Trouble(JOB_UID, NOW, "FailedMount", "as late")
+
+
+def test_without_an_event_nothing_is_known() -> None:
+    """Nor without the right to read them; the pod waits for its start."""
+    server = Server()
+    assert server.trouble() == Trouble(JOB_UID, NOW)
+    server.log = 403
+    assert server.trouble() == Trouble(JOB_UID, NOW)
+
+
+def test_of_a_long_warning_its_beginning_is_kept() -> None:
+    """Whoever may write events may write a megabyte, and each run that waits would hold it in memory."""
+    server = Server()
+    server.events = [warning("\x1b[31mnot found " + "好" * 300_000) | {"reason": "R" * 1_000_000}]
+    trouble = server.trouble()
+    assert trouble
+    assert trouble.message.startswith("not found 好")
+    assert len(trouble.message.encode()) <= 1024
+    assert len(trouble.reason) <= 1024
