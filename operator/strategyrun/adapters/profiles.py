@@ -64,6 +64,8 @@ class Profiles:
         self._changed = changed
         self._known: dict[str, _Known] = {}
         self._nodes: dict[str, frozenset[str]] = {}
+        self._versions: dict[tuple[str, str], int] = {}
+        """Of the last sight of each object, by kind and name."""
         self._wake = asyncio.Event()
 
     def get(self, name: str) -> Profile | None:
@@ -74,8 +76,10 @@ class Profiles:
         return known.profile if known else None
 
     def on_profile(self, event: str | None, body: dict[str, Any]) -> None:
-        """Take note of a SandboxProfile."""
+        """Take note of a SandboxProfile, unless a later version of it is known."""
         name = body["metadata"]["name"]
+        if not self._is_news(PROFILE_KIND, event, body["metadata"]):
+            return
         if event == "DELETED":
             self._known.pop(name, None)
         else:
@@ -89,8 +93,10 @@ class Profiles:
         self._refresh(gone=name not in self._known)
 
     def on_node(self, event: str | None, body: dict[str, Any]) -> None:
-        """Take note of the seccomp files that a node holds."""
+        """Take note of the seccomp files that a node holds, as with a profile."""
         meta = body["metadata"]
+        if not self._is_news("Node", event, meta):
+            return
         labels = (meta.get("labels") or {}).items()
         held = frozenset(key for key, value in labels if key.startswith(NODE_LABEL_PREFIX) and value == NODE_READY)
         if event == "DELETED":
@@ -100,6 +106,18 @@ class Profiles:
         else:
             return
         self._refresh()
+
+    def _is_news(self, kind: str, event: str | None, meta: dict[str, Any]) -> bool:
+        """Whether this version comes after what is known: a page of a list may be older than what a watch has told."""
+        known = kind, meta["name"]
+        if event == "DELETED":
+            self._versions.pop(known, None)
+            return True
+        version = int(meta["resourceVersion"])
+        if version <= self._versions.get(known, 0):
+            return False
+        self._versions[known] = version
+        return True
 
     async def sweep(self) -> None:
         """List what events may have failed to tell."""

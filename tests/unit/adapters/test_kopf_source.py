@@ -97,8 +97,10 @@ def test_profiles_and_nodes_are_watched_where_there_are_profiles() -> None:
         registered = Shell(kube, controller, observer, asyncio.Event(), PROFILES).registry()
         handlers = registered._watching.get_all_handlers()
         tell = {each.selector.any_name: cast("Call", each.fn) for each in handlers if each.selector}
-        body = {"metadata": {"name": "default"}, "spec": UNSCHEDULABLE.profile.sandbox.document()}
-        node = {"metadata": {"name": "a", "labels": {UNSCHEDULABLE.profile.seccomp.node_label: "ready"}}}
+        meta = {"name": "default", "resourceVersion": "1"}
+        body = {"metadata": meta, "spec": UNSCHEDULABLE.profile.sandbox.document()}
+        labels = {UNSCHEDULABLE.profile.seccomp.node_label: "ready"}
+        node = {"metadata": {"name": "a", "resourceVersion": "2", "labels": labels}}
         await tell["sandboxprofiles"](type=None, body=kopf.Body(cast("Any", body)))
         before = controller.profiles.get("default")
         await tell["nodes"](type=None, body=kopf.Body(cast("Any", node)))
