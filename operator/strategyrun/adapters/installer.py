@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class FolderGoneError(Exception):
-    """Somebody deleted the folder on the node; a container that starts anew gets another one."""
+    """The node's folder is not there, or somebody deleted it; a container that starts anew gets another one."""
 
 
 class Installer:
@@ -49,7 +49,11 @@ class Installer:
 
         Raises FolderGoneError, and InvalidSettingsError where the source cannot be read.
         """
-        if os.stat(self._target).st_nlink == 0:
+        try:
+            links = os.stat(self._target).st_nlink
+        except OSError as error:
+            raise FolderGoneError(f"--target {self._target} cannot be read: {error.strerror}") from error
+        if links == 0:
             raise FolderGoneError(f"{self._target} was deleted on the node")
         held = set()
         for name, content in seccomp_files(self._source):

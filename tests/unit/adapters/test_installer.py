@@ -109,6 +109,13 @@ def test_a_folder_that_somebody_deleted_is_an_error(node: Node, monkeypatch: pyt
         os.close(held)
 
 
+def test_a_folder_that_is_not_there_is_an_error(node: Node) -> None:
+    """With the option that names it."""
+    node.target.rmdir()
+    with pytest.raises(FolderGoneError, match=f"--target {node.target} cannot be read: No such file or directory"):
+        node.install()
+
+
 def test_a_source_that_is_gone_promises_nothing(node: Node) -> None:
     """No file, no label."""
     (node.source / "profile.json").unlink()
