@@ -93,6 +93,14 @@ def make_run(name: str = "momentum", **changes: Any) -> StrategyRun:
     return StrategyRun.parse(run_body(name, **changes))
 
 
+def nested(times: int, *, key: str | None = None) -> Any:
+    """Build lists, or objects with this key, that lie in each other so many times."""
+    inner: Any = [] if key is None else {}
+    for _ in range(times - 1):
+        inner = [inner] if key is None else {key: inner}
+    return inner
+
+
 def failed_run(name: str = "momentum", *, uid: str = "uid", **status: Any) -> StrategyRun:
     """Build a run that failed; `status` replaces fields of its status."""
     facts = {

@@ -8,9 +8,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, JsonValue, StringConstraints, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
 
 from strategyrun.domain.model import Model, Timestamp, complaint
+from strategyrun.domain.nesting import NESTING_LIMIT, depth, held_to_limit
 from strategyrun.domain.vetting import SIZE_LIMIT_BYTES, Kind
 
 GROUP = "finlab-sandbox.dev"
@@ -280,9 +281,10 @@ class StrategyRunSpec(Model):
     """One evaluation of one strategy. A change of source, params, datasets, evaluation or profile starts a new one."""
 
     source: Source
-    params: Annotated[dict[str, Any], Field(max_length=128)] = Field(
+    params: Annotated[dict[str, Any], Field(max_length=128), AfterValidator(held_to_limit)] = Field(
         default={},
-        description="Parameters of the strategy: any JSON values. They reach it as the argument params.",
+        description="Parameters of the strategy: any JSON values, of 64 KiB at most and nested at most 64 deep. "
+        "They reach it as the argument params.",
     )
     datasets: Annotated[tuple[Dataset, ...], Field(min_length=1, max_length=1)] = Field(
         default=(Dataset(name="prices", builtin="us-stocks"),),
@@ -650,9 +652,13 @@ class StrategyRunStatus(Model):
 
 
 class Unreadable(Model):
-    """A spec that the API server let pass and this operator cannot read: the two are of different versions."""
+    """A spec that the API server let pass and this operator cannot read.
+
+    The two are of different versions, or it breaks a limit that no schema can express.
+    """
 
     spec: dict[str, Any]
+    """In place of params that are too deep to be written again it has their depth."""
     complaint: str
 
 
@@ -697,7 +703,7 @@ class StrategyRun(Model):
             spec, unreadable = StrategyRunSpec.model_validate(body["spec"]), None
         except ValidationError as error:
             spec = StrategyRunSpec(source=Source())
-            unreadable = Unreadable(spec=body["spec"], complaint=f"spec.{complaint(error)}")
+            unreadable = Unreadable(spec=_writable(body["spec"]), complaint=f"spec.{complaint(error)}")
         return cls(
             api_version=body["apiVersion"],
             name=meta["name"],
@@ -714,3 +720,8 @@ class StrategyRun(Model):
             unreadable=unreadable,
             status=written_status(body),
         )
+
+
+def _writable(spec: dict[str, Any]) -> dict[str, Any]:
+    found = depth(spec.get("params"))
+    return spec if found <= NESTING_LIMIT else spec | {"params": found}

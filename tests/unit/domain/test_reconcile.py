@@ -21,6 +21,7 @@ from strategyrun.domain.acts import (
     Vet,
 )
 from strategyrun.domain.inputs import PARAMS_LIMIT_BYTES, inputs_hash
+from strategyrun.domain.nesting import NESTING_LIMIT
 from strategyrun.domain.observation import JobObservation, PodObservation, observe_job, observe_pod
 from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.reconcile import (
@@ -73,6 +74,7 @@ from support.builders import (
     make_job,
     make_pod,
     make_run,
+    nested,
     pod_body,
     report_text,
     run_body,
@@ -221,6 +223,25 @@ def test_params_that_are_too_large_are_refused() -> None:
     assert (answer(decision).phase, answer(decision).reason) == (Phase.FAILED, Reason.SPEC_INVALID)
     assert "65537 bytes" in answer(decision).message
     assert kinds(decide(look(queued(make_run(params=fits)), make_run(params=fits))))[-1] == "Job"
+
+
+@pytest.mark.parametrize("key", [None, "a"], ids=["lists", "objects"])
+@pytest.mark.parametrize("times", [NESTING_LIMIT, 9_990])
+def test_params_that_are_nested_too_deep_are_refused(times: int, key: str | None) -> None:
+    """Whatever the API server takes; nothing is made of them, and nothing is waited for."""
+    run = make_run(params={"x": nested(times, key=key)})
+    decision = decide(look(None, run, vetted=None))
+    assert (answer(decision).phase, answer(decision).reason) == (Phase.FAILED, Reason.SPEC_INVALID)
+    assert answer(decision).message == f"spec.params: nested {times + 1} deep; the limit is 64"
+    assert (decision.acts, decision.wake_at) == ((), None)
+    fits = make_run(params={"x": nested(NESTING_LIMIT - 1, key=key)})
+    assert kinds(decide(look(queued(fits), fits)))[-1] == "Job"
+
+
+def test_params_that_are_nested_otherwise_are_other_inputs() -> None:
+    """An author who takes a level away gets another answer, and one who changes nothing gets none."""
+    deep, again, less = (inputs_hash(make_run(params={"x": nested(times)})) for times in (9_990, 9_990, 9_989))
+    assert deep == again != less
 
 
 def test_a_missing_source_is_waited_for() -> None:
