@@ -6,7 +6,6 @@ they do is tell the controller (docs/adr/0005-kopf-as-event-source.md).
 
 import asyncio
 import os
-import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from secrets import token_hex
@@ -16,6 +15,7 @@ from typing import Any
 import kopf
 
 from strategyrun.adapters.controller import Controller
+from strategyrun.adapters.deep_json import read_deep_json
 from strategyrun.adapters.health import Health, health_server
 from strategyrun.adapters.kube import JOBS, NODES, PAGE, PODS, Kube, Resource
 from strategyrun.adapters.lease import HOST_MARK, Lease
@@ -23,10 +23,6 @@ from strategyrun.adapters.observer import Observer
 from strategyrun.adapters.settings import Settings
 from strategyrun.domain import naming
 from strategyrun.domain.strategyrun import KIND
-
-_NESTING_LIMIT = 10_000
-"""Of JSON, in the API server. Python's own is 1000, and a document beyond it would end every list and watch."""
-
 
 Connect = Callable[[], Awaitable[Kube]]
 
@@ -44,7 +40,7 @@ def run_operator(
     Raises NoClusterError where nothing says which cluster, LeaseLostError, and whatever breaks the controller or a
     watch in a way that a fresh start mends.
     """
-    sys.setrecursionlimit(4 * _NESTING_LIMIT)
+    read_deep_json()
     asyncio.run(_connect_and_operate(connect, settings, health_port, profiles, lease_namespace))
 
 
