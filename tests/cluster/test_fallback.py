@@ -60,7 +60,7 @@ def settings(seccomp: SeccompProfile | None = None, *, start_seconds: int = 180,
     return with_timeouts(with_slots(replace(CONFIGURED, profile=changed), 6), start_seconds=start_seconds)
 
 
-CANNOT_START = 120
+CANNOT_START = 80
 """Seconds that runs wait whose sandbox cannot start; their fallback has as many to find room."""
 NO_IMAGE = settings(image="nowhere.invalid/finlab-sandbox:none", start_seconds=CANNOT_START)
 
