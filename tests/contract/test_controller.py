@@ -212,9 +212,9 @@ def test_the_line_goes_by_priority_and_between_namespaces_by_turns(bench: Bench)
     """Whose namespace has fewer runs under way goes first; among those of one, the most urgent."""
     with (
         temporary_namespace(bench.cluster, "quiet", admission=False) as namespace,
+        workbench(bench.cluster, bench.kind, namespace) as quiet,
         RunningOperator(bench.cluster, bench.kind, with_slots(UNSCHEDULABLE, 2)),
     ):
-        quiet = Bench(bench.cluster, bench.kind, namespace)
         for name in ("one", "two"):
             bench.apply(name)
             bench.wait_pod(name)
@@ -368,7 +368,7 @@ def test_somebody_elses_snapshot_is_not_run(bench: Bench) -> None:
 def test_a_refusal_stops_what_would_follow(bench: Bench, operator: RunningOperator, refused: str) -> None:
     """No pod without its policy or its inputs; the API server's words are in the status, and the run waits."""
     wait_until("the CA is there", lambda: bench.cluster.find(CONFIG_MAP, "kube-root-ca.crt", bench.namespace), bool)
-    bench.spend(refused, {"count/configmaps": "1"}.get(refused, "0"))
+    bench.spend(refused, 1 if refused == "count/configmaps" else 0)
     bench.apply(retry={"limit": 0})
     status = bench.wait_reason("QuotaExceeded")
     assert status["phase"] == "Queued"

@@ -36,15 +36,15 @@ class Bench:
         """Ask for the same inputs once more."""
         self.edit({"metadata": {"annotations": {RERUN_ANNOTATION: value}}}, name)
 
-    def spend(self, resource: str, used: str = "0") -> None:
+    def spend(self, resource: str, hard: int = 0) -> None:
         """Give the namespace a quota that is used up, and wait until it is in force."""
         meta = {"name": "few", "namespace": self.namespace}
         quota = {"apiVersion": RESOURCE_QUOTA.api_version, "kind": RESOURCE_QUOTA.kind, "metadata": meta}
-        self.cluster.create(quota | {"spec": {"hard": {resource: used}}})
+        self.cluster.create(quota | {"spec": {"hard": {resource: str(hard)}}})
         wait_until(
             f"{resource} is used up",
-            lambda: self.cluster.get(RESOURCE_QUOTA, "few", self.namespace).get("status", {}),
-            lambda status: all(status.get(each, {}).get(resource) == used for each in ("hard", "used")),
+            lambda: self.cluster.get(RESOURCE_QUOTA, "few", self.namespace).get("status", {}).get("used", {}),
+            lambda used: resource in used and int(used[resource]) >= hard,
         )
 
     def allow(self, resource: str, hard: str) -> None:
