@@ -91,7 +91,8 @@ class AsyncClient:
         A failure of the strategy is a result, see `Result.raise_for_failure`. So are two ends without an answer, both
         Cancelled: of a run that somebody deletes (Deleted), and of one that has none after `timeout` seconds, waiting
         included (DeadlineExceeded; its message says where it could not be cancelled and may go on). Whoever cancels
-        this call cancels the run. Raises ClusterError, RefusedRunError among them, and NotAskedError.
+        this call cancels the run, and so does an error of `progress`, which is raised. Raises ClusterError,
+        RefusedRunError among them, and NotAskedError.
         """
         _require_time(timeout)
         return await (await self._evaluator()).evaluate(Trial(code, **asked), progress, timeout)

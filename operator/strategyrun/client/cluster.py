@@ -32,7 +32,8 @@ class ClusterEngine:
     async def evaluate(self, trial: Trial, progress: Progress | None = None, seconds: float | None = None) -> Result:
         """Return the answer of a trial; whoever stops waiting cancels the run, and so does the time.
 
-        Raises ClusterError. A failure of the run is a result, and so are its deletion and the end of its time.
+        So does an error of `progress`, which is raised. Raises ClusterError. A failure of the run is a result, and so
+        are its deletion and the end of its time.
         """
         name = trial.new_name()
         meta, spec = trial.metadata(name), trial.spec()
@@ -52,14 +53,12 @@ class ClusterEngine:
                 self._follower.exists(made)
                 await asyncio.wait([ended])
                 return replace(ended.result(), trial=trial)
-        except asyncio.CancelledError:
-            if not _has_come(ended):
-                await self._abandon(name)
+        except ClusterError:
             raise
-        except TimeoutError:
-            if not limit.expired():
+        except (Exception, asyncio.CancelledError) as error:
+            left = None if (latest and latest.finished) or _has_failed(ended) else await self._abandon(name)
+            if not (isinstance(error, TimeoutError) and limit.expired()):
                 raise
-            left = None if _has_come(ended) else await self._abandon(name)
             if _has_come(ended) and not (left and ended.result().phase == "Cancelled"):  # just now, and not by us
                 return replace(ended.result(), trial=trial)
             if left and left.outcome:  # the news of it was still on its way
@@ -115,3 +114,8 @@ class ClusterEngine:
 def _has_come(ended: asyncio.Future[Result]) -> bool:
     """Whether there is an answer, or an error in its place."""
     return ended.done() and not ended.cancelled()
+
+
+def _has_failed(ended: asyncio.Future[Result]) -> bool:
+    """Whether the connection's error has come in place of an answer."""
+    return _has_come(ended) and isinstance(ended.exception(), ClusterError)

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from strategyrun import AsyncClient, Result
-from strategyrun.client import ClusterError, NotFinishedError
+from strategyrun.client import ClusterError, NotAskedError, NotFinishedError
 from strategyrun.client.loops import run
 from support.answers import INPUTS, cancelled, failed, scored, status
 from support.cluster import Manifest
@@ -151,6 +151,50 @@ def test_a_run_whose_answer_has_come_is_not_cancelled() -> None:
         await runs.put(await runs.made(), scored(1.5))
         with pytest.raises(asyncio.CancelledError):
             await evaluating
+        assert not any(asked.startswith("PATCH") for asked in runs.asked)
+
+    play(scene)
+
+
+@pytest.mark.parametrize("error", [LookupError, NotAskedError, TimeoutError], ids=lambda error: error.__name__)
+def test_an_error_of_whoever_is_told_cancels_the_run(error: type[Exception]) -> None:
+    """Nobody waits for it any more, whatever the error is; it is raised when the run is cancelled."""
+
+    async def scene(runs: FewRuns, client: AsyncClient) -> None:
+        def told(result: Result) -> None:
+            raise error(result.name)
+
+        with pytest.raises(error, match="trial-"):
+            await client.evaluate(CODE, progress=told, timeout=20)
+        assert [run["spec"].get("cancel") for run in runs.runs.values()] == [True]
+
+    play(scene)
+
+
+def test_an_error_of_whoever_is_told_of_the_answer_cancels_nothing() -> None:
+    """It is the caller's own; the run has ended."""
+
+    async def scene(runs: FewRuns, client: AsyncClient) -> None:
+        def told(result: Result) -> None:
+            if result.finished:
+                raise LookupError(result.name)
+
+        evaluating = asyncio.create_task(client.evaluate(CODE, progress=told))
+        await runs.put(await runs.made(), scored(1.5))
+        with pytest.raises(LookupError, match="trial-"):
+            await evaluating
+        assert not any(asked.startswith("PATCH") for asked in runs.asked)
+
+    play(scene)
+
+
+def test_an_error_of_the_connection_cancels_nothing() -> None:
+    """Whoever cannot follow a run may ask for it by its name."""
+
+    async def scene(runs: FewRuns, client: AsyncClient) -> None:
+        runs.instead["LIST"] = broken
+        with pytest.raises(ClusterError, match="follow StrategyRuns"):
+            await client.evaluate(CODE)
         assert not any(asked.startswith("PATCH") for asked in runs.asked)
 
     play(scene)
