@@ -24,7 +24,7 @@ _MEMORY = 1024
 """Sources whose reading is remembered."""
 
 
-class StarvedError(Exception):
+class StarvedError(RuntimeError):
     """The child was ended or held up by something else than its source: a full node, the kernel's want of memory."""
 
 
@@ -46,8 +46,8 @@ class Vetter:
         Namespaces take turns. A source that was read lately is not read again: loops send the same one with other
         params.
 
-        Raises StarvedError where the child was not let finish, and RuntimeError where it does not work: neither is
-        a fault of the source.
+        Raises RuntimeError where the child does not work, StarvedError where it was not let finish: neither is a fault
+        of the source.
         """
         if len(source) > SIZE_LIMIT_BYTES:
             return vet(source), ()

@@ -22,7 +22,7 @@ from strategyrun.domain.seen import Kept, Seen, Vetted
 from strategyrun.domain.slots import Place
 from strategyrun.domain.strategyrun import StrategyRun, StrategyRunStatus
 from strategyrun.domain.verdict import Fault
-from strategyrun.local.engine import Engine
+from strategyrun.local.engine import Engine, EngineError
 from strategyrun.local.plan import End, begun_pod_of, files_of, plan_of, pod_of, uid_of
 from strategyrun.local.stop import Stop
 
@@ -123,7 +123,10 @@ class _Conductor:
         else:
             missing = f"the file has no ConfigMap {reference.name} with the key {reference.key}"
             return Vetted(inputs_hash(run), now, missing=Fault(Reason.SOURCE_MISSING, missing))
-        reading, gate = asyncio.run(Vetter().vet(code))
+        try:
+            reading, gate = asyncio.run(Vetter().vet(code))
+        except RuntimeError as error:
+            raise EngineError(f"the source could not be vetted: {error}") from error
         return Vetted(inputs_hash(run), now, code=code, reading=reading, gate=gate)
 
     def _run_job(self, manifest: dict[str, Any]) -> tuple[JobObservation, PodObservation]:

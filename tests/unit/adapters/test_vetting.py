@@ -16,6 +16,7 @@ from strategyrun.adapters import vetting_child
 from strategyrun.adapters.vetting import AT_ONCE, StarvedError, Vetter
 from strategyrun.domain.vetting import SIZE_LIMIT_BYTES, Kind, Reading, too_complex
 from support.cluster import CHECKOUT
+from support.interpreters import stand_in
 from support.waiting import wait_until
 
 HONEST = b"def strategy(data, params):\n    return data['close'].notna()\n"
@@ -84,7 +85,7 @@ def test_a_child_that_is_killed_is_no_fault_of_the_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     """Whoever needs its memory takes it, whatever it reads; it is read again later."""
-    monkeypatch.setattr(sys, "executable", spy(tmp_path, f"import os; os.kill(os.getpid(), {number.value})"))
+    monkeypatch.setattr(sys, "executable", stand_in(tmp_path, f"import os; os.kill(os.getpid(), {number.value})"))
     with pytest.raises(StarvedError):
         vet(HONEST)
 
@@ -94,14 +95,14 @@ def test_a_child_that_dies_of_its_source_gives_a_verdict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     """Its CPU limit, or a parser at the end of its stack: the next child would die of it too."""
-    monkeypatch.setattr(sys, "executable", spy(tmp_path, f"import os; os.kill(os.getpid(), {number.value})"))
+    monkeypatch.setattr(sys, "executable", stand_in(tmp_path, f"import os; os.kill(os.getpid(), {number.value})"))
     assert vet(HONEST) == too_complex()
 
 
 def test_the_cpu_limit_says_that_it_was_the_cpu_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its signal comes before the one that the kernel sends for want of memory."""
     script = "import resource; resource.setrlimit(resource.RLIMIT_CPU, (0, 2))\nwhile True: pass"
-    monkeypatch.setattr(sys, "executable", spy(tmp_path, script))
+    monkeypatch.setattr(sys, "executable", stand_in(tmp_path, script))
     assert vet(HONEST) == too_complex()
 
 
@@ -145,14 +146,6 @@ def test_the_child_has_limits_and_imports_nothing_of_ours_but_the_rules() -> Non
     assert not {"kubernetes", "kopf", "aiohttp", "pydantic", "socket", "yaml"} & set(seen["modules"])
 
 
-def spy(tmp_path: Path, script: str) -> str:
-    """Make a program that stands in for the interpreter and looks at how it is started."""
-    program = tmp_path / "python"
-    program.write_text(f"#!{sys.executable} -I\n{script}")
-    program.chmod(0o755)
-    return str(program)
-
-
 def test_the_environment_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No token, no proxy and no path of the operator reaches the child."""
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
@@ -160,14 +153,14 @@ def test_the_environment_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "import json, os; flaw = {'line': 1, 'rule': 'env', 'hint': ' '.join(sorted(os.environ))}; "
         "print(json.dumps({'kind': 'Script', 'flaws': [flaw], 'gate': []}))"
     )
-    monkeypatch.setattr(sys, "executable", spy(tmp_path, script))
+    monkeypatch.setattr(sys, "executable", stand_in(tmp_path, script))
     (flaw,) = vet(HONEST).flaws
     assert flaw.hint in ("", "LC_CTYPE"), "Python itself sets LC_CTYPE where there is no locale"
 
 
 def test_a_child_that_does_not_work_is_no_fault_of_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A broken installation must not reject everybody's code."""
-    monkeypatch.setattr(sys, "executable", spy(tmp_path, "raise SystemExit('no module named strategyrun')"))
+    monkeypatch.setattr(sys, "executable", stand_in(tmp_path, "raise SystemExit('no module named strategyrun')"))
     with pytest.raises(RuntimeError, match="no module named strategyrun"):
         vet(HONEST)
 
@@ -176,7 +169,7 @@ def test_a_cancelled_vetting_leaves_no_child(tmp_path: Path, monkeypatch: pytest
     """An operator that is stopped takes its children along."""
     mark = tmp_path / "pid"
     script = f"import os, signal; open({str(mark)!r}, 'w').write(str(os.getpid())); signal.pause()"
-    monkeypatch.setattr(sys, "executable", spy(tmp_path, script))
+    monkeypatch.setattr(sys, "executable", stand_in(tmp_path, script))
 
     async def work() -> None:
         vetting = asyncio.create_task(Vetter().vet(HONEST))
@@ -204,7 +197,7 @@ count = max(len(os.listdir(mine.parent)) for _ in range(10_000))
 mine.unlink()
 print('{{"kind": "Script", "flaws": [{{"line": %d, "rule": "count", "hint": ""}}], "gate": []}}' % count)
 """
-    monkeypatch.setattr(sys, "executable", spy(tmp_path, script))
+    monkeypatch.setattr(sys, "executable", stand_in(tmp_path, script))
 
     async def work() -> list[Reading]:
         vetter = Vetter(at_once=2)
@@ -216,7 +209,7 @@ print('{{"kind": "Script", "flaws": [{{"line": %d, "rule": "count", "hint": ""}}
 
 def test_nobody_waits_behind_the_burst_of_another_namespace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A source comes next after those that are being read, however many another namespace has sent before."""
-    monkeypatch.setattr(sys, "executable", spy(tmp_path, """print('{"kind": "Script", "flaws": [], "gate": []}')"""))
+    monkeypatch.setattr(sys, "executable", stand_in(tmp_path, """print('{"kind": "Script", "flaws": [], "gate": []}')"""))
     ended: list[str] = []
 
     async def work() -> None:
@@ -239,7 +232,7 @@ def test_a_source_that_was_read_is_not_read_again(tmp_path: Path, monkeypatch: p
 with open({str(calls)!r}, "a") as file: file.write("x")
 print('{{"kind": "Positions", "flaws": [], "gate": []}}')
 """
-    monkeypatch.setattr(sys, "executable", spy(tmp_path, script))
+    monkeypatch.setattr(sys, "executable", stand_in(tmp_path, script))
 
     async def work() -> None:
         vetter = Vetter()

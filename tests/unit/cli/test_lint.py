@@ -1,6 +1,7 @@
 """`strategyrun lint`, which needs no cluster."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from typer.testing import CliRunner, Result
 
 from strategyrun.cli import application
 from support.cluster import CHECKOUT
+from support.interpreters import killed_at_once
 
 GOOD = "def strategy(data, params):\n    return data.close > 0\n"
 BAD = "import requests\n\ndef strategy(data, params):\n    x = requests.get('http://a')\n    return data.close\n"
@@ -81,6 +83,13 @@ def test_what_cannot_be_checked_is_one_line(tmp_path: Path, name: str, content: 
     assert said in done.stderr
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_check_that_was_not_let_finish_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's want of memory says nothing of the source."""
+    monkeypatch.setattr(sys, "executable", killed_at_once(tmp_path))
+    done = lint("-", stdin=GOOD)
+    assert (done.exit_code, done.stderr) == (2, "error: something ended the vetting child: -9\n")
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:

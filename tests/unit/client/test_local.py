@@ -1,15 +1,19 @@
 """The client with an engine of this machine, where none gets as far as a box."""
 
+import sys
 import threading
 from pathlib import Path
 from time import monotonic
 
 import pytest
+from typer.testing import CliRunner
 
 from strategyrun import AsyncClient, Client, Result
+from strategyrun.cli import application
 from strategyrun.client import ClusterError, NotAskedError
 from strategyrun.client.loops import run
 from strategyrun.domain.strategyrun import KUEUE_LABEL
+from support.interpreters import killed_at_once
 from support.waiting import wait_until
 
 CODE = "def strategy(data, params):\n    return data.close * 0\n"
@@ -85,6 +89,22 @@ def test_labels_are_carried_and_no_queue_holds_a_run_back(programs: Path) -> Non
     assert told[-1].labels == labels
     assert [result.reason for result in told if result.reason == "WaitingForSlot"] == []
     assert (told[-1].phase, told[-1].reason) == ("Running", "StrategyRunning")
+
+
+def test_a_source_that_could_not_be_read_to_its_end_is_no_fault_of_its_own(
+    programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel's want of memory is this machine's: there is no result, and no traceback of what was held up."""
+    monkeypatch.setattr(sys, "executable", killed_at_once(programs))
+    said = "nothing on this machine can run a strategy: the source could not be vetted: something ended the vetting"
+    with Client(engine="docker") as client, pytest.raises(ClusterError, match=said):
+        client.evaluate(CODE)
+    (programs / "code.py").write_text(CODE)
+    done = CliRunner().invoke(application(), ["run", str(programs / "code.py")])
+    assert (done.exit_code, done.stderr) == (
+        2,
+        "error: the source could not be vetted: something ended the vetting child: -9\n",
+    )
 
 
 def test_boxes_are_gone_when_their_time_is_over(programs: Path) -> None:
