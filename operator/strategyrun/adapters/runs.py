@@ -180,9 +180,10 @@ class RunsApi(Kube):
                         known.add(name := item["metadata"]["name"])
                         gone.discard(name)
                         yield Seen(name, item)
-                for name in gone:
-                    known.discard(name)
-                    yield Seen(name, None)
+                for name in gone:  # a list may be older than the run: ask for it by its name
+                    if (body := await self.read(selection.namespace, name)) is None:
+                        known.discard(name)
+                    yield Seen(name, body)
                 async with aclosing(self._watch(selection, since)) as changes:
                     async for seen in changes:
                         (known.discard if seen.body is None else known.add)(seen.name)

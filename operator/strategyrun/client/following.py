@@ -90,16 +90,14 @@ class Follower:
                 async with aclosing(self._api.follow(self._selection, self._known)) as changes:
                     async for name, body in changes:
                         if name in self._waiters:
-                            await self._tell(name, body)
+                            self._tell(name, body)
         except Exception as error:  # noqa: BLE001 - whoever waits has to hear of it
             for waiters in [*self._waiters.values()]:
                 for waiter in [*waiters]:
                     if not waiter.ended.done():
                         waiter.ended.set_exception(error)
 
-    async def _tell(self, name: str, body: dict[str, Any] | None) -> None:
-        if body is None:  # a list may be older than the run: ask for it by its name
-            body = await self._api.read(self._selection.namespace, name)
+    def _tell(self, name: str, body: dict[str, Any] | None) -> None:
         result = Result.of(body) if body else self._deleted(name)
         waiters = [*self._waiters.get(name, [])]
         if waiters:

@@ -234,6 +234,36 @@ def test_a_deletion_is_no_answer_that_is_passed_over() -> None:
     play(scene)
 
 
+@pytest.mark.parametrize("looking", [True, False], ids=["while it is watched", "while nobody looks"])
+def test_a_deletion_while_the_api_server_stumbles_ends_nobodys_waiting(looking: bool) -> None:
+    """It is asked again, as where a watch breaks; who waits for another run notices nothing."""
+
+    async def scene(runs: FewRuns, client: AsyncClient) -> None:
+        await runs.put("gone", status("Running", "StrategyRunning"))
+        await runs.put("going", status("Running", "StrategyRunning"))
+
+        async def stumble() -> web.Response:
+            del runs.instead["GET gone"]
+            return refusal(500, "InternalError")
+
+        async def drop() -> web.Response:
+            del runs.instead["WATCH"], runs.runs["gone"]
+            runs.instead["GET gone"] = stumble
+            return refusal(503, "ServiceUnavailable")
+
+        if not looking:
+            runs.instead["WATCH"] = drop
+        waiting = asyncio.create_task(client.wait("gone", "going", timeout=20))
+        await runs.until_asked("WATCH")
+        if looking:
+            runs.instead["GET gone"] = stumble
+            await runs.delete("gone")
+        await runs.put("going", scored(1.5))
+        assert [result.reason for result in await waiting] == ["Deleted", "Evaluated"]
+
+    play(scene)
+
+
 async def broken() -> web.Response:
     """Answer for good that there is no such thing."""
     return refusal(405, "MethodNotAllowed")
