@@ -66,6 +66,7 @@ class AsyncClient:
         self._connect = connect
         self._api: RunsApi | None = None
         self._engine: ClusterEngine | None = None
+        self._connecting = asyncio.Lock()
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -82,6 +83,7 @@ class AsyncClient:
         """Close the connection; runs go on."""
         await self._stack.aclose()
         self._engine = None
+        self._connecting = asyncio.Lock()  # a lock that was waited for belongs to its loop
 
     async def evaluate(
         self, code: str | Path, *, progress: Progress | None = None, timeout: float | None = None, **asked: Any
@@ -333,19 +335,21 @@ class AsyncClient:
     async def _connected(self) -> RunsApi:
         if self._local:
             raise NotAskedError("an engine of this machine keeps no runs: it evaluates, and gives the results")
-        if self._api is None:
-            with asking("connect", self.namespace):
-                self._api = await self._connect()
-            self._stack.push_async_exit(self._api)
-            self._stack.callback(self._disconnected)
-        return self._api
+        async with self._connecting:
+            if self._api is None:
+                with asking("connect", self.namespace):
+                    self._api = await self._connect()
+                self._stack.push_async_exit(self._api)
+                self._stack.callback(self._disconnected)
+            return self._api
 
     def _disconnected(self) -> None:
         self._api = None
 
     async def _started(self) -> ClusterEngine:
+        api = await self._connected()
         if self._engine is None:
-            self._engine = ClusterEngine(await self._connected(), self.namespace)
+            self._engine = ClusterEngine(api, self.namespace)
             self._stack.push_async_callback(self._engine.close)
         return self._engine
 

@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 from aiohttp import web
 
-from strategyrun import AsyncClient, Result
+from strategyrun import AsyncClient, Result, Trial
+from strategyrun.adapters.runs import RunsApi
 from strategyrun.client import ClusterError, NotAskedError, NotFinishedError
+from strategyrun.client.cluster import SESSION_LABEL
 from strategyrun.client.loops import run
 from support.answers import INPUTS, cancelled, failed, scored, status
 from support.cluster import Manifest
@@ -262,6 +264,32 @@ def test_a_deletion_while_the_api_server_stumbles_ends_nobodys_waiting(looking: 
         assert [result.reason for result in await waiting] == ["Deleted", "Evaluated"]
 
     play(scene)
+
+
+def test_many_tasks_on_a_fresh_client_share_one_connection() -> None:
+    """And one session: all that they make has the same label. A client that was closed connects anew, in any loop."""
+    runs = FewRuns()
+    connected: list[RunsApi] = []
+
+    async def work(client: AsyncClient) -> None:
+        async with client:
+            made = await asyncio.gather(*(client.submit(Trial(CODE)) for _ in range(4)), client.results())
+        assert len({run.labels[SESSION_LABEL] for run in made[:4]}) == 1
+
+    async def twice() -> None:
+        async with runs.serving() as connect:
+
+            async def counted() -> RunsApi:
+                await asyncio.sleep(0)
+                connected.append(await connect())
+                return connected[-1]
+
+            client = AsyncClient("research", connect=counted)
+            for _ in range(2):
+                await asyncio.to_thread(run, work(client))
+
+    run(asyncio.wait_for(twice(), 60))
+    assert len(connected) == 2
 
 
 async def broken() -> web.Response:
