@@ -34,12 +34,23 @@ class _Loop:
         self._thread = threading.Thread(target=self._loop.run_forever, name="strategyrun-client", daemon=True)
         self._thread.start()
 
+    @property
+    def open(self) -> bool:
+        """Whether the thread goes on."""
+        return self._thread.is_alive()
+
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Do it and return what it returns; an interrupt cancels it, and waits until it has tidied up."""
         return _Caller(self).run(work)
 
     def start(self, work: Coroutine[Any, Any, T]) -> tuple[Future[T], Callable[[], None]]:
-        """Begin it; return its future, and what cancels it. Raises NotAskedError in the loop's own thread."""
+        """Begin it; return its future, and what cancels it.
+
+        Raises NotAskedError in the loop's own thread, and where that has ended.
+        """
+        if not self.open:
+            work.close()
+            raise NotAskedError("this Client is closed; make another")
         if threading.current_thread() is self._thread:
             work.close()
             raise NotAskedError("a Client waits for its loop, and cannot be asked in it; use AsyncClient there")
@@ -56,12 +67,11 @@ class _Loop:
 
     def close(self) -> None:
         """End the thread."""
-        if self._thread.is_alive():
-            for last in (self._loop.shutdown_asyncgens(), self._loop.let_go()):
-                asyncio.run_coroutine_threadsafe(last, self._loop).result(_GOODBYE_SECONDS)
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(_GOODBYE_SECONDS)
-            self._loop.close()
+        for last in (self._loop.shutdown_asyncgens(), self._loop.let_go()):
+            asyncio.run_coroutine_threadsafe(last, self._loop).result(_GOODBYE_SECONDS)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_GOODBYE_SECONDS)
+        self._loop.close()
 
 
 class _Caller:
@@ -141,9 +151,10 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; runs go on."""
-        self._loop.run(self._client.close())
-        self._loop.close()
+        """Close the connection; runs go on. Whatever is asked of it afterwards raises NotAskedError."""
+        if self._loop.open:
+            self._loop.run(self._client.close())
+            self._loop.close()
 
     def evaluate(
         self, code: str | Path, *, progress: Progress | None = None, timeout: float | None = None, **asked: Any
@@ -224,7 +235,8 @@ class Client:
             while (answer := caller.run(upcoming(answers))) is not None:
                 yield answer
         finally:
-            self._loop.run(_close(answers))
+            if self._loop.open:
+                self._loop.run(_close(answers))
 
 
 async def _close(answers: AsyncGenerator[T, None]) -> None:

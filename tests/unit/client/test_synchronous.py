@@ -1,5 +1,6 @@
 """The client without await, where no cluster is needed."""
 
+import gc
 from importlib.resources import files
 from typing import Any
 
@@ -19,6 +20,24 @@ def test_its_own_loop_cannot_wait_for_it() -> None:
 
     with Client("research", connect=connect) as client, pytest.raises(NotAskedError, match="use AsyncClient there"):
         client.results()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_client_that_is_closed_says_so() -> None:
+    """Whatever is asked of it; closing it once more does nothing, and nothing is left over that nobody awaited."""
+    client = Client("research", connect=nobody)
+    begun = client.log("run")
+    client.close()
+    client.close()
+    for ask in (
+        client.results,
+        lambda: client.evaluate("x = 1"),
+        lambda: next(client.evaluate_many(["x = 1"])),
+        lambda: next(begun),
+    ):
+        with pytest.raises(NotAskedError, match="this Client is closed; make another"):
+            ask()
+    gc.collect()
 
 
 @pytest.mark.parametrize("asked", [{}, {"selector": " "}, {"names": ("a",), "selector": "b=c"}], ids=str)
