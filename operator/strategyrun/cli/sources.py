@@ -51,16 +51,29 @@ def sources(paths: list[Path], skip: Tell, refuse: Tell | None = None) -> list[S
     `refuse`, where there is one, and names nothing. Raises NotAskedError where anything else cannot be read, where a
     file that was named holds anything else, and where there is nothing at all.
     """
-    found = [
-        source for path in paths for source in (_of_folder(path, skip, refuse) if path.is_dir() else _of_file(path))
-    ]
+    found: list[Source] = []
+    for path in paths:
+        files = _files(path)
+        found += _of_file(path) if files is None else _of_folder(files, skip, refuse)
     if not found:
         raise NotAskedError(f"no strategy in {', '.join(str(path) for path in paths)}: must hold {RUNNABLE}")
     return found
 
 
-def _of_folder(path: Path, skip: Tell, refuse: Tell | None) -> Iterator[Source]:
-    for file in sorted(each for each in path.iterdir() if each.name[0] not in "._"):
+def _files(path: Path) -> list[Path] | None:
+    """Return the files of a folder; None of what is none. Raises NotAskedError where nothing is there to be read."""
+    try:
+        if path.is_dir():
+            return sorted(each for each in path.iterdir() if each.name[0] not in "._")
+        if path.exists():
+            return None
+    except OSError as error:
+        raise NotAskedError(f"{path} cannot be read: {error.strerror}") from error
+    raise NotAskedError(f"there is no {path}")
+
+
+def _of_folder(files: list[Path], skip: Tell, refuse: Tell | None) -> Iterator[Source]:
+    for file in files:
         if file.suffix == ".py":
             yield file
         elif file.suffix in SUFFIXES:
@@ -79,8 +92,6 @@ def _of_folder(path: Path, skip: Tell, refuse: Tell | None) -> Iterator[Source]:
 
 
 def _of_file(path: Path) -> Iterator[Source]:
-    if not path.exists():
-        raise NotAskedError(f"there is no {path}")
     if path.suffix == ".py":
         yield path
     elif path.suffix in SUFFIXES:
@@ -103,15 +114,20 @@ def _documents(path: Path) -> list[Any]:
         found = documents(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise NotAskedError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
-    return [each for document in found for each in _items(document)]
+    return [each for document in found for each in _items(path, document)]
 
 
 def _kind(document: Any) -> str:
     return str(document.get("kind")) if isinstance(document, dict) else type(document).__name__
 
 
-def _items(document: Any) -> list[Any]:
-    return document.get("items") or [] if isinstance(document, dict) and document.get("kind") == "List" else [document]
+def _items(path: Path, document: Any) -> list[Any]:
+    if _kind(document) != "List":
+        return [document]
+    items = document.get("items") or []
+    if not isinstance(items, list):
+        raise NotAskedError(f"{path}: items must be a list, found {type(items).__name__}")
+    return items
 
 
 def _manifest(path: Path, document: Mapping[str, Any]) -> Manifest:

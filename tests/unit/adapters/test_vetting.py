@@ -209,7 +209,9 @@ print('{{"kind": "Script", "flaws": [{{"line": %d, "rule": "count", "hint": ""}}
 
 def test_nobody_waits_behind_the_burst_of_another_namespace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A source comes next after those that are being read, however many another namespace has sent before."""
-    monkeypatch.setattr(sys, "executable", stand_in(tmp_path, """print('{"kind": "Script", "flaws": [], "gate": []}')"""))
+    monkeypatch.setattr(
+        sys, "executable", stand_in(tmp_path, """print('{"kind": "Script", "flaws": [], "gate": []}')""")
+    )
     ended: list[str] = []
 
     async def work() -> None:

@@ -1,7 +1,11 @@
 """What the paths and pairs of a command line come to."""
 
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -9,6 +13,7 @@ from strategyrun.adapters.manifests import RUNNABLE
 from strategyrun.cli.sources import Manifest, labels_of, manifests, pairs, sources
 from strategyrun.client import NotAskedError
 from strategyrun.local.request import UsageError, read
+from support.ordinary import USER
 
 
 def test_values_are_json_where_they_are_and_else_text() -> None:
@@ -76,6 +81,7 @@ def test_a_file_of_a_folder_that_cannot_be_read_keeps_no_other_back(tmp_path: Pa
     (tmp_path / "b.yaml").write_text("kind: StrategyRun\nmetadata: text\n")
     (tmp_path / "c.yaml").write_text("kind: StrategyRun\nspec: {params: [1]}\n")
     (tmp_path / "d.py").touch()
+    (tmp_path / "f.yaml").write_text("kind: List\nitems: 5\n")
     (tmp_path / "e.yaml").write_text("kind: StrategyRun\nmetadata: {name: mine, labels: text}\n")
     refused: list[str] = []
     assert sources([tmp_path], pytest.fail, refused.append) == [tmp_path / "d.py"]
@@ -85,9 +91,36 @@ def test_a_file_of_a_folder_that_cannot_be_read_keeps_no_other_back(tmp_path: Pa
         "b.yaml: metadata must be a mapping, found str",
         "c.yaml: c: params must be a mapping, found list",
         "e.yaml: mine: labels must be a mapping, found str",
+        "f.yaml: items must be a list, found int",
     ]
     with pytest.raises(NotAskedError, match=r"a\.yaml cannot be read"):
         sources([tmp_path], pytest.fail)
+
+
+@contextmanager
+def as_ordinary_user() -> Iterator[None]:
+    """Be one for a moment, where the tests run as root."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(USER)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_what_may_not_be_read_is_told_in_words() -> None:
+    """A folder of somebody else's, and what is behind it."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        (folder := Path(name) / "theirs").mkdir()
+        (file := folder / "run.py").touch()
+        folder.chmod(0)
+        for path in (folder, file):
+            with as_ordinary_user(), pytest.raises(NotAskedError, match=f"^{path} cannot be read: Permission denied$"):
+                sources([path], pytest.fail)
+        folder.chmod(0o755)
 
 
 def test_a_file_of_a_folder_is_taken_as_a_whole_or_not_at_all(tmp_path: Path) -> None:

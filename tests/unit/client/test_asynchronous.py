@@ -273,8 +273,9 @@ def test_many_tasks_on_a_fresh_client_share_one_connection() -> None:
 
     async def work(client: AsyncClient) -> None:
         async with client:
-            made = await asyncio.gather(*(client.submit(Trial(CODE)) for _ in range(4)), client.results())
-        assert len({run.labels[SESSION_LABEL] for run in made[:4]}) == 1
+            submitting = asyncio.gather(*(client.submit(Trial(CODE)) for _ in range(4)))
+            made, _ = await asyncio.gather(submitting, client.results())
+        assert len({run.labels[SESSION_LABEL] for run in made}) == 1
 
     async def twice() -> None:
         async with runs.serving() as connect:
