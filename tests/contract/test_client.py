@@ -639,20 +639,20 @@ def test_a_rerun_is_waited_for_whoever_asked_for_it(stage: Stage, command: Comma
     assert command("wait", "again").exit_code == 0
 
 
-def test_a_rerun_is_waited_for_and_not_the_answer_before_it(stage: Stage, aside: ThreadPoolExecutor) -> None:
-    """Nor an answer to the same inputs that is told meanwhile: their hash tells the answers apart."""
+def test_a_rerun_of_a_run_that_was_cancelled_is_waited_for(stage: Stage, aside: ThreadPoolExecutor) -> None:
+    """It is wanted again, and its end of before is told as none."""
     stage.submit("again", cancelled(), cancel=True)
     with stage.client() as client:
-        before = client.rerun("again")
+        client.rerun("again")
         run = stage.bench.run("again")
         assert run["metadata"]["annotations"]["finlab-sandbox.dev/rerun"]
         assert not run["spec"]["cancel"]
         told: list[Result] = []
-        done = aside.submit(client.wait, "again", after={"again": before.inputs_hash}, progress=told.append)
-        stage.answer("again", cancelled() | {"message": "still the old answer"})
-        stage.answer("again", scored(3.0, inputsHash="b" * 64))
+        done = aside.submit(client.wait, "again", progress=told.append)
+        wait_until("the answer of before was told", lambda: len(told), bool)
+        stage.answer("again", scored(3.0))
         assert done.result(PATIENCE)[0].metrics.sharpe == 3.0
-    assert {result.inputs_hash for result in told} == {"b" * 64}
+    assert {(result.outcome, result.finished) for result in told} == {("Cancelled", False), ("Succeeded", True)}
 
 
 def test_what_is_followed_is_told_at_first_and_then_each_change(stage: Stage) -> None:

@@ -7,9 +7,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import web
+from typer.testing import CliRunner, Result
 
 from strategyrun import AsyncClient
 from strategyrun.adapters.runs import RunsApi
+from strategyrun.cli import application
+from strategyrun.cli.session import connection
 from strategyrun.client.asynchronous import Connect
 from strategyrun.domain.strategyrun import NOT_SEEN, PLURAL
 from support.answering import serving
@@ -101,8 +104,12 @@ class FewRuns:
         if name not in self.runs:
             return refusal(404, "NotFound")
         if verb == "PATCH":
-            self.runs[name]["spec"] |= (await request.json())["spec"]
-            self.runs[name]["metadata"]["generation"] += 1
+            patch = await request.json()
+            meta = self.runs[name]["metadata"]
+            meta["annotations"] = meta.get("annotations", {}) | patch.get("metadata", {}).get("annotations", {})
+            if "spec" in patch:
+                self.runs[name]["spec"] |= patch["spec"]
+                meta["generation"] += 1
         return web.json_response(self.runs[name])
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
@@ -116,6 +123,18 @@ class FewRuns:
             kind, run = self._changes[told]
             await response.write(json.dumps({"type": kind, "object": run}).encode() + b"\n")
             told += 1
+
+
+def command(runs: FewRuns, *words: str) -> Result:
+    """Run a command on the runs, in a thread of its own beside what it asks."""
+
+    async def work() -> Result:
+        async with runs.serving() as connect:
+            connection.set(connect)
+            asked = [*words, "-n", "research"]
+            return await asyncio.to_thread(CliRunner().invoke, application(), asked, catch_exceptions=False)
+
+    return asyncio.run(work())
 
 
 def refusal(status: int, reason: str) -> web.Response:

@@ -86,13 +86,12 @@ def rerun(
     """Evaluate the same inputs once more; the last answer moves to the history. With --watch it exits as `wait`."""
 
     async def work(client: AsyncClient) -> list[Result]:
-        before = {}
         for name in names:
-            before[name] = (await client.rerun(name)).inputs_hash
+            await client.rerun(name)
             if form is None:
                 typer.echo(f"{name} runs again")
         if watch:
-            return await waited(client, names, after=before, form=form)
+            return await waited(client, names, form=form)
         return [await client.result(name) for name in names] if form else []
 
     found = ask(namespace, work)
@@ -124,13 +123,12 @@ async def waited(
     names: list[str],
     *,
     seconds: float = 0,
-    after: dict[str, str] | None = None,
     form: Format | None = None,
 ) -> list[Result]:
     """Wait, and show what happens; after `seconds` say what is still waited for, and exit."""
     try:
         with watching(quiet=form in (Format.JSON, Format.YAML)) as progress:
-            return await client.wait(*names, progress=progress, after=after, timeout=seconds or None)
+            return await client.wait(*names, progress=progress, timeout=seconds or None)
     except NotFinishedError as late:
         for result in late.unfinished:
             typer.echo(f"{line(result)}: {explain(result, now()).headline}", err=True)

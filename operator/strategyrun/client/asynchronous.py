@@ -171,17 +171,15 @@ class AsyncClient:
         self,
         *names: str,
         progress: Progress | None = None,
-        after: dict[str, str] | None = None,
         timeout: float | None = None,
     ) -> list[Result]:
         """Wait for the answers of runs, however they end, and return them in the order of the names.
 
-        `after` has, by name, the inputsHash of an answer that is not the one waited for. A run that is deleted
-        meanwhile is Cancelled, with the reason Deleted. Raises NoRunError where one is not there, NotFinishedError
-        where some have not ended after `timeout` seconds, and other ClusterErrors; whatever it raises, the runs go on.
+        The answer before a rerun or a change of the spec is none. A run that is deleted meanwhile is Cancelled, with
+        the reason Deleted. Raises NoRunError where one is not there, NotFinishedError where some have not ended after
+        `timeout` seconds, and other ClusterErrors; whatever it raises, the runs go on.
         """
         _require_time(timeout)
-        before = after or {}
         latest = {name: Result.unheard(name, self.namespace) for name in names}
         ended: dict[str, Result] = {}
 
@@ -196,9 +194,9 @@ class AsyncClient:
             async with asyncio.timeout(timeout) as limit:
                 for name in latest:
                     latest[name] = found = await self.result(name)
-                    if found.finished and found.inputs_hash != before.get(name):
+                    if found.finished:
                         told(found)
-                await self._follow([found for found in latest.values() if found.name not in ended], told, before)
+                await self._follow([found for found in latest.values() if found.name not in ended], told)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -287,14 +285,14 @@ class AsyncClient:
         """Return the connection, for what has no method here. Raises UnreachableError."""
         return await self._connected()
 
-    async def _follow(self, runs: list[Result], told: Progress, after: dict[str, str]) -> None:
+    async def _follow(self, runs: list[Result], told: Progress) -> None:
         """Follow runs that are there until each has an answer."""
         if not runs:
             return
         api = await self._connected()
         selection = Selection(self.namespace, name=runs[0].name if len(runs) == 1 else "")
         async with Follower(api, selection) as follower:
-            ends = [follower.expect(each.name, told, after=after.get(each.name, "")) for each in runs]
+            ends = [follower.expect(each.name, told) for each in runs]
             for each in runs:
                 follower.exists(each)
             await asyncio.gather(*ends)

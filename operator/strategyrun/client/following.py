@@ -21,7 +21,6 @@ DELETED = "Deleted"
 class _Waiter(NamedTuple):
     ended: asyncio.Future[Result]
     progress: Progress | None
-    after: str
 
 
 class Follower:
@@ -46,12 +45,12 @@ class Follower:
         """Stop following."""
         await self.close()
 
-    def expect(self, name: str, progress: Progress | None = None, *, after: str = "") -> asyncio.Future[Result]:
-        """Return the future of a run's answer; `after` is an inputsHash whose answer is not the one.
+    def expect(self, name: str, progress: Progress | None = None) -> asyncio.Future[Result]:
+        """Return the future of a run's answer.
 
         A run that is deleted is Cancelled, with the reason Deleted. The errors of the future are the connection's.
         """
-        waiter = _Waiter(asyncio.get_running_loop().create_future(), progress, after)
+        waiter = _Waiter(asyncio.get_running_loop().create_future(), progress)
         self._waiters[name].append(waiter)
         waiter.ended.add_done_callback(lambda _: self._forget(name, waiter))
         if self._task is None or self._task.done():
@@ -103,8 +102,7 @@ class Follower:
         if waiters:
             self._last[name] = result
         for waiter in waiters:
-            stale = body and waiter.after and result.inputs_hash == waiter.after
-            if not (waiter.ended.done() or stale):
+            if not waiter.ended.done():
                 self._progress(waiter, result)
 
     def _deleted(self, name: str) -> Result:

@@ -198,12 +198,11 @@ class Client:
         self,
         *names: str,
         progress: Progress | None = None,
-        after: dict[str, str] | None = None,
         timeout: float | None = None,
     ) -> list[Result]:
         """Wait for the answers of runs, however they end. See `AsyncClient.wait`."""
         caller = _Caller(self._loop)
-        return caller.run(self._client.wait(*names, progress=caller.told(progress), after=after, timeout=timeout))
+        return caller.run(self._client.wait(*names, progress=caller.told(progress), timeout=timeout))
 
     def cancel(self, name: str) -> Result:
         """Ask for the end of a run. See `AsyncClient.cancel`."""

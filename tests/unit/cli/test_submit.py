@@ -1,29 +1,12 @@
 """What submit says of what is refused."""
 
-import asyncio
 from pathlib import Path
-from typing import Any
 
 from aiohttp import web
-from typer.testing import CliRunner
 
-from strategyrun.cli import application
-from strategyrun.cli.session import connection
-from support.few_runs import FewRuns, refusal
+from support.few_runs import FewRuns, command, refusal
 
 RUN = "kind: StrategyRun\nmetadata: {name: NAME}\nspec: {source: {inline: x = 1}}\n"
-
-
-def submit(runs: FewRuns, *arguments: str) -> Any:
-    """Run the command in a thread of its own, beside what it asks."""
-
-    async def work() -> Any:
-        async with runs.serving() as connect:
-            connection.set(connect)
-            words = ["submit", *arguments, "-n", "research"]
-            return await asyncio.to_thread(CliRunner().invoke, application(), words, catch_exceptions=False)
-
-    return asyncio.run(work())
 
 
 def test_what_is_refused_of_a_manifest_is_told_with_the_name_of_the_run(tmp_path: Path) -> None:
@@ -35,7 +18,7 @@ def test_what_is_refused_of_a_manifest_is_told_with_the_name_of_the_run(tmp_path
         return refusal(422, "Invalid") if runs.runs else None
 
     runs.instead["POST"] = refuse_the_second
-    done = submit(runs, str(tmp_path))
+    done = command(runs, "submit", str(tmp_path))
     assert (done.exit_code, done.stdout) == (2, "first submitted to research\n")
     assert done.stderr.startswith(f"error: {tmp_path}/runs.yaml: second: cannot create StrategyRun second ")
     assert done.stderr.count("\n") == 1
@@ -45,6 +28,6 @@ def test_a_run_of_another_namespace_is_told_by_its_name(tmp_path: Path) -> None:
     """And what to type for it."""
     path = tmp_path / "runs.yaml"
     path.write_text(RUN.replace("NAME", "mine, namespace: elsewhere"))
-    done = submit(FewRuns(), str(path))
+    done = command(FewRuns(), "submit", str(path))
     said = f"error: {path}: mine: metadata.namespace is elsewhere, --namespace is research\n"
     assert (done.exit_code, done.stderr) == (2, said)

@@ -12,7 +12,7 @@ from strategyrun.adapters.runs import RunsApi
 from strategyrun.client import ClusterError, NotAskedError, NotFinishedError
 from strategyrun.client.cluster import SESSION_LABEL
 from strategyrun.client.loops import run
-from support.answers import INPUTS, cancelled, failed, scored, status
+from support.answers import cancelled, failed, scored, status
 from support.cluster import Manifest
 from support.few_runs import FewRuns, Instead, never, refusal, refused
 
@@ -223,19 +223,6 @@ def test_a_run_that_is_deleted_is_told_as_it_was_last_seen() -> None:
     play(scene)
 
 
-def test_a_deletion_is_no_answer_that_is_passed_over() -> None:
-    """Whoever asked for a rerun of a run that had not ended hears of it too."""
-
-    async def scene(runs: FewRuns, client: AsyncClient) -> None:
-        await runs.put("again", status("Running", "StrategyRunning"))
-        waiting = asyncio.create_task(client.wait("again", after={"again": INPUTS}, timeout=10))
-        await runs.until_asked("WATCH")
-        await runs.delete("again")
-        assert [result.reason for result in await waiting] == ["Deleted"]
-
-    play(scene)
-
-
 @pytest.mark.parametrize("looking", [True, False], ids=["while it is watched", "while nobody looks"])
 def test_a_deletion_while_the_api_server_stumbles_ends_nobodys_waiting(looking: bool) -> None:
     """It is asked again, as where a watch breaks; who waits for another run notices nothing."""
@@ -332,12 +319,13 @@ def test_runs_that_have_all_ended_are_not_followed() -> None:
 
 
 def test_an_answer_that_is_not_the_one_is_no_end() -> None:
-    """Neither when it is read nor when the time is over."""
+    """Neither when it is read nor when the time is over: a rerun is asked for."""
 
     async def scene(runs: FewRuns, client: AsyncClient) -> None:
         await runs.put("again", scored(1.5))
+        await client.rerun("again")
         with pytest.raises(NotFinishedError) as raised:
-            await client.wait("again", after={"again": INPUTS}, timeout=1)
+            await client.wait("again", timeout=1)
         assert (raised.value.ended, [result.name for result in raised.value.unfinished]) == ([], ["again"])
 
     play(scene)
