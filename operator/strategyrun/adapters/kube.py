@@ -320,7 +320,7 @@ class Kube:
             if method == "POST" or not tries_left:
                 break
         if status >= 300:
-            raise _error(status, answer)
+            raise refusal(status, answer)
         return answer
 
     def _budget_for(self, path: str) -> Budget:
@@ -363,11 +363,12 @@ def _retry_after(headers: Mapping[str, str]) -> float:
     return min(float(asked), _LONGEST_PAUSE_SECONDS) if asked.isdecimal() else 1.0
 
 
-def _error(status: int, content: bytes) -> ApiError:
+def refusal(status: int, content: bytes) -> ApiError:
+    """Read the API server's no: an error by its meaning, with its words or what it sent in their place."""
     try:
         answer = json.loads(content)
-        reason, message = answer["reason"], str(answer["message"])
-    except (ValueError, KeyError, TypeError):
+        reason, message = answer.get("reason", ""), str(answer["message"])
+    except (ValueError, KeyError, TypeError, AttributeError):
         reason, message = "", content[:300].decode(errors="replace")
     return _meaning(status, reason)(status, message)
 

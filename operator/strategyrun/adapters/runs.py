@@ -5,7 +5,7 @@ import json
 import os
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import aiohttp
 from kubernetes.aio import client, config
 
-from strategyrun.adapters.kube import MALFORMED, PAGE, TROUBLE, ApiError, ExistsError, Kube
+from strategyrun.adapters.kube import MALFORMED, PAGE, TROUBLE, ApiError, ExistsError, Kube, refusal
 from strategyrun.domain.strategyrun import KIND
 from strategyrun.domain.text import clean
 
@@ -219,7 +219,10 @@ class RunsApi(Kube):
                     yield Seen(body["metadata"]["name"], None if change["type"] == "DELETED" else body)
 
     async def log_lines(self, namespace: str, pod: str, container: str, *, follow: bool) -> AsyncGenerator[str, None]:
-        """Yield what a container prints, line by line. Raises NotFoundError where the pod is gone."""
+        """Yield what a container prints, line by line.
+
+        Raises NotFoundError where the pod is gone, RefusedError where the container has not started.
+        """
         query = {"container": container, "follow": "true" if follow else ""}
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
         async with self._stream(path, query, _LOG_QUIET) as lines:
@@ -251,13 +254,6 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
             yield line
     if rest:
         yield rest
-
-
-def refusal(status: int, content: bytes) -> ApiError:
-    """Read the API server's no."""
-    with suppress(ValueError, KeyError, TypeError):
-        return ApiError(status, str(json.loads(content)["message"]))
-    return ApiError(status, content[:300].decode(errors="replace"))
 
 
 def said(error: Exception) -> str:
