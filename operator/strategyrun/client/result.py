@@ -11,10 +11,9 @@ from strategyrun.client.status import Attempt, Fallback, Queue, Status
 from strategyrun.client.trial import Trial
 from strategyrun.domain.model import complaint
 from strategyrun.domain.outcomes import FAILURES, Reason, named
-from strategyrun.domain.strategyrun import NOT_SEEN, RERUN_ANNOTATION, Metrics, Timings, shown_rerun
+from strategyrun.domain.strategyrun import FINAL, NOT_SEEN, RERUN_ANNOTATION, Metrics, Timings, shown_rerun
 from strategyrun.reporting.run import EquityPoints, Failure, LookAhead
 
-FINAL = frozenset({"Succeeded", "Failed", "Cancelled"})
 DEADLINE_EXCEEDED = "DeadlineExceeded"
 """The reason of a run that had no answer in the time that its caller gave it."""
 

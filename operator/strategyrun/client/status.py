@@ -1,12 +1,9 @@
 """The status of a run, as the operator writes it."""
 
-from typing import Any
-
-from pydantic import Field
-
 from strategyrun.domain.model import Model
 from strategyrun.domain.strategyrun import Timings
-from strategyrun.reporting.run import EquityPoints, Failure, Finding, Line, Lines, LookAhead, Numbers, SelfReported
+from strategyrun.reporting import run
+from strategyrun.reporting.run import Finding, Line
 
 
 class Fallback(Model):
@@ -36,30 +33,16 @@ class Attempt(Model):
     message: Line | None = None
 
 
-class Status(Model):
+class Status(run.Status):
     """What the operator writes, read without trust in its version: an unknown word is only a word."""
 
     observed_generation: int = 0
     observed_rerun: str | None = None
     """To the letter: it is compared, and not shown."""
-    phase: Line = "Pending"
-    reason: Line = ""
-    message: Line = ""
-    hint: Line | None = None
-    kind: Line | None = None
     executor: Line | None = None
     inputs_hash: str = ""
-    metrics: Numbers = Field(default_factory=dict)
-    warnings: Lines = ()
-    failure: Failure | None = None
     fallback: Fallback | None = None
     queue: Queue | None = None
-    look_ahead: LookAhead | None = None
-    equity: EquityPoints | None = None
-    self_reported: SelfReported | None = None
-    output: Lines = ()
     attempts: tuple[Attempt, ...] = ()
     timings: Timings | None = None
-    provenance: dict[str, Any] = Field(default_factory=dict)
     accepted_at: Line | None = None
-    finished_at: Line | None = None

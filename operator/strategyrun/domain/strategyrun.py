@@ -341,6 +341,9 @@ class Phase(StrEnum):
         return self in (Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED)
 
 
+FINAL = frozenset(phase for phase in Phase if phase.final)
+
+
 class ConditionType(StrEnum):
     """The conditions of a run, in the order in which they come true."""
 

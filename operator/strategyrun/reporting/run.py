@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, ValidationError
 
 from strategyrun.domain.model import Model, complaint
-from strategyrun.domain.strategyrun import NOT_SEEN
+from strategyrun.domain.strategyrun import FINAL, NOT_SEEN
 from strategyrun.domain.text import LINE_LIMIT, LINES_LIMIT, clean
 
 _NUMBERS_LIMIT = 64
@@ -137,7 +137,7 @@ class Status(Model):
     @property
     def final(self) -> bool:
         """Whether the run has its answer."""
-        return self.phase in ("Succeeded", "Failed", "Cancelled")
+        return self.phase in FINAL
 
 
 class Dataset(Model):
