@@ -842,7 +842,7 @@ def test_delete_takes_what_is_named(stage: Stage, command: Command) -> None:
         stage.submit(name)
     for nothing in ((), ("--selector", ""), ("one", "-l", "a=b")):
         asked = command("delete", *nothing)
-        assert (asked.exit_code, asked.stderr) == (2, "error: delete what? give names, or --selector\n")
+        assert (asked.exit_code, asked.stderr) == (2, "error: delete what? give names, or a selector\n")
     none = command("delete", "-l", "night=1")
     assert (none.exit_code, none.stderr) == (0, f"no run in namespace {stage.namespace} has the labels night=1\n")
     done = command("delete", "nowhere", "one")

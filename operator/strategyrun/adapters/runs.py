@@ -7,13 +7,14 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
 from kubernetes.aio import client, config
 
-from strategyrun.adapters.kube import MALFORMED, PAGE, TROUBLE, ApiError, ExistsError, Kube, refusal
+from strategyrun.adapters.kube import MALFORMED, PAGE, TROUBLE, ApiError, ExistsError, Kube, NotFoundError, refusal
 from strategyrun.domain.strategyrun import KIND
 from strategyrun.domain.text import clean
 
@@ -134,15 +135,11 @@ class RunsApi(Kube):
         path = self.runs.path(namespace, name)
         return await self.send("PATCH", path, query=query, body=patch, content="application/merge-patch+json")
 
-    async def remove(self, namespace: str, name: str) -> bool:
-        """Delete a run and what it owns; False where there can be none of that name, as where there is no name at all.
-
-        Raises NotFoundError where there is none.
-        """
+    async def remove(self, namespace: str, name: str) -> None:
+        """Delete a run and what it owns. Raises NotFoundError where there is none, and can be none of that name."""
         if not (_NAME.fullmatch(name) and _NAME.fullmatch(namespace)):
-            return False
+            raise NotFoundError(HTTPStatus.NOT_FOUND, f"there can be no StrategyRun {name} in namespace {namespace}")
         await self.send("DELETE", self.runs.path(namespace, name), body={"propagationPolicy": "Background"})
-        return True
 
     async def read(self, namespace: str, name: str) -> dict[str, Any] | None:
         """Read a run; None where there is none, and where there can be none of that name."""

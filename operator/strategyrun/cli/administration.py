@@ -11,6 +11,7 @@ from strategyrun.adapters.kube import PROFILES, NoClusterError
 from strategyrun.adapters.logs import LogFormat, configure
 from strategyrun.adapters.settings import InvalidSettingsError, load_settings
 from strategyrun.cli.session import fail
+from strategyrun.domain.admission.accounts import OPERATOR_NAMESPACE
 
 
 def operator(
@@ -30,7 +31,7 @@ def operator(
     ] = True,
     lease_namespace: Annotated[
         str, typer.Option(help="Namespace of the lease.", envvar="STRATEGYRUN_LEASE_NAMESPACE")
-    ] = "finlab-sandbox-system",
+    ] = OPERATOR_NAMESPACE,
 ) -> None:
     """Run the operator: in a cluster as its pod, elsewhere with the kubeconfig."""
     from strategyrun.adapters.kopf_source import run_operator  # noqa: PLC0415 - no other command needs kopf

@@ -103,8 +103,6 @@ def rerun(
 
 def delete(names: NamesOrNone = None, selector: Selector = "", namespace: Namespace = None) -> None:
     """Delete runs, with their reports and whatever else is kept of them; one that is under way ends."""
-    if bool(names) == bool(selector):
-        raise fail("delete what? give names, or --selector")
 
     async def work(client: AsyncClient) -> None:
         deleted = await client.delete(*(names or []), selector=selector)

@@ -89,9 +89,10 @@ class ClusterEngine:
         """Delete a run and all that is kept of it; False where there is none. Raises ClusterError."""
         try:
             with asking(f"delete StrategyRun {name}", self._namespace):
-                return await self._api.remove(self._namespace, name)
+                await self._api.remove(self._namespace, name)
         except NoRunError:
             return False
+        return True
 
     async def names(self, selector: str) -> list[str]:
         """Return the names of the runs that have these labels. Raises ClusterError."""

@@ -96,11 +96,11 @@ def test_a_metric_that_there_is_not_needs_no_cluster() -> None:
     assert done.stderr.startswith("error: metric 'sharp': must be one of totalReturn")
 
 
-@pytest.mark.parametrize("words", [(), ("--selector", ""), ("x", "-l", "a=b")], ids=len)
+@pytest.mark.parametrize("words", [(), ("--selector", ""), ("-l", " "), ("x", "-l", "a=b")], ids=str)
 def test_nothing_is_deleted_for_want_of_a_word(words: tuple[str, ...]) -> None:
     """As where a script's variable is empty: it is told what is missing, and no cluster is asked."""
     done = program("delete", *words)
-    assert (done.returncode, done.stderr) == (2, "error: delete what? give names, or --selector\n")
+    assert (done.returncode, done.stderr) == (2, "error: delete what? give names, or a selector\n")
 
 
 def test_without_a_cluster_the_doctor_says_what_to_do() -> None:

@@ -280,6 +280,20 @@ def test_many_tasks_on_a_fresh_client_share_one_connection() -> None:
     assert len(connected) == 2
 
 
+def test_deleting_what_there_cannot_be_deletes_nothing() -> None:
+    """A name that no run may have is asked nobody about: as a path it might mean another thing, or all."""
+
+    async def scene(runs: FewRuns, client: AsyncClient) -> None:
+        runs.instead["DELETE there"] = removed
+        assert await client.delete("", "../pods", "Mine", "nowhere", "there") == ["there"]
+        assert sorted(runs.asked) == ["DELETE nowhere", "DELETE there"]
+
+    async def removed() -> web.Response:
+        return web.json_response({})
+
+    play(scene)
+
+
 async def broken() -> web.Response:
     """Answer for good that there is no such thing."""
     return refusal(405, "MethodNotAllowed")
