@@ -830,7 +830,7 @@ def test_submit_says_what_is_kept_and_by_which_labels_it_is_found(
     )
     assert command("submit", str(tmp_path / "two.yaml"), "-l", "night=1").exit_code == 0
     assert stage.bench.run("two")["metadata"]["labels"].items() >= {"night": "1", "by": "you"}.items()
-    assert "must be key=value" in command("submit", str(tmp_path / "one.py"), "-l", "night").stderr
+    assert "must be name=value" in command("submit", str(tmp_path / "one.py"), "-l", "night").stderr
     deleted = command("delete", "--selector", "night=1")
     assert (deleted.exit_code, sorted(deleted.stdout.splitlines())) == (0, ["one deleted", "two deleted"])
     assert stage.names() == []

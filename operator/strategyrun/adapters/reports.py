@@ -1,7 +1,6 @@
 """The full report that outlived its pod, read from the cluster without trust in its size and content."""
 
 import hashlib
-import re
 import zlib
 from base64 import b64decode
 from typing import Any
@@ -10,12 +9,12 @@ import aiohttp
 
 from strategyrun.adapters.kube import CONFIG_MAPS, ApiError, Kube
 from strategyrun.domain.job import REPORT_KEY
+from strategyrun.domain.naming import OBJECT_NAME
 
 UNPACKED_LIMIT = 32 * 1024 * 1024
 """Bytes of a report. The evaluator packs a few megabytes into 384 KiB; what grows more is no report."""
 
 _GZIP = 31  # zlib's number for a gzip stream
-_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
 
 
 class _AbsentError(Exception):
@@ -36,7 +35,7 @@ async def _report(kube: Kube, namespace: str, run: dict[str, Any]) -> bytes:
         raise _AbsentError(_why_none(run))
     name = str(reference.get("configMap"))
     try:
-        found = await kube.get(CONFIG_MAPS, namespace, name) if _NAME.fullmatch(name) else None
+        found = await kube.get(CONFIG_MAPS, namespace, name) if OBJECT_NAME.fullmatch(name) else None
     except ApiError as error:
         raise _AbsentError(f"ConfigMap {name} cannot be read: {error.message}") from error
     except (aiohttp.ClientError, OSError) as error:

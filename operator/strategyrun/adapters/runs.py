@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import aiohttp
 from kubernetes.aio import client, config
 
 from strategyrun.adapters.kube import MALFORMED, PAGE, TROUBLE, ApiError, ExistsError, Kube, NotFoundError, refusal
+from strategyrun.domain.naming import OBJECT_NAME
 from strategyrun.domain.strategyrun import KIND
 from strategyrun.domain.text import clean
 
@@ -23,7 +23,6 @@ PATIENCE = 300.0
 """Seconds for which an API server that does not answer is asked again."""
 
 _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
 _WATCH_SECONDS = 240
 _WATCH_QUIET = 100  # seconds; the API server sends a bookmark every minute: a line that is silent for longer is dead
 _LOG_QUIET = 330  # longer than a strategy may be silent
@@ -137,13 +136,13 @@ class RunsApi(Kube):
 
     async def remove(self, namespace: str, name: str) -> None:
         """Delete a run and what it owns. Raises NotFoundError where there is none, and can be none of that name."""
-        if not (_NAME.fullmatch(name) and _NAME.fullmatch(namespace)):
+        if not (OBJECT_NAME.fullmatch(name) and OBJECT_NAME.fullmatch(namespace)):
             raise NotFoundError(HTTPStatus.NOT_FOUND, f"there can be no StrategyRun {name} in namespace {namespace}")
         await self.send("DELETE", self.runs.path(namespace, name), body={"propagationPolicy": "Background"})
 
     async def read(self, namespace: str, name: str) -> dict[str, Any] | None:
         """Read a run; None where there is none, and where there can be none of that name."""
-        if not (_NAME.fullmatch(name) and _NAME.fullmatch(namespace)):
+        if not (OBJECT_NAME.fullmatch(name) and OBJECT_NAME.fullmatch(namespace)):
             return None
         return await self.get(self.runs, namespace, name)
 

@@ -1,6 +1,5 @@
 """What the paths on a command line name: strategies, folders of them, manifests."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -8,8 +7,9 @@ from typing import Any, NamedTuple, Self
 import yaml
 
 from strategyrun.adapters.manifests import RUNNABLE, SUFFIXES, documents
+from strategyrun.adapters.options import json_or_text, pair
 from strategyrun.client import NotAskedError
-from strategyrun.client.trial import slug
+from strategyrun.domain.naming import slug
 from strategyrun.domain.strategyrun import KIND
 
 
@@ -149,13 +149,11 @@ def _mapping(where: str, document: Mapping[str, Any], name: str) -> dict[str, An
 
 
 def pairs(option: str, given: list[str]) -> dict[str, Any]:
-    """Read `key=value` options; a value is JSON where it is some, else text. Raises NotAskedError."""
+    """Read `name=value` options; a value is JSON where it is some, else text. Raises NotAskedError."""
     read: dict[str, Any] = {}
     for each in given:
-        key, mark, value = each.partition("=")
-        if not mark or not key:
-            raise NotAskedError(f"{option} {each!r}: must be name=value")
-        *path, last = key.split(".") if option == "--evaluation" else [key]
+        name, value = _pair(option, each)
+        *path, last = name.split(".") if option == "--evaluation" else [name]
         at = read
         for part in path:
             at = at.setdefault(part, {})
@@ -163,23 +161,17 @@ def pairs(option: str, given: list[str]) -> dict[str, Any]:
                 raise NotAskedError(f"{option} {each!r}: {part} has a value of its own already")
         if isinstance(at.get(last), dict) and option == "--evaluation":
             raise NotAskedError(f"{option} {each!r}: {last} has fields already")
-        at[last] = _value(value)
+        at[last] = json_or_text(value)
     return read
 
 
 def labels_of(given: list[str]) -> dict[str, str]:
-    """Read `key=value` labels, whose values are text. Raises NotAskedError."""
-    read = dict[str, str]()
-    for each in given:
-        key, mark, value = each.partition("=")
-        if not mark or not key:
-            raise NotAskedError(f"--label {each!r}: must be key=value")
-        read[key] = value
-    return read
+    """Read `name=value` labels, whose values are text. Raises NotAskedError."""
+    return dict(_pair("--label", each) for each in given)
 
 
-def _value(text: str) -> Any:
+def _pair(option: str, text: str) -> tuple[str, str]:
     try:
-        return json.loads(text)
-    except ValueError:
-        return text
+        return pair(option, text)
+    except ValueError as error:
+        raise NotAskedError(str(error)) from error

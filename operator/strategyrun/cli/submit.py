@@ -45,7 +45,7 @@ def submit(
     retry_limit: Annotated[int | None, typer.Option(help="Further attempts after a failure of the platform.")] = None,
     label: Annotated[
         list[str] | None,
-        typer.Option("--label", "-l", help="key=value, also of manifests; --selector finds the runs by it."),
+        typer.Option("--label", "-l", help="name=value, also of manifests; --selector finds the runs by it."),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the runs to their ends.")] = False,
     namespace: Namespace = None,

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,13 @@ from strategyrun.client.errors import ClusterError, NotAskedError
 from strategyrun.client.following import Progress
 from strategyrun.client.result import Result
 from strategyrun.client.trial import Dataset, Trial
-from strategyrun.domain.strategyrun import GROUP, KIND, VERSION
 from strategyrun.local.command import choose
 from strategyrun.local.conduct import Outcome, Request, conduct
 from strategyrun.local.engine import Engine, EngineError, EngineName
 from strategyrun.local.installation import Configuration, NotInstalledError, configured
 from strategyrun.local.limits import complaints
-from strategyrun.local.plan import NotRunnableError, uid_of
-from strategyrun.local.request import NAMESPACE, UsageError, missing, of_path, stored
+from strategyrun.local.plan import NotRunnableError
+from strategyrun.local.request import NAMESPACE, UsageError, document, held, missing, of_path, stored
 from strategyrun.local.stop import Stop
 
 _under_way: dict[threading.Thread, Stop] = {}
@@ -131,7 +129,8 @@ def _request(trial: Trial) -> Request:
     spec = stored(spec, "spec")
     if found := complaints(spec) or ([] if path else missing(spec, {})):
         raise NotAskedError("; ".join(found))
-    return Request(_document(trial.metadata(trial.new_name()), spec), dataset=path)
+    meta = trial.metadata(trial.new_name())
+    return Request(held(document(meta, spec), meta["name"]), dataset=path)
 
 
 def _path(dataset: Dataset | None) -> Path | None:
@@ -142,15 +141,3 @@ def _path(dataset: Dataset | None) -> Path | None:
         case str() if ":" not in dataset and ("/" in dataset or Path(dataset).suffix):
             return Path(dataset).resolve()
     return None
-
-
-def _document(asked: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
-    meta = {
-        **asked,
-        "namespace": NAMESPACE,
-        "uid": uid_of(asked["name"]),
-        "generation": 1,
-        "resourceVersion": "1",
-        "creationTimestamp": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-    }
-    return {"apiVersion": f"{GROUP}/{VERSION}", "kind": KIND, "metadata": meta, "spec": spec}

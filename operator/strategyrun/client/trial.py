@@ -1,7 +1,6 @@
 """What is asked for: one strategy, and how it is to be evaluated."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from pydantic.alias_generators import to_camel
 
 from strategyrun.client.errors import NotAskedError
+from strategyrun.domain.naming import slug
 
 Dataset = str | Path | Mapping[str, Any]
 """`us-stocks` or another built-in name, `configmap:NAME/KEY`, `pvc:CLAIM/PATH`, `image:REFERENCE`; or the fields.
@@ -19,7 +19,6 @@ A Path is a file or folder of prices on this machine, for runs on this machine.
 """
 
 _MOUNTED = {"configmap": ("configMapRef", "name", "key"), "pvc": ("persistentVolumeClaim", "claimName", "path")}
-_PREFIX_LIMIT = 40
 
 
 @dataclass(frozen=True)
@@ -83,11 +82,6 @@ class Trial:
     def metadata(self, name: str) -> dict[str, Any]:
         """Return the metadata of a StrategyRun of that name. Raises NotAskedError where the labels are no JSON."""
         return {"name": name, **_json({"labels": dict(self.labels)})}
-
-
-def slug(text: str) -> str:
-    """Make a beginning of names of Kubernetes objects out of any text."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower())[:_PREFIX_LIMIT].strip("-") or "run"
 
 
 def dataset_of(dataset: Dataset) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Names and labels of what the operator creates: a function of the run, never a counter."""
 
+import re
 from hashlib import sha256
 from typing import Any
 
@@ -17,8 +18,12 @@ EXECUTOR_LABEL = f"{GROUP}/executor"
 SELECTOR = f"{MANAGED_BY_LABEL}={MANAGED_BY},{COMPONENT_LABEL}=strategy"
 """What has to be watched; reports only lie there."""
 
+OBJECT_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
+"""How the names of objects are written; they have at most 253 characters."""
+
 # A Job's name becomes a label and, with a suffix of six characters, its pod's name: 63 at most.
 _READABLE = 30
+_SLUG = 40
 
 
 def snapshot_name(run: StrategyRun, content_hash: str) -> str:
@@ -61,6 +66,11 @@ def owner_reference(run: StrategyRun) -> dict[str, Any]:
         "controller": True,
         "blockOwnerDeletion": False,
     }
+
+
+def slug(text: str) -> str:
+    """Make a beginning of names of objects out of any text, at most 40 characters."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower())[:_SLUG].strip("-") or "run"
 
 
 def readable(name: str) -> str:

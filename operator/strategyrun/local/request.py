@@ -1,8 +1,6 @@
 """From what a user names on the command line to the StrategyRun that an API server would hold."""
 
-import json
 import math
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,8 @@ from typing import Any
 import yaml
 
 from strategyrun.adapters.manifests import RUNNABLE, SUFFIXES, documents
+from strategyrun.adapters.options import json_or_text, pair
+from strategyrun.domain.naming import OBJECT_NAME, slug
 from strategyrun.domain.strategyrun import GROUP, KIND, VERSION
 from strategyrun.domain.text import clean
 from strategyrun.domain.vetting import SIZE_LIMIT_BYTES
@@ -18,7 +18,6 @@ from strategyrun.local.limits import complaints
 from strategyrun.local.plan import files_of, uid_of
 
 NAMESPACE = "local"
-_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
 _LARGEST_PLAIN = 1e21
 """From here on the API server writes whole numbers with an exponent."""
 
@@ -34,7 +33,7 @@ def read(path: Path, params: list[str], dataset: Path | None) -> Request:
     body, config_maps = _manifest(path) if path.suffix in SUFFIXES else (_of_source(path), {})
     spec = body["spec"]
     if params:
-        spec["params"] = {**(spec.get("params") or {}), **dict(map(_param, params))}
+        spec["params"] = {**(spec.get("params") or {}), **_params(params)}
     if dataset is not None:
         spec["datasets"] = [of_path(spec, dataset)]
         dataset = dataset.resolve()
@@ -46,7 +45,7 @@ def read(path: Path, params: list[str], dataset: Path | None) -> Request:
         raise UsageError("\n".join(f"{path}: {clean(each)}" for each in found))
     if dataset is None and (found := missing(body["spec"], config_maps)):
         raise UsageError("\n".join(f"{path}: {clean(each)}" for each in found))
-    return Request(_held(body, path), config_maps, dataset)
+    return Request(held(body, str(path.resolve())), config_maps, dataset)
 
 
 def _of_source(path: Path) -> dict[str, Any]:
@@ -59,13 +58,7 @@ def _of_source(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: must be UTF-8; byte {error.start} is not") from error
     if len(content) > SIZE_LIMIT_BYTES:
         raise UsageError(f"{path}: must be at most {SIZE_LIMIT_BYTES} bytes, found {len(content)}")
-    name = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "strategy"
-    return {
-        "apiVersion": f"{GROUP}/{VERSION}",
-        "kind": KIND,
-        "metadata": {"name": name[:63].rstrip("-")},
-        "spec": {"source": {"inline": source}},
-    }
+    return document({"name": slug(path.stem)}, {"source": {"inline": source}})
 
 
 def _manifest(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, bytes]]]:
@@ -85,22 +78,19 @@ def _manifest(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, bytes]]]:
     if run.get("apiVersion") != f"{GROUP}/{VERSION}":
         raise UsageError(f"{path}: apiVersion must be {GROUP}/{VERSION}, found {clean(str(run.get('apiVersion')))}")
     name = run["metadata"].get("name")
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > 253:
-        raise UsageError(f"{path}: metadata.name must match {_NAME.pattern}, found {clean(str(name), 100)}")
+    if not isinstance(name, str) or not OBJECT_NAME.fullmatch(name) or len(name) > 253:
+        raise UsageError(f"{path}: metadata.name must match {OBJECT_NAME.pattern}, found {clean(str(name), 100)}")
     if not isinstance(run.get("spec"), dict):
         raise UsageError(f"{path}: spec: Required value")
     maps = {each["metadata"].get("name"): files_of(each) for each in found if each.get("kind") == "ConfigMap"}
     return run, maps
 
 
-def _param(text: str) -> tuple[str, Any]:
-    name, found, value = text.partition("=")
-    if not found or not name:
-        raise UsageError(f"--param: must be NAME=VALUE, found {clean(text, 100)}")
+def _params(given: list[str]) -> dict[str, Any]:
     try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
+        return {name: json_or_text(value) for name, value in (pair("--param", each) for each in given)}
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def of_path(spec: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -150,13 +140,18 @@ def stored(value: Any, where: str) -> Any:
             raise UsageError(f"{where}: must be JSON, found {type(value).__name__}")
 
 
-def _held(body: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return the object with what the API server adds to its metadata."""
+def document(meta: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
+    """Put a StrategyRun together."""
+    return {"apiVersion": f"{GROUP}/{VERSION}", "kind": KIND, "metadata": meta, "spec": spec}
+
+
+def held(body: dict[str, Any], origin: str) -> dict[str, Any]:
+    """Return the object with what the API server adds to its metadata; its UID is of the origin and the moment."""
     meta = body["metadata"]
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     added = {
         "namespace": meta.get("namespace", NAMESPACE),
-        "uid": uid_of(str(path.resolve()), now),
+        "uid": uid_of(origin, now),
         "generation": 1,
         "resourceVersion": "1",
         "creationTimestamp": now,

@@ -11,7 +11,7 @@ import pytest
 
 from strategyrun.adapters.manifests import RUNNABLE
 from strategyrun.cli.sources import Manifest, labels_of, manifests, pairs, sources
-from strategyrun.client import NotAskedError
+from strategyrun.client import NotAskedError, Trial
 from strategyrun.local.request import UsageError, read
 from support.ordinary import USER
 
@@ -35,7 +35,7 @@ def test_fields_of_the_evaluation_may_be_nested() -> None:
 @pytest.mark.parametrize("given", ["novalue", "=1"])
 def test_what_is_no_pair_is_refused(given: str) -> None:
     """With the option's name."""
-    with pytest.raises(NotAskedError, match=r"--param '.*': must be name=value"):
+    with pytest.raises(NotAskedError, match=f"--param: must be name=value, found '{given}'"):
         pairs("--param", [given])
 
 
@@ -51,7 +51,7 @@ def test_a_field_has_a_value_or_fields(given: list[str]) -> None:
 def test_labels_are_text() -> None:
     """Whatever they look like; one may be empty."""
     assert labels_of(["night=1", "by=me=you", "queue="]) == {"night": "1", "by": "me=you", "queue": ""}
-    with pytest.raises(NotAskedError, match="--label 'night': must be key=value"):
+    with pytest.raises(NotAskedError, match="--label: must be name=value, found 'night'"):
         labels_of(["night"])
 
 
@@ -178,6 +178,22 @@ def test_a_manifest_has_the_same_parameters_at_every_door(tmp_path: Path) -> Non
     (submitted,) = manifests(path)
     assert submitted.spec["params"] == {"alpha": 0.001, "big": 1000, "day": "2020-01-02", "half": 0.5}
     assert submitted.spec["params"] == read(path, [], None).body["spec"]["params"]
+
+
+@pytest.mark.parametrize(
+    ("stem", "name"),
+    [("My Strategy_2", "my-strategy-2"), ("動能", "run"), ("a" * 39 + "-" + "b" * 30, "a" * 39)],
+    ids=["letters", "none", "long"],
+)
+def test_a_file_has_the_same_name_at_every_door(tmp_path: Path, stem: str, name: str) -> None:
+    """As far as an object may have it, with room for what tells its runs apart."""
+    path = tmp_path / f"{stem}.py"
+    path.write_text("x = 1")
+    manifest = path.with_suffix(".yaml")
+    manifest.write_text("kind: StrategyRun\nspec: {}\n")
+    assert Trial(path).prefix == name
+    assert read(path, [], None).body["metadata"]["name"] == name
+    assert [each.meta["name"] for each in manifests(manifest)] == [name]
 
 
 def test_every_door_takes_the_same_files(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_a_bad_source_is_told_in_words(tmp_path: Path, content: bytes, says: str
 
 def test_a_param_without_a_value_is_refused(strategy: Path) -> None:
     """And so is a path that is not there."""
-    with pytest.raises(UsageError, match="must be NAME=VALUE, found fast"):
+    with pytest.raises(UsageError, match="--param: must be name=value, found 'fast'"):
         read(strategy, ["fast"], None)
     with pytest.raises(UsageError, match="there is no"):
         read(strategy, [], strategy / "none.csv")
