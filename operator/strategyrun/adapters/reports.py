@@ -21,7 +21,7 @@ class _AbsentError(Exception):
     """The full report was not read; the message says why."""
 
 
-async def full_report(kube: Kube, run: dict[str, Any]) -> tuple[bytes | None, str]:
+async def kept_report(kube: Kube, run: dict[str, Any]) -> tuple[bytes | None, str]:
     """Return the unpacked report of a run as the API server holds it, or why there is none."""
     try:
         return await _report(kube, str(run["metadata"]["namespace"]), run), ""

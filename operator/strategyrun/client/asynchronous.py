@@ -8,7 +8,7 @@ from secrets import token_hex
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeVar, get_args
 
-from strategyrun.adapters.reports import full_report
+from strategyrun.adapters.reports import kept_report
 from strategyrun.adapters.runs import RunsApi, Selection, default_namespace
 from strategyrun.client.board import Board, require
 from strategyrun.client.cluster import ClusterEngine
@@ -252,7 +252,7 @@ class AsyncClient:
         """Read what a report of a run is made of. Raises ClusterError, and NotAskedError where it is no run."""
         result = await self.result(name)
         api = await self._connected()
-        content, absent = await full_report(api, result.body)
+        content, absent = await kept_report(api, result.body)
         try:
             return Material.read(result.body, content, absent)
         except CannotRenderError as error:

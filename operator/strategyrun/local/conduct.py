@@ -13,6 +13,7 @@ from typing import Any
 from strategyrun.adapters.vetting import Vetter
 from strategyrun.domain.acts import Create, KeepReport, Vet
 from strategyrun.domain.inputs import inputs_hash
+from strategyrun.domain.model import milliseconds
 from strategyrun.domain.observation import JobObservation, PodObservation, observe_job, observe_pod
 from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.reconcile import Decision, decide
@@ -194,5 +195,4 @@ def _run(body: dict[str, Any], status: StrategyRunStatus | None) -> StrategyRun:
 
 
 def _now() -> datetime:
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+    return milliseconds(datetime.now(UTC))
