@@ -6,11 +6,12 @@ import pytest
 
 from strategyrun.adapters.settings import load_settings
 from support.bench import Bench, count
-from support.cluster import CHECKOUT, JOB, POD, Cluster, Kind
-from support.operator import RunningOperator, with_sandbox, with_slots
+from support.cluster import CHECKOUT, JOB, POD, Cluster, Kind, Manifest
+from support.operator import RunningOperator, with_sandbox, with_slots, with_timeouts
 from support.runs import condition, strategy_run
 
 SETTINGS = load_settings(CHECKOUT / "config" / "sandbox.yaml")
+HASTY = with_timeouts(SETTINGS, start_seconds=45, load_seconds=20)
 SLOW = "import time\ndef strategy(data, params):\n    time.sleep(params['seconds'])\n    return data['close'].notna()\n"
 
 
@@ -19,6 +20,14 @@ def operator(cluster: Cluster, kind: Kind) -> Iterator[RunningOperator]:
     """Run the operator with the configuration of this checkout."""
     with RunningOperator(cluster, kind, SETTINGS) as running:
         yield running
+
+
+def given_up(bench: Bench, reason: str) -> Manifest:
+    """Return the status of a run that waits; it ends with the same reason, and without a fallback."""
+    waits = bench.wait_reason(reason)
+    ended = bench.wait("the end", lambda seen: seen["phase"] == "Failed")
+    assert (ended["reason"], ended["failure"]["class"], "fallback" in ended) == (reason, "Sandbox", False)
+    return waits
 
 
 @pytest.mark.parametrize("resource", ["count/jobs.batch", "pods"])
@@ -36,11 +45,10 @@ def test_a_run_waits_for_its_namespaces_quota(bench: Bench, resource: str) -> No
 
 
 def test_a_runtime_class_that_is_not_there_is_named(cluster: Cluster, kind: Kind, bench: Bench) -> None:
-    """While the run waits: the Job controller cannot make the pod."""
-    settings = with_sandbox(SETTINGS, runtime_class_name="no-such-runtime")
-    with RunningOperator(cluster, kind, settings):
+    """While the run waits, and at its end: the Job controller cannot make the pod."""
+    with RunningOperator(cluster, kind, with_sandbox(HASTY, runtime_class_name="no-such-runtime")):
         bench.apply()
-        waits = bench.wait_reason("RuntimeClassMissing")
+        waits = given_up(bench, "RuntimeClassMissing")
     assert (waits["phase"], "no-such-runtime" in waits["message"]) == ("Starting", True)
 
 
@@ -50,16 +58,15 @@ def test_a_runtime_that_no_node_has_is_named(cluster: Cluster, kind: Kind, bench
     meta = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": name}}
     cluster.create(meta | {"handler": "no-such-handler"})
     try:
-        with RunningOperator(cluster, kind, with_sandbox(SETTINGS, runtime_class_name=name)):
+        with RunningOperator(cluster, kind, with_sandbox(HASTY, runtime_class_name=name)):
             bench.apply()
-            waits = bench.wait_reason("RuntimeClassMissing")
+            waits = given_up(bench, "RuntimeClassMissing")
     finally:
         cluster.delete(Kind("node.k8s.io/v1", "RuntimeClass"), name)
     assert (waits["phase"], "no-such-handler" in waits["message"]) == ("Starting", True)
 
 
-@pytest.mark.usefixtures("operator")
-def test_a_volume_that_cannot_be_mounted_is_named(bench: Bench) -> None:
+def test_a_volume_that_cannot_be_mounted_is_named(cluster: Cluster, kind: Kind, bench: Bench) -> None:
     """The claim is bound, and its folder is not on the node: only the kubelet's events say so."""
     name = f"nowhere-{bench.namespace}"
     volume = {
@@ -88,9 +95,9 @@ def test_a_volume_that_cannot_be_mounted_is_named(bench: Bench) -> None:
     bench.cluster.create(volume)
     try:
         bench.cluster.create(claim)
-        bench.apply(datasets=[{"name": "prices", "persistentVolumeClaim": {"claimName": "prices"}}])
-        waits = bench.wait_reason("MountFailed")
-        assert name in waits["message"]
+        with RunningOperator(cluster, kind, HASTY):
+            bench.apply(datasets=[{"name": "prices", "persistentVolumeClaim": {"claimName": "prices"}}])
+            assert name in given_up(bench, "MountFailed")["message"]
     finally:
         bench.cluster.delete(Kind("v1", "PersistentVolume"), name)
 
