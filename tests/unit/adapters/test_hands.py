@@ -2,8 +2,6 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -11,14 +9,13 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from strategyrun.adapters.cache import Cache, key_of
+from strategyrun.adapters.cache import Cache, Sight, key_of
 from strategyrun.adapters.hands import Hands
 from strategyrun.adapters.kube import ApiError
 from strategyrun.adapters.observer import Observer
 from strategyrun.adapters.sources import Sources
 from strategyrun.adapters.workqueue import WorkQueue
-from strategyrun.domain.acts import FindTrouble, KeepReport
-from strategyrun.domain.seen import Kept
+from strategyrun.domain.acts import Act, FindTrouble, KeepReport
 from strategyrun.domain.verdict import Trouble
 from support.answering import answering
 from support.builders import JOB_UID, NOW, after, make_run
@@ -32,11 +29,11 @@ KEEP = KeepReport(JOB_UID, "pod", sha256(CONTENT).hexdigest(), until=after(60))
 class Server:
     """An API server that answers a request for a log, or for a ConfigMap, with the given code, and lists `events`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, log: int = 200, create: int = 200) -> None:
         self.events: list[dict[str, Any]] = []
-        self.log = self.create = 200
+        self.log, self.create = log, create
         self.now = NOW
-        self.cache = Cache()
+        self._cache = Cache()
 
     async def answer(self, request: web.Request) -> web.Response:
         """Give the log or a page of one event, or take the ConfigMap."""
@@ -51,35 +48,24 @@ class Server:
             return web.json_response({"metadata": {"continue": rest}, "items": self.events[at : at + 1]})
         return web.Response(body=LOG)
 
-    @asynccontextmanager
-    async def hands(self) -> AsyncIterator[Hands]:
-        """Lend hands that work on this server."""
-        async with answering(self.answer) as kube:
-            observer = Observer(kube, clock=lambda: self.now)
-            sources = Sources(kube, observer, lambda: self.now)
-            hands = Hands(kube, self.cache, WorkQueue(), sources, lambda: self.now)
-            try:
-                yield hands
-            finally:
-                await hands.close()
-
-    def trouble(self) -> Trouble | None:
-        """Find out what events say of a Job."""
+    def do(self, act: Act) -> Sight:
+        """Let hands do it, and return what is known then."""
 
         async def work() -> None:
-            async with self.hands() as hands:
-                assert await hands.do(RUN, FindTrouble(JOB_UID))
+            async with answering(self.answer) as kube:
+                observer = Observer(kube, clock=lambda: self.now)
+                sources = Sources(kube, observer, lambda: self.now)
+                hands = Hands(kube, self._cache, WorkQueue(), sources, lambda: self.now)
+                try:
+                    assert await hands.do(RUN, act)
+                finally:
+                    await hands.close()
 
         asyncio.run(work())
-        return self.cache.sight(key_of(RUN.namespace, RUN.uid)).trouble
-
-    @property
-    def kept(self) -> Kept | None:
-        """What is known of the report."""
-        return self.cache.sight(key_of(RUN.namespace, RUN.uid)).kept
+        return self._cache.sight(key_of(RUN.namespace, RUN.uid))
 
 
-BUSY: dict[str, dict[str, Any]] = {
+BUSY = {
     "the node is not reached": {"log": 502},
     "the node is busy": {"log": 500},
     "the API server has too much to do": {"create": 429},
@@ -90,36 +76,23 @@ BUSY: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("codes", BUSY.values(), ids=BUSY.keys())
 def test_a_report_is_not_lost_for_what_passes(codes: dict[str, int]) -> None:
     """Whoever asks tries again; when the trouble is over the report is kept."""
-    server = Server()
-
-    async def work() -> None:
-        async with server.hands() as hands:
-            vars(server).update(codes)
-            with pytest.raises(ApiError):
-                await hands.do(RUN, KEEP)
-            assert server.kept is None
-            server.log = server.create = 200
-            assert await hands.do(RUN, KEEP)
-
-    asyncio.run(work())
-    assert server.kept
-    assert server.kept.reference
+    server = Server(**codes)
+    with pytest.raises(ApiError):
+        server.do(KEEP)
+    server.log = server.create = 200
+    kept = server.do(KEEP).kept
+    assert kept
+    assert kept.reference
 
 
 @pytest.mark.parametrize("codes", BUSY.values(), ids=BUSY.keys())
 def test_an_answer_waits_a_minute_for_its_report(codes: dict[str, int]) -> None:
     """Then it is given without, and says so."""
-    server = Server()
+    server = Server(**codes)
     server.now = NOW + timedelta(seconds=60)
-    vars(server).update(codes)
-
-    async def work() -> None:
-        async with server.hands() as hands:
-            assert await hands.do(RUN, KEEP)
-
-    asyncio.run(work())
-    assert server.kept
-    assert (server.kept.lost or "").startswith("the full report could not be kept")
+    kept = server.do(KEEP).kept
+    assert kept
+    assert (kept.lost or "").startswith("the full report could not be kept")
 
 
 @pytest.mark.parametrize(
@@ -129,16 +102,9 @@ def test_an_answer_waits_a_minute_for_its_report(codes: dict[str, int]) -> None:
 )
 def test_what_will_not_pass_is_not_waited_for(codes: dict[str, int]) -> None:
     """The answer is given at once."""
-    server = Server()
-    vars(server).update(codes)
-
-    async def work() -> None:
-        async with server.hands() as hands:
-            assert await hands.do(RUN, KEEP)
-
-    asyncio.run(work())
-    assert server.kept
-    assert server.kept.lost
+    kept = Server(**codes).do(KEEP).kept
+    assert kept
+    assert kept.lost
 
 
 def warning(message: str, **at: str) -> dict[str, Any]:
@@ -156,22 +122,22 @@ def test_the_last_warning_is_what_a_pod_waits_for() -> None:
         warning("between", eventTime="2026-03-02T09:30:03.000000Z"),
         warning("at no time"),
     ]
-    assert server.trouble() == Trouble(JOB_UID, NOW, "FailedMount", "as late")
+    assert server.do(FindTrouble(JOB_UID)).trouble == Trouble(JOB_UID, NOW, "FailedMount", "as late")
 
 
 def test_without_an_event_nothing_is_known() -> None:
     """Nor without the right to read them; the pod waits for its start."""
     server = Server()
-    assert server.trouble() == Trouble(JOB_UID, NOW)
+    assert server.do(FindTrouble(JOB_UID)).trouble == Trouble(JOB_UID, NOW)
     server.log = 403
-    assert server.trouble() == Trouble(JOB_UID, NOW)
+    assert server.do(FindTrouble(JOB_UID)).trouble == Trouble(JOB_UID, NOW)
 
 
 def test_of_a_long_warning_its_beginning_is_kept() -> None:
     """Whoever may write events may write a megabyte, and each run that waits would hold it in memory."""
     server = Server()
     server.events = [warning("\x1b[31mnot found " + "好" * 300_000) | {"reason": "R" * 1_000_000}]
-    trouble = server.trouble()
+    trouble = server.do(FindTrouble(JOB_UID)).trouble
     assert trouble
     assert trouble.message.startswith("not found 好")
     assert len(trouble.message.encode()) <= 1024
