@@ -5,13 +5,16 @@ from collections.abc import Iterator
 import pytest
 
 from strategyrun.adapters.settings import load_settings
+from strategyrun.domain.sandbox import Resources
 from support.bench import Bench, count
 from support.cluster import CHECKOUT, JOB, POD, Cluster, Kind, Manifest
 from support.operator import RunningOperator, with_sandbox, with_slots, with_timeouts
 from support.runs import condition, strategy_run
 
 SETTINGS = load_settings(CHECKOUT / "config" / "sandbox.yaml")
-HASTY = with_timeouts(SETTINGS, start_seconds=45, load_seconds=20)
+HASTY = with_timeouts(
+    with_sandbox(SETTINGS, requests=Resources(cpu="100m", memory="512Mi")), start_seconds=80, load_seconds=20
+)
 SLOW = "import time\ndef strategy(data, params):\n    time.sleep(params['seconds'])\n    return data['close'].notna()\n"
 
 

@@ -1,4 +1,6 @@
-"""`python3 -P -s -m finlab_sandbox.load`: exit code 0 for a dataset laid out for reading, 1 for one that cannot be."""
+"""`python3 -P -s -m finlab_sandbox.load`: exit code 0 for a dataset laid out for reading, 1 for one that cannot
+be, 143 if told to stop.
+"""
 
 import os
 

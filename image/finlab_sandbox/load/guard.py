@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 FAULT = 2
 """Exit code of a step that could not work, whatever the data."""
+TOLD_TO_STOP = 128 + signal.SIGTERM
+"""Exit code of a step whose pod is taken away: that is nobody's dataset."""
 
 
 class CrashError(Exception):
@@ -27,6 +29,8 @@ class CrashError(Exception):
 def guarded(work: Callable[[Callable[[str], None]], int]) -> int:
     """Runs `work` in a child and returns its exit code; FAULT for an exception or a crash that is about no file.
 
+    SIGTERM ends child and process with TOLD_TO_STOP.
+
     `work` gets a function by which it says which file it reads from now on ("" for none). Raises CrashError.
     """
     ear, mouth = os.pipe()
@@ -40,12 +44,19 @@ def guarded(work: Callable[[Callable[[str], None]], int]) -> int:
             traceback.print_exc()
         finally:
             os._exit(code)
+
+    def stop(*_: object) -> None:
+        os.kill(child, signal.SIGKILL)
+        os._exit(TOLD_TO_STOP)
+
+    before = signal.signal(signal.SIGTERM, stop)
     os.close(mouth)
     file = ""
     with os.fdopen(ear, "rb") as lines:
         for line in lines:
             file = os.fsdecode(line.rstrip(b"\n"))
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    signal.signal(signal.SIGTERM, before)
     if status >= 0:
         return status
     if file:

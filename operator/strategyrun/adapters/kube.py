@@ -222,7 +222,8 @@ class Kube:
     async def log(self, namespace: str, pod: str, container: str, *, limit_bytes: int) -> bytes:
         """Read the beginning of what a container printed.
 
-        Raises NotFoundError where the pod is gone, ApiError where its node has no log of it.
+        Raises NotFoundError where the pod is gone, RefusedError where its container has not started, ApiError where
+        its node has no log of it.
         """
         query = {"container": container, "limitBytes": limit_bytes}
         return await self.exchange("GET", f"{PODS.path(namespace, pod)}/log", query=query, accept="*/*")

@@ -31,5 +31,11 @@ def documents(text: str) -> list[Any]:
     """Return the documents of a YAML text, without the empty ones. Raises yaml.YAMLError."""
     try:
         return [each for each in yaml.load_all(text, _Loader) if each is not None]
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:  # a tag that does not fit, a deep nesting
+    except (
+        ValueError,
+        TypeError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+    ) as error:  # a tag that does not fit, a deep nesting
         raise yaml.YAMLError(f"{type(error).__name__}: {error}") from error

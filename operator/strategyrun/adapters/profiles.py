@@ -110,11 +110,9 @@ class Profiles:
     def _is_news(self, kind: str, event: str | None, meta: dict[str, Any]) -> bool:
         """Whether this version comes after what is known: a page of a list may be older than what a watch has told."""
         known = kind, meta["name"]
-        if event == "DELETED":
-            self._versions.pop(known, None)
-            return True
-        version = int(meta["resourceVersion"])
-        if version <= self._versions.get(known, 0):
+        last = self._versions.get(known, 0)
+        version = int(meta.get("resourceVersion") or last)  # what a sweep misses has none
+        if version <= last and event != "DELETED":
             return False
         self._versions[known] = version
         return True

@@ -13,7 +13,7 @@ from strategyrun.adapters.runs import RunsApi, Selection, default_namespace
 from strategyrun.client.board import Board, require
 from strategyrun.client.cluster import ClusterEngine
 from strategyrun.client.errors import NoRunError, NotAskedError, NotStartedError, RefusedRunError
-from strategyrun.client.following import Follower, Progress
+from strategyrun.client.following import Follower, Listening, Progress
 from strategyrun.client.result import NotFinishedError, Result
 from strategyrun.client.translate import asking
 from strategyrun.client.trial import Trial
@@ -320,12 +320,14 @@ class AsyncClient:
                     yield line
 
     async def _answer(self, engine: Engine, trial: Trial, progress: Progress | None, seconds: float | None) -> Result:
+        listening = Listening(progress)
         try:
-            return await engine.evaluate(trial, progress, seconds)
-        except NotAskedError as error:
-            return Result.refused(trial, self.namespace, Reason.SPEC_INVALID, str(error))
-        except RefusedRunError as error:
-            return Result.refused(trial, self.namespace, error.reason, str(error))
+            return await engine.evaluate(trial, listening, seconds)
+        except (NotAskedError, RefusedRunError) as error:
+            if listening.raised(error):
+                raise
+            reason = error.reason if isinstance(error, RefusedRunError) else Reason.SPEC_INVALID
+            return Result.refused(trial, self.namespace, reason, str(error))
 
     async def _evaluator(self) -> Engine:
         return self._local or await self._started()

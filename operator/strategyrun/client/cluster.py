@@ -8,7 +8,7 @@ from typing import Any
 
 from strategyrun.adapters.runs import RunsApi, Selection
 from strategyrun.client.errors import ClusterError, NoRunError
-from strategyrun.client.following import Follower, Progress
+from strategyrun.client.following import Follower, Listening, Progress
 from strategyrun.client.result import Result
 from strategyrun.client.translate import asking
 from strategyrun.client.trial import Trial
@@ -38,12 +38,12 @@ class ClusterEngine:
         name = trial.new_name()
         meta, spec = trial.metadata(name), trial.spec()
         latest: Result | None = None
+        listening = Listening(progress)
 
         def told(result: Result) -> None:
             nonlocal latest
             latest = replace(result, trial=trial)
-            if progress:
-                progress(latest)
+            listening(latest)
 
         ended = self._follower.expect(name, told)
         try:
@@ -53,10 +53,11 @@ class ClusterEngine:
                 self._follower.exists(made)
                 await asyncio.wait([ended])
                 return replace(ended.result(), trial=trial)
-        except ClusterError:
-            raise
         except (Exception, asyncio.CancelledError) as error:
-            left = None if (latest and latest.finished) or _has_failed(ended) else await self._abandon(name)
+            if isinstance(error, ClusterError) and not listening.raised(error):
+                raise
+            lost = _has_failed(ended) and not listening.raised(ended.exception())
+            left = None if (latest and latest.finished) or lost else await self._abandon(name)
             if not (isinstance(error, TimeoutError) and limit.expired()):
                 raise
             if _has_come(ended) and not (left and ended.result().phase == "Cancelled"):  # just now, and not by us
@@ -118,5 +119,5 @@ def _has_come(ended: asyncio.Future[Result]) -> bool:
 
 
 def _has_failed(ended: asyncio.Future[Result]) -> bool:
-    """Whether the connection's error has come in place of an answer."""
+    """Whether a client's error has come in place of an answer: the connection's, if it is nobody else's."""
     return _has_come(ended) and isinstance(ended.exception(), ClusterError)

@@ -18,6 +18,27 @@ DELETED = "Deleted"
 """The reason of a run that somebody deleted while it was waited for."""
 
 
+class Listening:
+    """Tells `progress`, and knows afterwards which error was its own: it may be of any kind, a client's too."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._error: Exception | None = None
+
+    def __call__(self, result: Result) -> None:
+        """Tell it."""
+        try:
+            if self._progress:
+                self._progress(result)
+        except Exception as error:
+            self._error = error
+            raise
+
+    def raised(self, error: BaseException | None) -> bool:
+        """Whether it was whoever is told that raised this."""
+        return error is not None and error is self._error
+
+
 class _Waiter(NamedTuple):
     ended: asyncio.Future[Result]
     progress: Progress | None

@@ -319,7 +319,7 @@ def _conclude(seen: Seen, status: StrategyRunStatus, job: JobObservation, succes
     kept = seen.kept if seen.kept and seen.kept.job_uid == job.uid else None
     wanted = success.report.hashes.report if run.spec.report is ReportPolicy.KEEP else None
     if wanted and kept is None:
-        until = seen.waited_since(pod.evaluate.finished_at or pod.created_at) + REPORT_PATIENCE
+        until = seen.waited_since(job.finished_at or now) + REPORT_PATIENCE
         return Decision(status, (KeepReport(job.uid, pod.name, wanted, until),))
     kept = kept or Kept(job.uid)
     closed = close_attempt(witness(status, job, pod), now, Reason.EVALUATED)

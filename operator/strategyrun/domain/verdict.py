@@ -217,7 +217,7 @@ def _failed_by_itself(pod: PodObservation) -> bool:
     """Whether the strategy, or its dataset, had failed before anybody or anything took its pod away.
 
     The node's clock says when it ended, the API server's when the pod was to go. They may differ by more than the two
-    are apart, so a harness that says it was told to stop is believed.
+    are apart, so a step that says it was told to stop is believed.
     """
     step = pod.dataset if pod.dataset and pod.unloadable else pod.strategy
     if not step.failed or step.finished_at is None or pod.reason:

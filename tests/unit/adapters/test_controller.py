@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 from email.utils import format_datetime
+from http import HTTPStatus
 from typing import Any
 
 import pytest
 from kubernetes.aio import client
 
 from strategyrun.adapters.controller import Controller
-from strategyrun.adapters.kube import CONFIG_MAPS, JOBS, PODS, Kube, Resource
+from strategyrun.adapters.kube import CONFIG_MAPS, JOBS, PODS, ApiError, Kube, Resource
 from strategyrun.adapters.observer import Observer
 from strategyrun.domain import job, naming
 from strategyrun.domain.inputs import inputs_hash
@@ -20,6 +21,7 @@ from strategyrun.domain.reconcile import QUOTA_POLL
 from strategyrun.domain.status import accept, advance
 from strategyrun.domain.strategyrun import Attempt, Executor, FallbackStatus, Phase, StrategyRun, StrategyRunStatus
 from support.builders import NOW, Document, job_body, make_inputs, make_run, pod_body, run_body, terminated
+from support.clock import run_virtually
 from support.operator import UNSCHEDULABLE, with_slots
 
 
@@ -289,3 +291,44 @@ def test_trouble_with_a_run_says_which(caplog: pytest.LogCaptureFixture) -> None
     assert [record.__dict__["run"] for record in caplog.records] == [
         {"namespace": "research", "name": "odd", "uid": "odd"}
     ]
+
+
+class Broken(Lists):
+    """An API server that fails whoever asks for one object, until it is mended."""
+
+    broken = True
+
+    async def get(self, *_: Any, **__: Any) -> Document | None:
+        """Fail, or find nothing."""
+        if self.broken:
+            raise ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "no")
+        return None
+
+
+@pytest.mark.parametrize("end", ["a look succeeds", "it is gone"])
+def test_a_run_that_several_looks_cannot_bring_on_is_counted(end: str) -> None:
+    """From the eighth on, which is within a minute."""
+    attempt = Attempt(number=1, job_name="job", job_uid="job", created_at=NOW)
+    stuck = run_at("stuck", Phase.STARTING, Reason.STARTING, attempts=(attempt,))
+
+    async def work() -> None:
+        async with Broken(stuck) as kube:
+            controller = Scene(kube).controller
+            await controller.prepare()
+            working = asyncio.create_task(controller.run())
+            try:
+                await asyncio.sleep(40)
+                assert not controller.troubled
+                await asyncio.sleep(15)
+                assert controller.troubled == 1
+                if end == "it is gone":
+                    controller.on_run("DELETED", stuck)
+                else:
+                    kube.broken = False
+                    await asyncio.sleep(61)
+                assert not controller.troubled
+            finally:
+                working.cancel()
+                await asyncio.wait([working])
+
+    run_virtually(work())

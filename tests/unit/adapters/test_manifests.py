@@ -8,8 +8,17 @@ from strategyrun.adapters.manifests import documents
 
 @pytest.mark.parametrize(
     "text",
-    ["a: [", "!!int abc", "!!timestamp abc", "!!float [1]", "{" * 5000, "[" * 5000 + "]" * 5000],
-    ids=["open", "no integer", "no time", "no number", "deep and open", "deep"],
+    [
+        "a: [",
+        "!!int abc",
+        "!!int ''",
+        "!!bool maybe",
+        "!!timestamp abc",
+        "!!float [1]",
+        "{" * 5000,
+        "[" * 5000 + "]" * 5000,
+    ],
+    ids=["open", "no integer", "nothing", "no truth", "no time", "no number", "deep and open", "deep"],
 )
 def test_whatever_cannot_be_read_is_one_error(text: str) -> None:
     """Tags that do not fit their values and nesting beyond reason too."""

@@ -70,6 +70,17 @@ def test_a_profile_that_is_made_anew_is_another() -> None:
     assert after(tell)[0] == "new"
 
 
+def test_an_older_version_does_not_bring_back_what_was_deleted() -> None:
+    """Runs would begin in a profile that is not there."""
+
+    def tell(profiles: Profiles) -> None:
+        profiles.on_profile("ADDED", profile(20, image="old"))
+        profiles.on_profile("DELETED", profile(25, image="old"))
+        profiles.on_profile(None, profile(20, image="old"))
+
+    assert after(tell)[0] is None
+
+
 def test_an_older_version_of_a_node_takes_nothing_back() -> None:
     """A run would wait, or turn to the fallback, for a file that is there."""
 

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from strategyrun import AsyncClient, Result, Trial
 from strategyrun.adapters.runs import RunsApi
-from strategyrun.client import ClusterError, NotAskedError, NotFinishedError
+from strategyrun.client import ClusterError, NotAskedError, NotFinishedError, UnreachableError
 from strategyrun.client.cluster import SESSION_LABEL
 from strategyrun.client.loops import run
 from support.answers import cancelled, failed, scored, status
@@ -158,7 +158,26 @@ def test_a_run_whose_answer_has_come_is_not_cancelled() -> None:
     play(scene)
 
 
-@pytest.mark.parametrize("error", [LookupError, NotAskedError, TimeoutError], ids=lambda error: error.__name__)
+ERRORS = [LookupError, NotAskedError, TimeoutError, UnreachableError]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
+def test_an_error_of_whoever_is_told_is_no_answer(error: type[Exception]) -> None:
+    """Whatever its kind: it is raised, and makes of no trial one that was refused."""
+
+    async def scene(runs: FewRuns, client: AsyncClient) -> None:
+        def told(result: Result) -> None:
+            raise error(result.name)
+
+        with pytest.raises(error, match="trial-"):
+            async for _ in client.evaluate_many([CODE], progress=told):
+                pass
+        assert [run["spec"].get("cancel") for run in runs.runs.values()] == [True]
+
+    play(scene)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
 def test_an_error_of_whoever_is_told_cancels_the_run(error: type[Exception]) -> None:
     """Nobody waits for it any more, whatever the error is; it is raised when the run is cancelled."""
 
@@ -198,6 +217,20 @@ def test_an_error_of_the_connection_cancels_nothing() -> None:
         with pytest.raises(ClusterError, match="follow StrategyRuns"):
             await client.evaluate(CODE)
         assert not any(asked.startswith("PATCH") for asked in runs.asked)
+
+    play(scene)
+
+
+def test_what_is_nested_too_deep_to_be_read_is_an_error_of_the_client() -> None:
+    """The API server stores ten times what Python reads."""
+
+    async def deep() -> web.Response:
+        return web.Response(text='{"items":[' + "[" * 9000 + "]" * 9000 + "]}", content_type="application/json")
+
+    async def scene(runs: FewRuns, client: AsyncClient) -> None:
+        runs.instead["LIST"] = deep
+        with pytest.raises(ClusterError, match=r"cannot list StrategyRuns .* nested too deep"):
+            await client.results()
 
     play(scene)
 

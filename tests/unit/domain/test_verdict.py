@@ -448,6 +448,16 @@ UNREADABLE = {
         loading(loader_failed("DataInvalid"), phase="Failed", reason="Evicted", message=NODE_LOW_ON_DISK),
         Reason.EVICTED,
     ),
+    "drained-on-a-node-whose-clock-is-behind": (
+        loading(
+            terminated(143),
+            phase="Failed",
+            disruption="EvictionByEvictionAPI",
+            disrupted=after(22),
+            deleted=after(22),
+        ),
+        Reason.EVICTED,
+    ),
     "deleted-meanwhile": (loading(terminated(137), phase="Failed", deleted=after(3)), Reason.JOB_VANISHED),
     "over-the-deadline": (loading(terminated(137), phase="Failed", reason="DeadlineExceeded"), Reason.START_TIMEOUT),
     "node-lost": (loading(unlocated(), phase="Failed"), Reason.NODE_LOST),

@@ -19,6 +19,7 @@ from finlab_sandbox.load.guard import FAULT, CrashError, guarded
 from finlab_sandbox.load.problems import LoadError
 from finlab_sandbox.load.source import find, symbol_of
 from support.sandbox import IMAGE
+from support.waiting import wait_until
 
 LOAD = """\
 import os, sys
@@ -261,3 +262,19 @@ def test_a_document_fits_in_a_termination_message() -> None:
     assert told["message"].startswith("\ufffd[31m價")
     assert told["message"].endswith("…")
     assert told["seconds"] == 1.2346
+
+
+def test_a_step_that_is_told_to_stop_says_so_by_its_exit_code() -> None:
+    """At once, and with the child that reads: a pod that is taken away says nothing of the data."""
+    script = f"""\
+import os, sys, time
+sys.path.insert(0, {str(IMAGE)!r})
+from finlab_sandbox.load.guard import guarded
+guarded(lambda reading: print(os.getpid(), flush=True) or time.sleep(600) or 0)
+"""
+    with subprocess.Popen([sys.executable, "-I", "-c", script], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        process.terminate()
+        assert process.wait(60) == 128 + signal.SIGTERM
+    wait_until("the child is gone", lambda: Path(f"/proc/{child}").exists(), lambda there: not there)
