@@ -1,15 +1,18 @@
 """The fallback, caused for real: what leads there and what never does, and that its numbers are the sandbox's."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import pytest
 import yaml
 
 from strategyrun.adapters.settings import Settings, load_settings
 from strategyrun.domain.sandbox import Resources, SeccompProfile
-from support.bench import Bench
+from support.bench import Bench, workbench
 from support.cluster import CHECKOUT, CONFIG_MAP, EVENT, POD, Cluster, Kind, Manifest
+from support.namespaces import temporary_namespace
 from support.operator import RunningOperator, with_slots, with_timeouts
 from support.runs import condition, snapshot_of
 from support.waiting import wait_until
@@ -17,6 +20,7 @@ from support.waiting import wait_until
 CONFIGURED = load_settings(CHECKOUT / "config" / "sandbox.yaml")
 SMALL = Resources(cpu="100m", memory="512Mi")
 SAMPLES = ("momentum", "volatility-target")
+GATED = "import os\ndef strategy(data, params):\n    print(os.environ)\n    return data.close.notna()\n"
 SLOW = "import time\ndef strategy(data, params):\n    time.sleep(120)\n    return data['close'].notna()\n"
 HUNGRY = """\
 import numpy as np
@@ -81,18 +85,42 @@ def fallback_events(bench: Bench) -> dict[str, str]:
     return {event["involvedObject"]["name"]: event["message"] for event in found}
 
 
-def test_an_image_that_cannot_be_pulled_leads_to_the_fallback(cluster: Cluster, kind: Kind, bench: Bench) -> None:
+@pytest.fixture(scope="module")
+def without_image(cluster: Cluster, kind: Kind) -> Iterator[Bench]:
+    """Lend a namespace with runs that have all ended, and whose sandbox had no image."""
+    runs: dict[str, dict[str, Any]] = {
+        **{name: sample(name) for name in SAMPLES},
+        "plain": {},
+        "gated": {"source": GATED},
+        "never": {"fallback": {"policy": "Never"}},
+    }
+    with (
+        temporary_namespace(cluster, "without-image", admission=False) as namespace,
+        workbench(cluster, kind, namespace) as bench,
+    ):
+        with RunningOperator(cluster, kind, NO_IMAGE):
+            for name, spec in runs.items():
+                bench.apply(name, **spec)
+            for name in runs:
+                ended(bench, name)
+            events = {*SAMPLES, "plain"}
+            wait_until("events say so", lambda: fallback_events(bench), lambda told: told.keys() == events)
+            snapshot = snapshot_of(bench.run("plain"), NO_IMAGE.profile.sandbox)["metadata"]["name"]
+            bench.wait_names(CONFIG_MAP, lambda names: snapshot not in names, seconds=150)
+        yield bench
+
+
+def test_an_image_that_cannot_be_pulled_leads_to_the_fallback(
+    cluster: Cluster, kind: Kind, bench: Bench, without_image: Bench
+) -> None:
     """The run says so in every place, and its numbers are those of the sandbox, bit for bit."""
     with RunningOperator(cluster, kind, settings()):
         for name in SAMPLES:
-            bench.apply(f"sandbox-{name}", **sample(name))
-        sandbox = {name: ended(bench, f"sandbox-{name}")["status"] for name in SAMPLES}
-    with RunningOperator(cluster, kind, NO_IMAGE):
-        for name in SAMPLES:
             bench.apply(name, **sample(name))
-        fallback = {name: ended(bench, name) for name in SAMPLES}
-        told = wait_until("events say so", lambda: fallback_events(bench), lambda told: told.keys() == set(SAMPLES))
-    for name, run in fallback.items():
+        sandbox = {name: ended(bench, name)["status"] for name in SAMPLES}
+    told = fallback_events(without_image)
+    for name in SAMPLES:
+        run = without_image.run(name)
         status = run["status"]
         assert (status["phase"], status["reason"], status["executor"]) == ("Succeeded", "Evaluated", "Fallback")
         assert (condition(run, "FallbackUsed"), condition(run, "Succeeded")) == ("True", "True")
@@ -124,15 +152,9 @@ def test_a_seccomp_profile_that_is_not_there_leads_to_the_fallback(cluster: Clus
     assert missing.localhost_profile in status["fallback"]["message"]
 
 
-def test_source_that_the_gate_refuses_and_users_who_refuse_fail_with_the_reason(
-    cluster: Cluster, kind: Kind, bench: Bench
-) -> None:
+def test_source_that_the_gate_refuses_and_users_who_refuse_fail_with_the_reason(without_image: Bench) -> None:
     """With what the gate found, line by line; without a second attempt."""
-    source = "import os\ndef strategy(data, params):\n    print(os.environ)\n    return data.close.notna()\n"
-    with RunningOperator(cluster, kind, NO_IMAGE):
-        bench.apply("gated", source=source)
-        bench.apply("never", fallback={"policy": "Never"})
-        gated, never = ended(bench, "gated"), ended(bench, "never")
+    gated, never = without_image.run("gated"), without_image.run("never")
     for run in (gated, never):
         status = run["status"]
         assert (status["phase"], status["reason"]) == ("Failed", "ImagePullFailed")
@@ -175,27 +197,22 @@ def test_what_a_strategy_can_bring_about_never_leads_there(cluster: Cluster, kin
         assert [each["executor"] for each in status["attempts"]] == ["Sandbox"]
 
 
-def test_a_fallback_without_its_walls_refuses(cluster: Cluster, kind: Kind, bench: Bench) -> None:
+def test_a_fallback_without_its_walls_refuses(cluster: Cluster, without_image: Bench) -> None:
     """The harness says which wall is missing, before any line of the strategy: here nothing filters system calls."""
-    with RunningOperator(cluster, kind, NO_IMAGE):
-        bench.apply()
-        run = ended(bench, "run")
-        snapshot = snapshot_of(run, NO_IMAGE.profile.sandbox)
-        bench.wait_names(CONFIG_MAP, lambda names: snapshot["metadata"]["name"] not in names, seconds=150)
-    cluster.create(snapshot)  # the operator has taken it back, and the pod mounts it
-    made = run["status"]["attempts"][-1]["podName"]
-    pod = cluster.get(POD, made, bench.namespace)
+    run, namespace = without_image.run("plain"), without_image.namespace
+    cluster.create(snapshot_of(run, NO_IMAGE.profile.sandbox))  # the operator has taken it back, and the pod mounts it
+    pod = cluster.get(POD, run["status"]["attempts"][-1]["podName"], namespace)
     document: Manifest = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": "unfiltered", "namespace": bench.namespace},
+        "metadata": {"name": "unfiltered", "namespace": namespace},
         "spec": {key: value for key, value in pod["spec"].items() if key not in ("nodeName", "serviceAccountName")},
     }
     document["spec"]["securityContext"]["seccompProfile"] = {"type": "Unconfined"}
     cluster.create(document)
     seen = wait_until(
         "the pod is over",
-        lambda: cluster.get(POD, "unfiltered", bench.namespace),
+        lambda: cluster.get(POD, "unfiltered", namespace),
         lambda found: found["status"]["phase"] in ("Failed", "Succeeded"),
         seconds=240,
     )
