@@ -13,7 +13,7 @@ from strategyrun.domain.crd import crd
 from support import kubelet
 from support.bench import Bench
 from support.census import answers_of, require_order, runs_of, wait_answers
-from support.cluster import JOB, NODE, POD, Cluster, Kind, Manifest
+from support.cluster import JOB, NODE, POD, Cluster, Kind, Manifest, RefusedError
 from support.definitions import installed
 from support.fault_proxy import FaultProxy
 from support.journal import Journal
@@ -224,19 +224,29 @@ def test_pod_preempted(bench: Bench, proxy: FaultProxy) -> None:
 def urgent_pod(bench: Bench, node: str) -> Iterator[None]:
     """Ask for a whole node, with a priority that lets the scheduler make room there."""
     urgent = {"apiVersion": PRIORITY_CLASS.api_version, "kind": PRIORITY_CLASS.kind, "value": 1_000_000}
+    container = {"name": "urgent", "image": "none", "resources": {"requests": {"cpu": "1000"}}}
+    spec = {
+        "priorityClassName": bench.namespace,
+        "nodeSelector": {"kubernetes.io/hostname": node},
+        "containers": [container],
+    }
+    meta = {"name": "urgent", "namespace": bench.namespace}
+    pod = {"apiVersion": POD.api_version, "kind": POD.kind, "metadata": meta, "spec": spec}
+
+    def refusal() -> str:
+        try:
+            bench.cluster.create(pod, dry_run=True)
+        except RefusedError as refused:
+            return str(refused)
+        return ""
+
     bench.cluster.create(urgent | {"metadata": {"name": bench.namespace}})
     try:
-        container = {"name": "urgent", "image": "none", "resources": {"requests": {"cpu": "1000"}}}
-        spec = {
-            "priorityClassName": bench.namespace,
-            "nodeSelector": {"kubernetes.io/hostname": node},
-            "containers": [container],
-        }
-        meta = {"name": "urgent", "namespace": bench.namespace}
-        bench.cluster.create({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
+        wait_until("admission knows of the priority", refusal, lambda said: not said)
+        bench.cluster.create(pod)
         yield
-    finally:
         bench.cluster.delete(POD, "urgent", bench.namespace)
+    finally:
         bench.cluster.delete(PRIORITY_CLASS, bench.namespace)
 
 
