@@ -73,7 +73,8 @@ SOURCE_POLL = timedelta(seconds=5)
 RETRY_BACKOFF = timedelta(seconds=10)
 QUOTA_POLL = timedelta(seconds=15)
 PROFILE_PATIENCE = timedelta(seconds=120)
-REPORT_PATIENCE = timedelta(seconds=60)
+REPORT_PATIENCE = timedelta(seconds=15)
+"""Short, for a slot is held: where no log can be had at all, it would be held so long by every run."""
 TROUBLE_AFTER, TROUBLE_POLL = timedelta(seconds=5), timedelta(seconds=10)
 """A pod that has not started by then has events that say why; they are read again so often."""
 

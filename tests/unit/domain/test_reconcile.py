@@ -27,6 +27,7 @@ from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.reconcile import (
     PROFILE_PATIENCE,
     QUOTA_POLL,
+    REPORT_PATIENCE,
     RETRY_BACKOFF,
     SOURCE_POLL,
     TROUBLE_AFTER,
@@ -1048,13 +1049,15 @@ def test_a_run_that_has_failed_is_not_judged_again() -> None:
 KEPT = ReportReference(config_map="momentum-report", sha256="f" * 64)
 
 
-def concluded(run: StrategyRun | None = None, kept: Kept | None = None, **words: Any) -> Decision:
+def concluded(
+    run: StrategyRun | None = None, kept: Kept | None = None, job: JobObservation | None = None, **words: Any
+) -> Decision:
     """Decide on a run whose pod has a report that promises a full one."""
     run = run or make_run()
     body = job_body(run)
     strategy = terminated(message=last_words("Completed", exitCode=0, **words))
     pod = scored_pod(body, report=report_text(body, full="f" * 64), strategy=strategy)
-    return decide(look(begun(run), run, jobs=(make_job(run),), pods=(pod,), kept=kept), after(30))
+    return decide(look(begun(run), run, jobs=(job or make_job(run),), pods=(pod,), kept=kept), after(30))
 
 
 def test_the_full_report_is_kept_before_the_answer_is_written() -> None:
@@ -1067,6 +1070,15 @@ def test_the_full_report_is_kept_before_the_answer_is_written() -> None:
     done = answer(concluded(kept=Kept(JOB_UID, KEPT)))
     assert done.final
     assert done.report == KEPT
+
+
+def test_the_time_for_a_report_counts_from_the_jobs_end() -> None:
+    """That is the control plane's clock; the node's may be anything. Until the end is there, from now."""
+    (early,) = concluded().acts
+    (late,) = concluded(job=make_job(conditions={"Complete": "CompletionsReached"}, ended=after(25))).acts
+    assert isinstance(early, KeepReport)
+    assert isinstance(late, KeepReport)
+    assert (early.until, late.until) == (after(30) + REPORT_PATIENCE, after(25) + REPORT_PATIENCE)
 
 
 def test_a_report_that_cannot_be_kept_does_not_hold_the_answer_up() -> None:
