@@ -8,8 +8,7 @@ import yaml
 
 from strategyrun import Client, Result, Trial
 from strategyrun.adapters.runs import RunsApi
-from support.admission import nothing, refusal
-from support.cluster import CHECKOUT, Cluster, Kind, Manifest
+from support.cluster import CHECKOUT, Cluster, Kind, Manifest, nothing, refusal
 from support.operator import configuration_of
 from support.waiting import wait_until
 

@@ -38,9 +38,7 @@ from support.admission import (
     inputs_of,
     job_of,
     messages,
-    nothing,
     pod_of,
-    refusal,
     relabelled,
     resource,
     strategy,
@@ -59,6 +57,8 @@ from support.cluster import (
     Kind,
     Manifest,
     RefusedError,
+    nothing,
+    refusal,
 )
 from support.runs import strategy_run
 from support.waiting import wait_until

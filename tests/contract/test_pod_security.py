@@ -8,9 +8,9 @@ import yaml
 
 from strategyrun.domain.admission.policies import SWITCH_LABEL, SWITCHED_OFF
 from strategyrun.domain.canary import Role, canary_job
-from support.admission import DATASETS, DEFAULT, job_of, pod_of, refusal
+from support.admission import DATASETS, DEFAULT, job_of, pod_of
 from support.builders import make_run
-from support.cluster import CHECKOUT, NAMESPACE, Cluster, Manifest
+from support.cluster import CHECKOUT, NAMESPACE, Cluster, Manifest, refusal
 from support.waiting import wait_until
 
 OWN: Manifest = yaml.safe_load((CHECKOUT / "manifests" / "base" / "namespace.yaml").read_text(encoding="utf-8"))

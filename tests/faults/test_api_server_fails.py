@@ -12,7 +12,7 @@ from strategyrun.domain.crd import crd
 from support import kubelet
 from support.bench import Bench
 from support.census import answers_of, require_order, wait_answers
-from support.cluster import CONFIG_MAP, EVENT, JOB, POD, Kind, Manifest, RefusedError
+from support.cluster import CONFIG_MAP, EVENT, JOB, POD, Kind, Manifest, RefusedError, refusal
 from support.definitions import installed
 from support.fault_proxy import (
     Act,
@@ -300,14 +300,12 @@ def webhook(bench: Bench, probe: Manifest, config: dict[str, str], answer: str) 
         {"apiVersion": WEBHOOK.api_version, "kind": WEBHOOK.kind, "metadata": meta, "webhooks": [hook]}
     )
 
-    def asked() -> str:
-        try:
-            return str(bench.cluster.create(probe, dry_run=True))
-        except RefusedError as refusal:
-            return refusal.message
-
     try:
-        wait_until("it is asked", asked, lambda said: answer in said)
+        wait_until(
+            "it is asked",
+            lambda: refusal(lambda: bench.cluster.create(probe, dry_run=True)),
+            lambda said: answer in said,
+        )
         yield
     finally:
         bench.cluster.delete(WEBHOOK, bench.namespace)

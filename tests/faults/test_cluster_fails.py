@@ -13,7 +13,7 @@ from strategyrun.domain.crd import crd
 from support import kubelet
 from support.bench import Bench
 from support.census import answers_of, require_order, runs_of, wait_answers
-from support.cluster import JOB, NODE, POD, Cluster, Kind, Manifest, RefusedError
+from support.cluster import JOB, NODE, POD, Cluster, Kind, Manifest, nothing, refusal
 from support.definitions import installed
 from support.fault_proxy import FaultProxy
 from support.journal import Journal
@@ -233,16 +233,10 @@ def urgent_pod(bench: Bench, node: str) -> Iterator[None]:
     meta = {"name": "urgent", "namespace": bench.namespace}
     pod = {"apiVersion": POD.api_version, "kind": POD.kind, "metadata": meta, "spec": spec}
 
-    def refusal() -> str:
-        try:
-            bench.cluster.create(pod, dry_run=True)
-        except RefusedError as refused:
-            return str(refused)
-        return ""
-
     bench.cluster.create(urgent | {"metadata": {"name": bench.namespace}})
     try:
-        wait_until("admission knows of the priority", refusal, lambda said: not said)
+        known = "admission knows of the priority"
+        wait_until(known, lambda: refusal(lambda: bench.cluster.create(pod, dry_run=True)), nothing)
         bench.cluster.create(pod)
         yield
         bench.cluster.delete(POD, "urgent", bench.namespace)

@@ -27,7 +27,7 @@ from strategyrun.domain.sandbox import Profile, Resources, SandboxProfile, Secco
 from strategyrun.domain.strategyrun import GROUP, Executor, StrategyRun
 from strategyrun.domain.vetting import Kind as SourceKind
 from support.builders import CODE, NONCE, SECCOMP, make_attempt, make_run
-from support.cluster import CHECKOUT, NAMESPACE, Cluster, Kind, Manifest, RefusedError
+from support.cluster import CHECKOUT, NAMESPACE, Cluster, Kind, Manifest, nothing, refusal
 from support.definitions import installed
 from support.namespaces import temporary_namespace
 from support.runs import strategy_run
@@ -309,23 +309,9 @@ def wait_let_in(place: Place) -> None:
     wait_until("pods are let in", lambda: refusal(lambda: place.controller.create(place.pod(), dry_run=True)), nothing)
 
 
-def nothing(said: str) -> bool:
-    """Say whether there was no refusal."""
-    return not said
-
-
 def inputs_of(run: StrategyRun) -> Inputs:
     """Build what the pod of a run is given."""
     return build_inputs(run, CODE.encode(), SourceKind.POSITIONS, SANDBOX)
-
-
-def refusal(attempt: Callable[[], object]) -> str:
-    """Return the API server's no; empty where it said yes."""
-    try:
-        attempt()
-    except RefusedError as error:
-        return str(error)
-    return ""
 
 
 def messages(kind: str) -> list[str]:

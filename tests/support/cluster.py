@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -59,6 +59,20 @@ class RefusedError(Exception):
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+
+
+def refusal(attempt: Callable[[], object]) -> str:
+    """Return the API server's no; empty where it said yes."""
+    try:
+        attempt()
+    except RefusedError as error:
+        return str(error)
+    return ""
+
+
+def nothing(said: str) -> bool:
+    """Say whether there was no refusal."""
+    return not said
 
 
 @dataclass

@@ -107,7 +107,6 @@ class NoClusterError(Exception):
 MALFORMED = (yaml.YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError)
 """What the library raises for a kubeconfig that is no YAML, or whose parts are not as they should be."""
 
-
 TROUBLE = (ApiError, aiohttp.ClientError, OSError)
 """What any request may raise, and what passes: no answer (OSError has the time-outs) or not the one asked for."""
 

@@ -27,15 +27,13 @@ _Loader.add_implicit_resolver(
 )
 
 
+_UNFIT = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
+"""What the library raises for a tag that does not fit its value, and for a nesting that is too deep."""
+
+
 def documents(text: str) -> list[Any]:
     """Return the documents of a YAML text, without the empty ones. Raises yaml.YAMLError."""
     try:
         return [each for each in yaml.load_all(text, _Loader) if each is not None]
-    except (
-        ValueError,
-        TypeError,
-        AttributeError,
-        LookupError,
-        RecursionError,
-    ) as error:  # a tag that does not fit, a deep nesting
+    except _UNFIT as error:
         raise yaml.YAMLError(f"{type(error).__name__}: {error}") from error

@@ -135,7 +135,7 @@ class RunsApi(Kube):
         return await self.send("PATCH", path, query=query, body=patch, content="application/merge-patch+json")
 
     async def remove(self, namespace: str, name: str) -> None:
-        """Delete a run and what it owns. Raises NotFoundError where there is none, and can be none of that name."""
+        """Delete a run and what it owns. Raises NotFoundError where there is none of that name, or can be none."""
         if not (OBJECT_NAME.fullmatch(name) and OBJECT_NAME.fullmatch(namespace)):
             raise NotFoundError(HTTPStatus.NOT_FOUND, f"there can be no StrategyRun {name} in namespace {namespace}")
         await self.send("DELETE", self.runs.path(namespace, name), body={"propagationPolicy": "Background"})

@@ -11,6 +11,7 @@ from strategyrun import AsyncClient, Result, Trial
 from strategyrun.adapters.runs import RunsApi
 from strategyrun.client import ClusterError, NotAskedError, NotFinishedError, UnreachableError
 from strategyrun.client.cluster import SESSION_LABEL
+from strategyrun.client.following import Progress
 from strategyrun.client.loops import run
 from support.answers import cancelled, failed, scored, status
 from support.cluster import Manifest
@@ -161,16 +162,22 @@ def test_a_run_whose_answer_has_come_is_not_cancelled() -> None:
 ERRORS = [LookupError, NotAskedError, TimeoutError, UnreachableError]
 
 
+def raising(error: type[Exception]) -> Progress:
+    """Be told of a run, and raise."""
+
+    def told(result: Result) -> None:
+        raise error(result.name)
+
+    return told
+
+
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
 def test_an_error_of_whoever_is_told_is_no_answer(error: type[Exception]) -> None:
     """Whatever its kind: it is raised, and makes of no trial one that was refused."""
 
     async def scene(runs: FewRuns, client: AsyncClient) -> None:
-        def told(result: Result) -> None:
-            raise error(result.name)
-
         with pytest.raises(error, match="trial-"):
-            async for _ in client.evaluate_many([CODE], progress=told):
+            async for _ in client.evaluate_many([CODE], progress=raising(error)):
                 pass
         assert [run["spec"].get("cancel") for run in runs.runs.values()] == [True]
 
@@ -182,11 +189,8 @@ def test_an_error_of_whoever_is_told_cancels_the_run(error: type[Exception]) -> 
     """Nobody waits for it any more, whatever the error is; it is raised when the run is cancelled."""
 
     async def scene(runs: FewRuns, client: AsyncClient) -> None:
-        def told(result: Result) -> None:
-            raise error(result.name)
-
         with pytest.raises(error, match="trial-"):
-            await client.evaluate(CODE, progress=told, timeout=20)
+            await client.evaluate(CODE, progress=raising(error), timeout=20)
         assert [run["spec"].get("cancel") for run in runs.runs.values()] == [True]
 
     play(scene)
