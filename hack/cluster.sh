@@ -14,12 +14,7 @@ up() {
 	esac
 	local wanted
 	wanted="$NODE_IMAGE $(digest_of "$config")"
-	if as_made "$wanted" && revive; then
-		kind get kubeconfig --name "$CLUSTER" | install -m 600 /dev/stdin "$KUBECONFIG.new"
-		mv "$KUBECONFIG.new" "$KUBECONFIG" # at any moment there is a whole one
-	else
-		create "$config" "$wanted"
-	fi
+	if ! as_made "$wanted" || ! revive; then create "$config" "$wanted"; fi
 }
 
 # True if the node was completed, from this image and configuration. A node that stands still
@@ -40,7 +35,9 @@ revive() {
 		sleep 0.5
 	done
 	case $NODE_IMAGE in finlab-sandbox/kind-node:*) renew_kube_proxy ;; esac
-	until serves_inside; do
+	kind get kubeconfig --name "$CLUSTER" | install -m 600 /dev/stdin "$KUBECONFIG.new" || return 1
+	mv "$KUBECONFIG.new" "$KUBECONFIG" # at any moment there is a whole one
+	until serves_inside && serves_outside; do
 		((SECONDS < deadline)) || return 1
 		sleep 0.5
 	done
@@ -54,6 +51,9 @@ serves_inside() {
 	address=$(in_node get service kubernetes --output 'jsonpath={.spec.clusterIP}' 2>/dev/null) || return 1
 	in_node --server "https://$address" --request-timeout 5s get --raw /livez >/dev/null 2>&1
 }
+
+# True if it answers at the address that this machine knows it by: there is another way from here, through the engine.
+serves_outside() { kubectl --request-timeout 5s get --raw /readyz >/dev/null 2>&1; }
 
 create() { # CONFIG MARK
 	kind delete cluster --quiet --name "$CLUSTER" # what is left of an earlier one
