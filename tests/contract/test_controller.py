@@ -595,17 +595,48 @@ class DeafOperator(RunningOperator):
     """An operator that no event reaches: it has its sweeps alone."""
 
     async def operate(self, kube: WatchedKube, stop: asyncio.Event) -> None:
-        """Sweep all the time."""
+        """Look all the time."""
         observer = Observer(kube)
         controller = Controller(kube, self.settings, observer)
         async with health_server(Health(controller, observer), self.port):
             await controller.prepare()
             working = asyncio.create_task(controller.run())
             while not stop.is_set():
-                await controller.sweep()
+                await self.look(kube, controller)
                 await asyncio.sleep(0.1)
             working.cancel()
             await asyncio.wait([working])
+
+    async def look(self, _: WatchedKube, controller: Controller) -> None:
+        """Sweep."""
+        await controller.sweep()
+
+
+class HardOfHearingOperator(DeafOperator):
+    """An operator that no news of Jobs and pods has reached yet."""
+
+    async def look(self, kube: WatchedKube, controller: Controller) -> None:
+        """Hear of the runs."""
+        async for body in kube.list(kube.runs):
+            controller.on_run(None, body)
+
+
+def test_an_operator_that_hears_of_an_answer_first_keeps_its_job(bench: Bench) -> None:
+    """To it the Job may still run. It asks before it takes one away: the log of an ended pod stays for its time."""
+    with (
+        HardOfHearingOperator(bench.cluster, bench.kind) as late,
+        RunningOperator(bench.cluster, bench.kind),
+    ):
+        bench.apply()
+        bench.wait_pod()
+        jobs = [("create", "jobs"), ("get", "jobs")]
+        wait_until("both know the Job", lambda: [call[:3:2] for call in late.calls], lambda made: set(jobs) & set(made))
+        looks = count(late.calls, "list", "pods")
+        bench.succeed()
+        wait_until("it has asked", lambda: count(late.calls, "list", "pods"), lambda now: now > looks)
+        bench.wait_names(CONFIG_MAP, lambda left: not left)
+        assert bench.names(JOB)
+        assert not count(late.calls, "delete", "jobs")
 
 
 def test_sweeps_alone_bring_every_run_to_its_end(bench: Bench) -> None:

@@ -58,7 +58,7 @@ class Sight:
         """Whether something of a finished run may still have to be deleted."""
         return bool(self.snapshots) or any(not job.finished for job in self.jobs.values())
 
-    def is_over(self, job: JobObservation) -> bool:
+    def saw_end(self, job: JobObservation) -> bool:
         """Whether a pod of a Job has been seen to end."""
         return any(pod.job_uid == job.uid and pod.done for pod in self.pods.values())
 

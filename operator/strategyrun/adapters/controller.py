@@ -126,7 +126,7 @@ class Controller:
         if event == "DELETED":
             body["metadata"].pop("deletionTimestamp", None)  # that is over: nobody waits for it
         key, job = self._cache.put_job(body)
-        if event == "DELETED" and not self._cache.sight(key).is_over(job):
+        if event == "DELETED" and not self._cache.sight(key).saw_end(job):
             self._cache.drop_job(key, job.uid)
         self._queue.add(key, urgent=True)
 

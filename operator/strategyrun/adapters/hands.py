@@ -37,10 +37,12 @@ from strategyrun.domain.acts import (
     FindPod,
     FindTrouble,
     KeepReport,
+    StopJob,
     Vet,
 )
 from strategyrun.domain.job import EVALUATE_CONTAINER, is_snapshot
 from strategyrun.domain.job import report as build_report
+from strategyrun.domain.observation import PodObservation
 from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.report import LOG_LIMIT_BYTES, InvalidReportError, full_report
 from strategyrun.domain.seen import Kept
@@ -84,9 +86,9 @@ class Hands:
             case Create(manifest):
                 return await self._create(run, manifest)
             case DeleteJob(name, uid):
-                await self._kube.delete(JOBS, run.namespace, name, uid=uid)
-                self._cache.drop_job(key, uid)
-                self._queue.add(key)
+                await self._delete_job(run, name, uid)
+            case StopJob(name, uid):
+                await self._stop_job(run, name, uid)
             case DeleteSnapshot(name):
                 if snapshot_uid := sight.snapshots.get(name):
                     await self._kube.delete(CONFIG_MAPS, run.namespace, name, uid=snapshot_uid)
@@ -115,10 +117,27 @@ class Hands:
         if body is None or (uid and body["metadata"]["uid"] != uid):
             self._cache.sight(key_of(run.namespace, run.uid)).gone.add(uid or name)
 
+    async def _delete_job(self, run: StrategyRun, name: str, uid: str) -> None:
+        key = key_of(run.namespace, run.uid)
+        await self._kube.delete(JOBS, run.namespace, name, uid=uid)
+        self._cache.drop_job(key, uid)
+        self._queue.add(key)
+
+    async def _stop_job(self, run: StrategyRun, name: str, uid: str) -> None:
+        key = key_of(run.namespace, run.uid)
+        pods = await self._look_at_pods(run)
+        if any(job.uid == uid and job.is_over(pods) for job in self._cache.sight(key).jobs.values()):
+            self._queue.add(key)
+        else:
+            await self._delete_job(run, name, uid)
+
+    async def _look_at_pods(self, run: StrategyRun) -> list[PodObservation]:
+        bodies = self._kube.list(PODS, namespace=run.namespace, selector=naming.selector(run.uid))
+        return [self._cache.put_pod(body)[1] async for body in bodies]
+
     async def _find_pod(self, run: StrategyRun, job_uid: str) -> None:
         sight = self._cache.sight(key_of(run.namespace, run.uid))
-        bodies = self._kube.list(PODS, namespace=run.namespace, selector=naming.selector(run.uid))
-        pods = [self._cache.put_pod(body)[1] async for body in bodies]
+        pods = await self._look_at_pods(run)
         if not any(job.uid == job_uid and job.has(pod) for job in sight.jobs.values() for pod in pods):
             sight.podless.add(job_uid)
 

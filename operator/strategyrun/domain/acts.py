@@ -26,6 +26,17 @@ class DeleteJob:
 
 
 @dataclass(frozen=True)
+class StopJob:
+    """Delete a Job under which a strategy may run or start, unless the API server itself knows that its pod has ended.
+
+    Another operator may have answered of a pod whose end is no news here yet; its log stays as long as any other.
+    """
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True)
 class DeleteSnapshot:
     """Delete the ConfigMap of inputs that nobody will read again."""
 
@@ -75,9 +86,12 @@ class DeleteReport:
     name: str
 
 
-Act = Vet | Create | DeleteJob | DeleteSnapshot | ConfirmJob | FindPod | FindTrouble | KeepReport | DeleteReport
+Act = (
+    Vet | Create | DeleteJob | StopJob | DeleteSnapshot | ConfirmJob | FindPod | FindTrouble | KeepReport | DeleteReport
+)
 
 
 def needs_current_run(act: Act) -> bool:
     """Whether an act makes or takes away what a run stands on: it is for the run that was seen, not for a newer one."""
-    return isinstance(act, DeleteJob | DeleteSnapshot) or (isinstance(act, Create) and act.manifest["kind"] == "Job")
+    takes_away = isinstance(act, DeleteJob | StopJob | DeleteSnapshot)
+    return takes_away or (isinstance(act, Create) and act.manifest["kind"] == "Job")

@@ -1,5 +1,6 @@
 """Raw Jobs and pods as small values: only what decisions are made of."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -131,6 +132,10 @@ class JobObservation(Model):
         left, released = pod.leaving_since, self.released_at
         of_an_earlier_release = self.resumed and left and released and left <= released
         return pod.job_uid == self.uid and not of_an_earlier_release
+
+    def is_over(self, pods: Iterable[PodObservation]) -> bool:
+        """Whether its pod has ended, and no other will follow."""
+        return not self.suspended and any(self.has(pod) and pod.done for pod in pods)
 
 
 def observe_job(body: dict[str, Any]) -> JobObservation:

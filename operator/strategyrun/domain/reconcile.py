@@ -21,6 +21,7 @@ from strategyrun.domain.acts import (
     FindPod,
     FindTrouble,
     KeepReport,
+    StopJob,
     Vet,
 )
 from strategyrun.domain.inputs import PARAMS_LIMIT_BYTES, build_inputs, canonical, digest, inputs_hash
@@ -479,7 +480,7 @@ def _began(attempt: Attempt, job: JobObservation) -> bool:
 
 def _is_over(seen: Seen, attempt: Attempt) -> bool:
     """Whether the pod of an attempt has ended: its answer is worth more than a wish to wait."""
-    return any(_over(job, seen) for job in seen.jobs if job.name == attempt.job_name)
+    return any(job.is_over(seen.pods) for job in seen.jobs if job.name == attempt.job_name)
 
 
 def _failures_of_platform(status: StrategyRunStatus) -> int:
@@ -561,12 +562,7 @@ def _refusal(run: StrategyRun, status: StrategyRunStatus, vetted: Vetted) -> Fau
 
 def _can_run(job: JobObservation, seen: Seen) -> bool:
     """Whether a strategy may run or start under this Job of the run."""
-    return job.run_uid == seen.run.uid and not job.finished and not _over(job, seen)
-
-
-def _over(job: JobObservation, seen: Seen) -> bool:
-    """Whether the pod of a Job has ended, and no other will follow."""
-    return not job.suspended and any(job.has(pod) and pod.done for pod in seen.pods)
+    return job.run_uid == seen.run.uid and not job.finished and not job.is_over(seen.pods)
 
 
 def _unconfirmed(seen: Seen, status: StrategyRunStatus) -> ConfirmJob | None:
@@ -583,10 +579,11 @@ def _unconfirmed(seen: Seen, status: StrategyRunStatus) -> ConfirmJob | None:
 
 
 def _tidy(seen: Seen, attempt: Attempt | None = None) -> tuple[Act, ...]:
-    """Delete what the run does not need: Jobs other than the attempt's; snapshots when there is no attempt."""
+    """Take away what the run does not need: Jobs other than the attempt's; snapshots when there is no attempt."""
     name = attempt.job_name if attempt else None
-    jobs = [job for job in seen.jobs if job.name != name and _can_run(job, seen)]
-    return (*_deletions(jobs), *(() if attempt else _snapshot_deletions(seen)))
+    jobs = [job for job in seen.jobs if job.name != name and _can_run(job, seen) and not job.deleting]
+    stops = (StopJob(job.name, job.uid) for job in jobs)
+    return (*stops, *(() if attempt else _snapshot_deletions(seen)))
 
 
 def _expired(

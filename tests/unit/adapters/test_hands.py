@@ -1,4 +1,4 @@
-"""How the hands keep a full report and find what events say: the real client against a real HTTP server."""
+"""How the hands keep a report, find what events say and stop a Job: the real client against a real HTTP server."""
 
 import asyncio
 import base64
@@ -15,10 +15,10 @@ from strategyrun.adapters.kube import ApiError
 from strategyrun.adapters.observer import Observer
 from strategyrun.adapters.sources import Sources
 from strategyrun.adapters.workqueue import WorkQueue
-from strategyrun.domain.acts import Act, FindTrouble, KeepReport
+from strategyrun.domain.acts import Act, FindTrouble, KeepReport, StopJob
 from strategyrun.domain.verdict import Trouble
 from support.answering import answering
-from support.builders import JOB_UID, NOW, after, make_run
+from support.builders import JOB_UID, NOW, Document, after, job_body, make_job, make_run, pod_body, running, terminated
 
 RUN = make_run()
 CONTENT = b"what the evaluator printed"
@@ -27,13 +27,19 @@ KEEP = KeepReport(JOB_UID, "pod", sha256(CONTENT).hexdigest(), until=after(15))
 
 
 class Server:
-    """An API server that answers a request for a log, or for a ConfigMap, with the given code, and lists `events`."""
+    """An API server that answers a request for a log, or for a ConfigMap, with the given code, and lists `events`.
+
+    Of pods it has one, and it notes which Jobs it was asked to delete.
+    """
 
     def __init__(self, *, log: int = 200, create: int = 200) -> None:
         self.events: list[dict[str, Any]] = []
+        self.pod = pod_body()
+        self.deleted: list[str] = []
         self.log, self.create = log, create
         self.now = NOW
         self._cache = Cache()
+        self._cache.put_job(job_body())
 
     async def answer(self, request: web.Request) -> web.Response:
         """Give the log or a page of one event, or take the ConfigMap."""
@@ -42,6 +48,11 @@ class Server:
             return web.json_response({"reason": "", "message": "no"}, status=code)
         if request.method == "POST":
             return web.json_response({**await request.json()}, status=201)
+        if request.method == "DELETE":
+            self.deleted.append(request.path.rpartition("/")[2])
+            return web.json_response({})
+        if request.path.endswith("/pods"):
+            return web.json_response({"metadata": {}, "items": [self.pod]})
         if request.path.endswith("/events"):
             at = int(request.query.get("continue") or 0)
             rest = str(at + 1) if at + 1 < len(self.events) else ""
@@ -142,3 +153,19 @@ def test_of_a_long_warning_its_beginning_is_kept() -> None:
     assert trouble.message.startswith("not found 好")
     assert len(trouble.message.encode()) <= 1024
     assert len(trouble.reason) <= 1024
+
+
+@pytest.mark.parametrize(
+    ("pod", "stopped"),
+    [
+        pytest.param(pod_body(strategy=running()), True, id="it runs"),
+        pytest.param(pod_body(strategy=terminated(1)), False, id="it has ended"),
+    ],
+)
+def test_a_job_is_stopped_unless_its_pod_has_ended(pod: Document, *, stopped: bool) -> None:
+    """The API server is asked: news of the end may be on its way, and the log stays as long as any other."""
+    server = Server()
+    server.pod = pod
+    sight = server.do(StopJob(make_job().name, JOB_UID))
+    assert server.deleted == ([make_job().name] if stopped else [])
+    assert bool(sight.jobs) is not stopped

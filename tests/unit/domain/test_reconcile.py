@@ -18,6 +18,7 @@ from strategyrun.domain.acts import (
     FindPod,
     FindTrouble,
     KeepReport,
+    StopJob,
     Vet,
 )
 from strategyrun.domain.inputs import PARAMS_LIMIT_BYTES, inputs_hash
@@ -401,7 +402,7 @@ def test_a_run_whose_status_is_refused_has_the_least_there_is_to_say() -> None:
     assert (status.phase, status.reason) == (Phase.FAILED, Reason.POLICY_DENIED)
     assert status.message == "the API server refuses the status of this run: too large"
     assert (status.attempts, status.history, status.provenance, status.warnings) == ((), (), None, ())
-    assert decide(look(status, jobs=(make_job(),))).acts == (DeleteJob(make_job().name, JOB_UID),)
+    assert decide(look(status, jobs=(make_job(),))).acts == (StopJob(make_job().name, JOB_UID),)
 
 
 def test_a_job_of_somebody_else_is_left_alone() -> None:
@@ -466,7 +467,7 @@ def test_a_start_that_takes_too_long_fails(pod: PodObservation | None, reason: R
         reason,
         message,
     )
-    assert decision.acts == (DeleteJob(make_job().name, JOB_UID),)
+    assert decision.acts == (StopJob(make_job().name, JOB_UID),)
 
 
 def test_no_room_in_the_cluster_is_tried_again() -> None:
@@ -475,7 +476,7 @@ def test_no_room_in_the_cluster_is_tried_again() -> None:
     pod = make_pod(node=None, scheduled=condition)
     decision = decide(look(begun(), jobs=(make_job(),), pods=(pod,)), after(START_SECONDS))
     assert answer(decision).reason == Reason.RETRYING
-    assert decision.acts == (DeleteJob(make_job().name, JOB_UID),)
+    assert decision.acts == (StopJob(make_job().name, JOB_UID),)
 
 
 def test_the_time_to_start_is_counted_from_the_job() -> None:
@@ -635,7 +636,7 @@ def test_no_attempt_begins_beside_a_job_that_may_still_run() -> None:
     seen = look(lost(), jobs=(make_job(),), pods=(running_pod(),))
     decision = decide(seen, after(20))
     assert decision.status == lost()
-    assert decision.acts == (DeleteJob(make_job().name, JOB_UID),)
+    assert decision.acts == (StopJob(make_job().name, JOB_UID),)
     assert kinds(decide(replace(seen, jobs=()), after(20)))[-1] == "Job"
 
 
@@ -650,7 +651,7 @@ def test_a_job_under_which_nothing_can_run_is_not_waited_for(seen: Document) -> 
     """It stays for a while, for those who want to see what happened."""
     decision = decide(look(lost(), **seen), after(20))
     assert answer(decision).phase is Phase.STARTING
-    assert "DeleteJob" not in kinds(decision)
+    assert not {"DeleteJob", "StopJob"} & {*kinds(decision)}
 
 
 def test_no_attempt_begins_before_the_job_of_the_last_is_known_to_be_gone() -> None:
@@ -780,7 +781,7 @@ def test_an_edit_starts_a_new_evaluation_and_stops_the_old() -> None:
     decision = decide(seen, after(50))
     assert answer(decision).inputs_hash == inputs_hash(edited)
     assert (answer(decision).phase, answer(decision).attempts) == (Phase.QUEUED, ())
-    assert decision.acts == (DeleteJob(make_job().name, JOB_UID), DeleteSnapshot("s"))
+    assert decision.acts == (StopJob(make_job().name, JOB_UID), DeleteSnapshot("s"))
 
 
 def test_an_edit_that_is_taken_back_at_once_changes_nothing() -> None:
@@ -804,7 +805,7 @@ def test_nothing_begins_while_the_job_of_an_earlier_evaluation_may_run() -> None
     job = make_job()
     seen = look(queued(), jobs=(job,), pods=(running_pod(),))
     decision = decide(seen)
-    assert (decision.status, decision.acts) == (queued(), (DeleteJob(job.name, JOB_UID),))
+    assert (decision.status, decision.acts) == (queued(), (StopJob(job.name, JOB_UID),))
     assert kinds(decide(replace(seen, jobs=(), pods=())))[-1] == "Job"
 
 
@@ -878,7 +879,7 @@ def test_a_final_run_is_tidied() -> None:
     ended = make_job(conditions={"Complete": "CompletionsReached"})
     decision = decide(look(answered(), jobs=(ended, other), snapshots=frozenset({"b", "a"})))
     assert decision.status == answered()
-    assert decision.acts == (DeleteJob(other.name, "other"), DeleteSnapshot("a"), DeleteSnapshot("b"))
+    assert decision.acts == (StopJob(other.name, "other"), DeleteSnapshot("a"), DeleteSnapshot("b"))
 
 
 def test_a_job_of_somebody_else_is_never_deleted() -> None:
@@ -903,7 +904,7 @@ def test_a_job_of_somebody_else_is_never_deleted() -> None:
 def test_nothing_is_begun_for_a_run_that_is_being_deleted(status: StrategyRunStatus) -> None:
     """A foreground deletion, or somebody's finalizer, may keep it visible: its Jobs end, its status stays."""
     seen = look(status, make_run(deleting=True, generation=2), jobs=(make_job(),), snapshots=frozenset({"s"}))
-    assert decide(seen, after(60)) == Decision(status, (DeleteJob(make_job().name, JOB_UID), DeleteSnapshot("s")))
+    assert decide(seen, after(60)) == Decision(status, (StopJob(make_job().name, JOB_UID), DeleteSnapshot("s")))
 
 
 def test_nothing_is_begun_for_a_run_that_was_deleted_before_it_was_seen() -> None:
@@ -1217,7 +1218,7 @@ def test_a_suspension_stops_a_strategy_and_its_resumption_begins_anew() -> None:
     """The attempt is closed, its Job deleted; the next one does not count as a retry."""
     run = make_run(suspend=True, retry={"limit": 0})
     stopped = decide(look(started(), run, jobs=(make_job(),), pods=(running_pod(),)), after(10))
-    assert stopped.acts == (DeleteJob(make_job().name, JOB_UID),)
+    assert stopped.acts == (StopJob(make_job().name, JOB_UID),)
     (attempt,) = answer(stopped).attempts
     assert (attempt.reason, attempt.finished_at) == (Reason.SUSPENDED, after(10))
     resumed = decide(look(answer(stopped), make_run(retry={"limit": 0})), after(11))
@@ -1240,7 +1241,7 @@ def test_a_cancelled_run_is_over() -> None:
         Reason.CANCELLED,
         Reason.CANCELLED,
     )
-    assert decision.acts == (DeleteJob(make_job().name, JOB_UID),)
+    assert decision.acts == (StopJob(make_job().name, JOB_UID),)
     assert cancelled.summary is not None
     assert cancelled.summary.duration == "10.0s"
     assert decide(look(cancelled), after(20)).status == cancelled
@@ -1345,7 +1346,7 @@ def test_a_quota_that_stops_the_pod_gives_the_slot_back() -> None:
     trouble = Trouble(JOB_UID, after(6), "FailedCreate", 'pods "x" is forbidden: exceeded quota: few')
     decision = decide(look(begun(), jobs=(make_job(),), trouble=trouble), after(6))
     assert (answer(decision).phase, answer(decision).reason) == (Phase.QUEUED, Reason.QUOTA_EXCEEDED)
-    assert decision.acts == (DeleteJob(make_job().name, JOB_UID),)
+    assert decision.acts == (StopJob(make_job().name, JOB_UID),)
 
 
 def test_the_events_of_a_pod_that_does_not_start_are_read() -> None:
@@ -1382,7 +1383,7 @@ def test_a_job_that_is_let_go_again_is_judged_by_its_new_pod() -> None:
     waits = decide(look(started(), run, jobs=(let_go,), pods=(preempted,)), after(61))
     assert (answer(waits).phase, answer(waits).reason) == (Phase.STARTING, Reason.STARTING)
     assert decide(look(lost(), run, jobs=(let_go,), pods=(preempted,)), after(61)).acts == (
-        DeleteJob(let_go.name, JOB_UID),
+        StopJob(let_go.name, JOB_UID),
     )
     pods = (preempted, scored_pod(uid="second").model_copy(update={"created_at": after(60)}))
     assert answer(decide(look(started(), run, jobs=(let_go,), pods=pods), after(90))).phase is Phase.SUCCEEDED
@@ -1408,7 +1409,7 @@ def test_a_preempted_job_is_no_longer_wanted_once_its_run_is_cancelled() -> None
     preempted = make_pod(phase="Failed", strategy=terminated(137), deleted=after(20))
     held = make_job().model_copy(update={"suspended": True})
     decision = decide(look(started(), run, jobs=(held,), pods=(preempted,)), after(30))
-    assert (answer(decision).phase, decision.acts) == (Phase.CANCELLED, (DeleteJob(held.name, JOB_UID),))
+    assert (answer(decision).phase, decision.acts) == (Phase.CANCELLED, (StopJob(held.name, JOB_UID),))
 
 
 def test_a_run_of_kueues_stands_in_no_line_of_ours() -> None:

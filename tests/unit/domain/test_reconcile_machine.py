@@ -30,10 +30,12 @@ from strategyrun.domain.acts import (
     FindPod,
     FindTrouble,
     KeepReport,
+    StopJob,
     Vet,
     needs_current_run,
 )
 from strategyrun.domain.inputs import inputs_hash
+from strategyrun.domain.observation import PodObservation
 from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.reconcile import decide, is_answered
 from strategyrun.domain.seen import NOWHERE, Kept, Vetted
@@ -123,7 +125,7 @@ class Operator:
     def _lose_job(self, uid: str) -> None:
         for key in [key for key, known in self.cache.jobs() if known == uid]:
             sight = self.cache.sight(key)
-            if not any(sight.is_over(job) for job in sight.jobs.values() if job.uid == uid):
+            if not any(sight.saw_end(job) for job in sight.jobs.values() if job.uid == uid):
                 self.cache.drop_job(key, uid)
 
     def _settle(self, run: StrategyRun) -> None:
@@ -193,10 +195,9 @@ class Operator:
             case Create(manifest):
                 return self._create(run, manifest, reads_back)
             case DeleteJob(name, uid):
-                if name in cluster.jobs and cluster.jobs[name].uid == uid:
-                    cluster.delete_by_operator(name)
-                self._written()
-                self.cache.drop_job(_key(run.uid), uid)
+                self._delete_job(run, name, uid)
+            case StopJob(name, uid):
+                self._stop_job(run, name, uid)
             case DeleteSnapshot(name):
                 cluster.delete_snapshot(name)
                 sight.snapshots.pop(name, None)
@@ -206,9 +207,7 @@ class Operator:
                     sight.gone.add(uid or name)
                 sight.answered_for |= {pod_uid} if pod_uid else set()
             case FindPod(uid):
-                pods = [pod for pod in cluster.listed("pod").values() if pod.run_uid == run.uid]
-                for pod in pods:
-                    self.cache.keep_pod(pod)
+                pods = self._look_at_pods(run)
                 if not any(job.uid == uid and job.has(pod) for job in sight.jobs.values() for pod in pods):
                     sight.podless.add(uid)
             case FindTrouble(uid):
@@ -216,6 +215,25 @@ class Operator:
             case KeepReport() | DeleteReport():
                 self._carry_out_of_report(act, run)
         return True
+
+    def _delete_job(self, run: StrategyRun, name: str, uid: str) -> None:
+        if name in self.cluster.jobs and self.cluster.jobs[name].uid == uid:
+            self.cluster.delete_by_operator(name)
+        self._written()
+        self.cache.drop_job(_key(run.uid), uid)
+
+    def _stop_job(self, run: StrategyRun, name: str, uid: str) -> None:
+        pods = self._look_at_pods(run)
+        if any(job.uid == uid and job.is_over(pods) for job in self.cache.sight(_key(run.uid)).jobs.values()):
+            REACHED["ended unheard of"] += 1
+        else:
+            self._delete_job(run, name, uid)
+
+    def _look_at_pods(self, run: StrategyRun) -> list[PodObservation]:
+        pods = [pod for pod in self.cluster.listed("pod").values() if pod.run_uid == run.uid]
+        for pod in pods:
+            self.cache.keep_pod(pod)
+        return pods
 
     def _create(self, run: StrategyRun, manifest: Document, reads_back: bool) -> bool:
         if manifest["kind"] == "Job":
@@ -708,7 +726,7 @@ def test_any_history_ends_well() -> None:
             "kueue preempts",
             "kueue admits again",
         ),
-        *("settled", "recalled", "written by an earlier version"),
+        *("settled", "recalled", "written by an earlier version", "ended unheard of"),
         *("second attempt", "JobVanished", "Suspended", "Cancelled", "FallingBack", "ProfileMissing"),
     }
     missed = expected - {what for what, times in REACHED.items() if times}
