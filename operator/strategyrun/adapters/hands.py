@@ -125,7 +125,7 @@ class Hands:
 
     async def _stop_job(self, run: StrategyRun, name: str, uid: str) -> None:
         key = key_of(run.namespace, run.uid)
-        pods = await self._look_at_pods(run)
+        pods = [pod for pod in await self._look_at_pods(run) if not pod.deleting]
         if any(job.uid == uid and job.is_over(pods) for job in self._cache.sight(key).jobs.values()):
             self._queue.add(key)
         else:

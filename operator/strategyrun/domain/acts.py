@@ -27,9 +27,9 @@ class DeleteJob:
 
 @dataclass(frozen=True)
 class StopJob:
-    """Delete a Job under which a strategy may run or start, unless the API server itself knows that its pod has ended.
+    """Delete a Job under which a strategy may run or start, unless the API server says that its pod has ended and stays.
 
-    Another operator may have answered of a pod whose end is no news here yet; its log stays as long as any other.
+    Another operator may have answered of a pod whose end is no news here yet; its log is kept as long as any other.
     """
 
     name: str

@@ -160,10 +160,11 @@ def test_of_a_long_warning_its_beginning_is_kept() -> None:
     [
         pytest.param(pod_body(strategy=running()), True, id="it runs"),
         pytest.param(pod_body(strategy=terminated(1)), False, id="it has ended"),
+        pytest.param(pod_body(strategy=terminated(137), deleted=NOW), True, id="it leaves"),
     ],
 )
-def test_a_job_is_stopped_unless_its_pod_has_ended(pod: Document, *, stopped: bool) -> None:
-    """The API server is asked: news of the end may be on its way, and the log stays as long as any other."""
+def test_a_job_is_stopped_unless_its_pod_has_ended_and_stays(pod: Document, *, stopped: bool) -> None:
+    """The API server is asked: news of the end may be on its way, and the log is kept as long as any other."""
     server = Server()
     server.pod = pod
     sight = server.do(StopJob(make_job().name, JOB_UID))

@@ -223,7 +223,7 @@ class Operator:
         self.cache.drop_job(_key(run.uid), uid)
 
     def _stop_job(self, run: StrategyRun, name: str, uid: str) -> None:
-        pods = self._look_at_pods(run)
+        pods = [pod for pod in self._look_at_pods(run) if not pod.deleting]
         if any(job.uid == uid and job.is_over(pods) for job in self.cache.sight(_key(run.uid)).jobs.values()):
             REACHED["ended unheard of"] += 1
         else:
