@@ -249,6 +249,8 @@ def rendered(namespaces: list[str], suffix: str, group: str, profiles: str) -> l
                     rule["apiGroups"] = [group, profiles]
             if "paramKind" in spec:
                 spec["paramKind"]["apiVersion"] = f"{profiles}/v1alpha1"
+            # Until its kind of parameter is known, a policy refuses all that it matches, whatever its binding says.
+            spec["matchConstraints"]["namespaceSelector"] = {"matchExpressions": [only]}
         else:
             assert spec["policyName"] in names
             spec["policyName"] += f"-{suffix}"
