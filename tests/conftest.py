@@ -38,6 +38,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Add what stood in the test's namespace to the report of its failure."""
     report = yield
     fixtures = getattr(item, "funcargs", {})
-    if report.failed and report.when == "call" and {"cluster", "namespace"} <= fixtures.keys():
-        report.sections.append(("cluster", describe(fixtures["cluster"], fixtures["namespace"])))
+    if report.failed and report.when == "call":
+        if bench := fixtures.get("bench"):
+            report.sections.append(("cluster", describe(bench.cluster, bench.namespace, bench.kind)))
+        elif {"cluster", "namespace"} <= fixtures.keys():
+            report.sections.append(("cluster", describe(fixtures["cluster"], fixtures["namespace"])))
     return report

@@ -19,6 +19,7 @@ Manifest = dict[str, Any]
 
 CHECKOUT = Path(__file__).parents[2]
 FIELD_MANAGER = "finlab-sandbox-tests"
+_DESCRIBED = 20
 
 
 class Kind(NamedTuple):
@@ -95,7 +96,7 @@ class Cluster:
         api = kubernetes.config.new_client_from_config(str(kubeconfig))  # type: ignore[no-untyped-call]
         cluster = cls(kubeconfig, api)
         try:
-            cluster.request("GET", "/readyz", timeout=10)
+            cluster.request("GET", "/readyz", timeout=60)
         except (RefusedError, urllib3.exceptions.HTTPError) as error:
             host = api.configuration.host
             raise NoClusterError(f"no cluster answers at {host} ({kubeconfig}); try `make up`: {error}") from error
@@ -277,21 +278,21 @@ class Cluster:
         return found
 
 
-def describe(cluster: Cluster, namespace: str) -> str:
-    """Say what stands in a namespace and what happened there, for the report of a failed test."""
+def describe(cluster: Cluster, namespace: str, runs: Kind = STRATEGY_RUN) -> str:
+    """Say what stands in a namespace and what happened there, for the report of a failed test; of each kind the last."""
     parts = []
-    for kind in (STRATEGY_RUN, JOB, POD):
+    for kind in (runs, JOB, POD):
         try:
             found = cluster.list(kind, namespace)
         except RefusedError as error:
             parts.append(f"{kind.kind}: {error}")
             continue
-        for each in found:
+        for each in found[-_DESCRIBED:]:
             parts.append(f"{kind.kind} {each['metadata']['name']}\n{yaml.safe_dump(each.get('status'), width=110)}")
     parts += [
         f"{event.get('lastTimestamp')} {event['involvedObject']['kind']}/{event['involvedObject'].get('name')} "
         f"{event.get('reason')}: {event.get('message')}"
-        for event in cluster.list(EVENT, namespace)
+        for event in cluster.list(EVENT, namespace)[-_DESCRIBED:]
     ]
     return "\n".join(parts)
 
