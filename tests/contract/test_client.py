@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import groupby
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -150,7 +151,7 @@ def test_an_evaluation_is_a_run_and_its_answer_a_typed_result(stage: Stage, asid
     spec = stage.bench.run(name)["spec"]
     assert spec["params"] == {"fast": 3}
     assert spec["evaluation"]["feesBps"] == 5
-    assert told == ["Pending", "Running", "Succeeded"]
+    assert [phase for phase, _ in groupby(told)] == ["Pending", "Running", "Succeeded"], "some may be told twice"
 
 
 @pytest.mark.parametrize(
@@ -254,7 +255,7 @@ def test_an_answer_does_not_wait_for_the_next_trial(stage: Stage) -> None:
                 asked.set()
                 assert [result async for result in answers] == []
 
-    run(asyncio.wait_for(work(), 60))
+    run(asyncio.wait_for(work(), PATIENCE))
 
 
 def test_answers_that_have_come_are_given_before_the_next_trial_is_asked_for(stage: Stage) -> None:
@@ -285,7 +286,7 @@ def test_answers_that_have_come_are_given_before_the_next_trial_is_asked_for(sta
             await asyncio.to_thread(stage.answer_next, scored(1.0))
             given.append((await last).name)
 
-    run(asyncio.wait_for(work(), 60))
+    run(asyncio.wait_for(work(), PATIENCE))
     assert given == ended
     assert had == [0, 0, 2]
 
@@ -378,10 +379,10 @@ def test_a_run_without_an_answer_in_time_is_cancelled_and_says_what_it_waited_fo
     """Whoever gave it the time has a result, and can tell a full cluster from an operator that is not there."""
     with stage.client() as client:
         stage.submit("other")
-        result = client.evaluate(CODE, timeout=3)
+        result = client.evaluate(CODE, timeout=10)
         assert (result.outcome, result.reason, result.finished) == ("Cancelled", "DeadlineExceeded", True)
         assert result.message == (
-            "no answer within 3 s, so it was cancelled; it was Pending (NotSeen): no operator has seen it yet"
+            "no answer within 10 s, so it was cancelled; it was Pending (NotSeen): no operator has seen it yet"
         )
         assert result.trial is not None
         assert result.body["spec"]["source"]["inline"] == CODE
@@ -582,8 +583,8 @@ def test_who_waits_no_longer_is_told_which_have_not_ended(stage: Stage) -> None:
     stage.submit("ended", scored(1.0))
     stage.submit("slow", status("Running", "StrategyRunning"))
     with stage.client() as client, pytest.raises(NotFinishedError) as raised:
-        client.wait("slow", "ended", timeout=3)
-    assert str(raised.value) == "not ended within 3 s, and they go on: slow (Running, StrategyRunning)"
+        client.wait("slow", "ended", timeout=10)
+    assert str(raised.value) == "not ended within 10 s, and they go on: slow (Running, StrategyRunning)"
     assert [result.name for result in raised.value.ended] == ["ended"]
     assert [result.name for result in raised.value.unfinished] == ["slow"]
     assert not stage.bench.run("slow")["spec"].get("cancel")
@@ -672,7 +673,7 @@ def test_what_is_followed_is_told_at_first_and_then_each_change(stage: Stage) ->
                     return seen
         raise AssertionError
 
-    seen = run(asyncio.wait_for(work(), 60))
+    seen = run(asyncio.wait_for(work(), PATIENCE))
     assert seen[:2] == [("one", True), ("never", False)]
     assert ("two", True) in seen
     assert seen[-1] == ("two", False)
@@ -754,7 +755,7 @@ def test_a_wait_that_is_over_too_early_says_what_the_run_waits_for(stage: Stage,
     """Exit code 124, and the same words as explain."""
     waiting = status("Queued", "WaitingForSlot", queue={"position": 3, "reason": "all 4 slots are taken"})
     stage.submit("slow", waiting)
-    done = command("wait", "slow", "--timeout", "3")
+    done = command("wait", "slow", "--timeout", "10")
     assert done.exit_code == 124
     assert "slow: Queued (WaitingForSlot, position 3): All places are taken" in done.stderr
     explained = command("explain", "slow")
@@ -909,8 +910,11 @@ def test_a_shell_can_complete_the_names_of_runs(stage: Stage) -> None:
     stage.submit("other")
     words = f"strategyrun explain -n {stage.namespace} go"
     question = {"_STRATEGYRUN_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": "4"}
-    done = CliRunner().invoke(application(), [], env=question, prog_name="strategyrun")
-    assert sorted(done.stdout.split()) == ["gone", "good"]
+
+    def offered() -> list[str]:
+        return sorted(CliRunner().invoke(application(), [], env=question, prog_name="strategyrun").stdout.split())
+
+    wait_until("they are offered: a shell is not kept waiting for long", offered, ["gone", "good"].__eq__)
 
 
 def test_top_leaves_out_what_does_not_compare(stage: Stage, command: Command) -> None:
@@ -1018,7 +1022,7 @@ def test_who_follows_a_log_waits_for_the_pod_and_its_container(stage: Stage) -> 
     async def read(client: AsyncClient) -> list[str]:
         return [line async for line in client.log("early", follow=True)]
 
-    run(asyncio.wait_for(work(), 60))
+    run(asyncio.wait_for(work(), PATIENCE))
 
 
 def attempt(pod: str) -> Manifest:

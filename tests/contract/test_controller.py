@@ -20,7 +20,7 @@ from strategyrun.domain.network_policy import POLICY_NAME
 from strategyrun.domain.strategyrun import PLURAL
 from support import kubelet
 from support.bench import Bench, count, owned, workbench
-from support.cluster import CONFIG_MAP, JOB, NAMESPACE, NETWORK_POLICY, POD, Cluster, Kind, Manifest
+from support.cluster import CONFIG_MAP, JOB, NAMESPACE, NETWORK_POLICY, POD, Cluster, Kind, Manifest, nothing, refusal
 from support.definitions import installed
 from support.namespaces import ADMISSION_OFF, temporary_namespace
 from support.operator import (
@@ -33,7 +33,7 @@ from support.operator import (
     with_timeouts,
 )
 from support.runs import condition, snapshot_of, strategy_run
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 NESTING = 9_990
 """Levels in a field of a run: few more are taken by the API server."""
@@ -58,11 +58,11 @@ class Hold:
         """Wait, the first time."""
         if (call.verb, call.resource) == self._wanted and not self._arrived.is_set():
             self._arrived.set()
-            await asyncio.to_thread(self._go_on.wait, 60)
+            await asyncio.to_thread(self._go_on.wait, PATIENCE)
 
     def wait(self) -> None:
         """Wait until the operator has come to the request."""
-        assert self._arrived.wait(60), f"the operator does not come to {self._wanted}"
+        assert self._arrived.wait(PATIENCE), f"the operator does not come to {self._wanted}"
 
     def release(self) -> None:
         """Let it go on."""
@@ -465,7 +465,7 @@ def test_a_namespace_may_go_with_everything_in_it(bench: Bench, operator: Runnin
     created = count(operator.calls, "create", "jobs")
     again = {"name": bench.namespace, "labels": ADMISSION_OFF}
     bench.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": again})
-    bench.apply("again")
+    wait_until("admission knows of the new one", lambda: refusal(lambda: bench.apply("again")), nothing)
     bench.wait_pod("again")
     assert bench.names(NETWORK_POLICY) == [POLICY_NAME], "a namespace made anew has its policy anew"
     assert count(operator.calls, "create", "jobs") == created + 1
@@ -564,7 +564,7 @@ def test_an_operator_may_die_at_any_write(bench: Bench, write: str, moment: str)
             bench.wait_reason("Unschedulable")
             death.armed = True
             kubelet.succeed(bench.cluster, pod)
-        assert death.came.wait(60), f"there was no {write} to die at"
+        assert death.came.wait(PATIENCE), f"there was no {write} to die at"
     with RunningOperator(bench.cluster, bench.kind) as heir:
         status = bench.wait_reason("Evaluated") if at_the_end else bench.succeed()
         bench.wait_names(CONFIG_MAP, lambda names: not names)

@@ -24,7 +24,7 @@ from support.bench import Bench, count
 from support.cluster import EVENT, Cluster, Kind, Manifest
 from support.operator import Call, OperatorProcess, RunningOperator, WatchedKube, configuration_of
 from support.proxy import Proxy
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 LEASE = Kind("coordination.k8s.io/v1", "Lease")
 BAD = {"inline": "x ="}
@@ -68,10 +68,14 @@ def wait_told(port: int, numbers: dict[str, float]) -> dict[str, float]:
     return wait_until(f"it tells {numbers}", lambda: samples(port), lambda told: numbers.items() <= told.items())
 
 
-def finished(port: int) -> float:
+def ends(told: dict[str, float]) -> float:
     """Count the ends that an operator counted."""
-    told = wait_until("it tells its numbers", lambda: samples(port), bool)
     return sum(value for name, value in told.items() if name.startswith("runs_finished_total"))
+
+
+def finished(port: int) -> float:
+    """Ask an operator how many ends it counted."""
+    return ends(wait_until("it tells its numbers", lambda: samples(port), bool))
 
 
 def warnings(bench: Bench) -> list[Manifest]:
@@ -138,8 +142,9 @@ def test_two_operators_at_once_count_each_end_once_and_warn_once(bench: Bench) -
         wait_until(
             "both have told",
             lambda: [samples(each.port) for each in (one, two)],
-            lambda seen: all(
-                now.get("events_total/Posted", 0) + now.get("events_total/Known", 0) == len(names) for now in seen
+            lambda seen: (
+                all(now.get("events_total/Posted", 0) + now.get("events_total/Known", 0) == len(names) for now in seen)
+                and sum(map(ends, seen)) >= len(names)
             ),
         )
         assert finished(one.port) + finished(two.port) == len(names)
@@ -246,7 +251,8 @@ def test_an_operator_that_cannot_renew_outlives_a_moment_and_ends_before_the_lea
 
 def test_a_lease_that_others_touch_is_not_lost(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A label that somebody sets costs a conflict at most."""
-    monkeypatch.setattr("strategyrun.adapters.lease.RENEW_SECONDS", 0.2)
+    for name, seconds in (("RENEW_SECONDS", 0.2), ("_RELEASE_SECONDS", PATIENCE)):
+        monkeypatch.setattr(f"strategyrun.adapters.lease.{name}", seconds)
     with RunningOperator(bench.cluster, bench.kind, lease_namespace=bench.namespace) as operator:
         for n in range(20):
             bench.cluster.merge(LEASE, NAME, bench.namespace, {"metadata": {"labels": {"touched": str(n)}}})

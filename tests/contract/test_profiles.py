@@ -1,9 +1,10 @@
 """SandboxProfiles on a real API server: what it takes, what the operator measures, and what runs are told."""
 
 import re
+import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from copy import deepcopy
 from dataclasses import replace
 from secrets import token_hex
@@ -21,7 +22,7 @@ from support.definitions import installed
 from support.namespaces import temporary_namespace
 from support.operator import RunningOperator, resource_of
 from support.runs import strategy_run
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 CONFIG = CHECKOUT / "config" / "sandbox.yaml"
 SHIPPED: Manifest = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
@@ -127,8 +128,9 @@ def enforcement(cluster: Cluster, namespace: str) -> Iterator[None]:
             for pod in cluster.list(POD, namespace, labels=f"{ROLE_LABEL}=bound"):
                 address = pod["status"].get("podIP")
                 if address and address not in done:
-                    done.add(address)
-                    nft("add", "rule", "ip", table, "drops", "ip", "saddr", address, "drop")
+                    with suppress(RefusedError, subprocess.TimeoutExpired):  # asked again
+                        nft("add", "rule", "ip", table, "drops", "ip", "saddr", address, "drop")
+                        done.add(address)
 
     nft("add", "table", "ip", table)
     nft("add", "chain", "ip", table, "drops", "{ type filter hook prerouting priority -300 ; }")
@@ -138,7 +140,7 @@ def enforcement(cluster: Cluster, namespace: str) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        thread.join(timeout=30)
+        thread.join(timeout=PATIENCE)
         nft("delete", "table", "ip", table)
 
 

@@ -176,7 +176,7 @@ def test_an_operator_with_a_wrong_clock_takes_over(
     wait_running(bench, f"{HELD}-0")
     operator.kill()
     with KillableOperator(
-        proxy.kubeconfig, bench.kind, tmp_path / "other", sweep_seconds=2, wrong_by=wrong_by
+        proxy.kubeconfig, bench.kind, tmp_path / "other", sweep_seconds=2, start_seconds=1200, wrong_by=wrong_by
     ) as other:
         expected = apply_scored(bench, 1)
         wait_until("it has worked", other.reviving(lambda: answers_of(bench)), lambda seen: seen == expected)

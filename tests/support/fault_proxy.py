@@ -22,6 +22,7 @@ from yarl import URL
 from support.operator import Call
 from support.ports import free_port
 from support.rig import Rig
+from support.waiting import PATIENCE, wait_until
 
 _HOP_BY_HOP = {"connection", "content-length", "host", "transfer-encoding"}
 _LINE_BYTES = 8 << 20
@@ -211,7 +212,7 @@ class FaultProxy:
     ) -> None:
         """Stop, and break every connection."""
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(timeout=60)
+        self._thread.join(timeout=2 * PATIENCE)
         assert not self._thread.is_alive(), "the fault proxy does not stop"
 
     @contextmanager
@@ -241,11 +242,15 @@ class FaultProxy:
         finally:
             self._events = _unchanged
 
-    def end_watches(self, code: HTTPStatus) -> int:
-        """Tell every open watch of an error, and end it; return how many there were."""
+    def wait_watches(self) -> None:
+        """Wait until runs, Jobs and pods are watched: an operator that is ready opens its watches by and by."""
+        wait_until("all is watched", lambda: len(self._watches), lambda found: found >= 3)
+
+    def end_watches(self, code: HTTPStatus) -> None:
+        """Tell every open watch of an error, and end it."""
         status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": int(code), "message": code.phrase}
         line = json.dumps({"type": "ERROR", "object": status}).encode() + b"\n"
-        return asyncio.run_coroutine_threadsafe(self._end_watches(line), self._loop).result(30)
+        asyncio.run_coroutine_threadsafe(self._end_watches(line), self._loop).result(PATIENCE)
 
     def _run(self) -> None:
         with self._runner:
@@ -267,7 +272,7 @@ class FaultProxy:
 
     async def _let_go(self) -> None:
         """Wait for closed connections to say goodbye; the loop's own pipe stays."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while len(self._sockets.get_map()) > 1:  # noqa: ASYNC110 - a selector wakes nobody
                 await asyncio.sleep(0.01)
 
@@ -327,14 +332,13 @@ class FaultProxy:
             _break(request)
         return told
 
-    async def _end_watches(self, line: bytes) -> int:
+    async def _end_watches(self, line: bytes) -> None:
         watches, self._watches = self._watches, {}
         for told, request in watches.items():
             with suppress(ConnectionError):
                 await told.write(line)
                 await told.write_eof()
             _break(request)
-        return len(watches)
 
 
 def call_of(method: str, path: str) -> Call:

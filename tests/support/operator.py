@@ -24,7 +24,7 @@ from strategyrun.domain.sandbox import Profile, Resources, Sandbox, SeccompProfi
 from strategyrun.domain.strategyrun import PLURAL
 from support.cluster import Cluster, Kind
 from support.ports import free_port
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 _NOWHERE = Resources(cpu="1000", memory="1Gi")
 
@@ -42,7 +42,7 @@ UNSCHEDULABLE = Settings(
             tmp="64Mi",
             out="64Mi",
             data="64Mi",
-            timeouts=Timeouts(strategy_seconds=300, start_seconds=120, load_seconds=60, evaluate_seconds=30),
+            timeouts=Timeouts(strategy_seconds=300, start_seconds=1200, load_seconds=60, evaluate_seconds=30),
         ),
         seccomp=_SECCOMP,
     ),
@@ -201,7 +201,7 @@ class RunningOperator:
         """Stop and wait for the end."""
         with suppress(RuntimeError):  # the loop is closed where the operator has ended by itself
             self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(timeout=60)
+        self._thread.join(timeout=2 * PATIENCE)
         assert not self._thread.is_alive(), "the operator does not stop"
 
     def _run(self) -> None:
@@ -216,7 +216,7 @@ class RunningOperator:
 
     async def _let_go(self) -> None:
         """Wait for closed connections to say goodbye; the loop's own pipe stays."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while len(self._sockets.get_map()) > 1:  # noqa: ASYNC110 - a selector wakes nobody
                 await asyncio.sleep(0.01)
 
@@ -251,6 +251,7 @@ class OperatorProcess:
         """Start."""
         with self._log.open("ab") as log:
             environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+            environment.pop("KUBERNETES_SERVICE_HOST", None)  # it is no pod, though the tests may run in one
             self._process = subprocess.Popen([sys.executable, *self._command], stdout=log, stderr=log, env=environment)
 
     def wait_ready(self) -> None:
@@ -282,13 +283,13 @@ class OperatorProcess:
         """Ask it to end, as a kubelet does, and return its exit code."""
         assert self._process is not None
         self._process.terminate()
-        return self._process.wait(timeout=30)
+        return self._process.wait(timeout=PATIENCE)
 
     def kill(self) -> None:
         """End it between two instructions."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(timeout=30)
+            self._process.wait(timeout=PATIENCE)
 
 
 def _probe(port: int) -> str:

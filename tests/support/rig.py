@@ -24,7 +24,7 @@ from strategyrun.domain.sandbox import SeccompProfile
 from support.cluster import CHECKOUT, NODE, SERVICE_ACCOUNT, Cluster, Manifest, RefusedError
 from support.plays import kwok_configuration
 from support.ports import free_port
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 _IN_A_HURRY = {
     "kube_api_qps": "500",
@@ -73,7 +73,7 @@ class Program:
         """End it between two instructions."""
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
-            self._process.wait(timeout=30)
+            self._process.wait(timeout=PATIENCE)
 
     def require_life(self) -> None:
         """Raise AssertionError with the end of its log if it has ended."""

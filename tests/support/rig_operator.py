@@ -26,7 +26,7 @@ from strategyrun.domain.sandbox import Resources
 from support.cluster import Kind
 from support.operator import UNSCHEDULABLE, resource_of, with_slots
 from support.ports import free_port
-from support.waiting import Seen, wait_until
+from support.waiting import PATIENCE, Seen, wait_until
 
 _LITTLE = Resources(cpu="10m", memory="16Mi")
 
@@ -50,7 +50,7 @@ class KillableOperator:
         *,
         slots: int = 50,
         sweep_seconds: float | None = None,
-        start_seconds: int = ON_RIG.profile.sandbox.timeouts.start_seconds,
+        start_seconds: int = 120,
         wrong_by: float = 0,
     ) -> None:
         self.port = free_port()
@@ -104,7 +104,7 @@ class KillableOperator:
         with self._killing:
             if self._process is not None:
                 self._process.kill()
-                self._process.join(30)
+                self._process.join(PATIENCE)
 
     def revive(self) -> None:
         """Start it again if it has ended, as a kubelet does."""
