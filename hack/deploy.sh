@@ -6,10 +6,15 @@ deployment=(--namespace finlab-sandbox-system deployment/finlab-sandbox-operator
 installer=(--namespace finlab-sandbox-installer daemonset/finlab-sandbox-installer)
 
 say "deploying the operator"
-# The definitions first: the default profile can be applied only where its kind is served.
+# The definitions first: the default profile can be applied only where its kind is served, and that is a moment after
+# a definition says that it is established.
 kubectl apply --server-side --force-conflicts -k crds >"$CACHE/deploy.log"
-kubectl wait --for=condition=Established --timeout=60s --filename crds/strategyruns.finlab-sandbox.dev.yaml \
-	--filename crds/sandboxprofiles.finlab-sandbox.dev.yaml >>"$CACHE/deploy.log"
+deadline=$((SECONDS + 120))
+until kubectl --request-timeout 5s get strategyruns.finlab-sandbox.dev,sandboxprofiles.finlab-sandbox.dev \
+	>>"$CACHE/deploy.log" 2>&1; do
+	((SECONDS < deadline)) || die "the API server does not serve our kinds: see $CACHE/deploy.log"
+	sleep 0.5
+done
 kubectl apply --server-side --force-conflicts -k manifests/base >>"$CACHE/deploy.log"
 
 # A tag does not say that its image is another one, nor does a pod's status that its node was
@@ -39,7 +44,7 @@ kubectl rollout status "${deployment[@]}" --timeout=180s >>"$CACHE/deploy.log" |
 }
 
 label=seccomp.finlab-sandbox.dev/$(digest <config/seccomp_profile.json)
-kubectl wait --for="jsonpath={.metadata.labels.${label//./\\.}}=ready" node --all --timeout=60s >>"$CACHE/deploy.log" ||
+kubectl wait --for="jsonpath={.metadata.labels.${label//./\\.}}=ready" node --all --timeout=180s >>"$CACHE/deploy.log" ||
 	die "a node does not hold the seccomp file: kubectl logs ${installer[*]}"
 kubectl wait --for=condition=Ready --timeout=300s sandboxprofiles.finlab-sandbox.dev/default >>"$CACHE/deploy.log" ||
 	die "the sandbox could not be measured: kubectl describe sandboxprofile default"
