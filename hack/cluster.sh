@@ -37,7 +37,8 @@ revive() {
 	case $NODE_IMAGE in finlab-sandbox/kind-node:*) renew_kube_proxy ;; esac
 	kind get kubeconfig --name "$CLUSTER" | install -m 600 /dev/stdin "$KUBECONFIG.new" || return 1
 	mv "$KUBECONFIG.new" "$KUBECONFIG" # at any moment there is a whole one
-	until serves_inside && serves_outside; do
+	deadline=$((SECONDS + 90))         # kube-proxy has had a time of its own
+	until serves_inside && serves_outside "$KUBECONFIG"; do
 		((SECONDS < deadline)) || return 1
 		sleep 0.5
 	done
@@ -52,14 +53,12 @@ serves_inside() {
 	in_node --server "https://$address" --request-timeout 5s get --raw /livez >/dev/null 2>&1
 }
 
-# True if it answers at the address that this machine knows it by: there is another way from here, through the engine.
-serves_outside() { kubectl --request-timeout 5s get --raw /readyz >/dev/null 2>&1; }
-
 create() { # CONFIG MARK
 	kind delete cluster --quiet --name "$CLUSTER" # what is left of an earlier one
 	rm -f "$KUBECONFIG"
 	say "creating the cluster (about 20 s)"
 	kind create cluster --quiet --name "$CLUSTER" --config "$1" --image "$NODE_IMAGE" --wait 180s
+	await_outside "$KUBECONFIG"
 	# Before a namespace has its default account, no pod can be created in it.
 	kubectl wait --for=create --timeout=60s serviceaccount/default >/dev/null
 	[ "$1" = config/kind/cluster.yaml ] || {

@@ -57,6 +57,19 @@ sandbox_image() { awk '$1 == "image:" {print $2; exit}' config/sandbox.yaml; }
 
 has_image() { docker image inspect "$1" >/dev/null 2>&1; }
 
+# True if the API server of a kubeconfig answers at the address that this machine knows it by: the way from here leads
+# through the engine.
+serves_outside() { kubectl --kubeconfig "$1" --request-timeout 5s get --raw /readyz >/dev/null 2>&1; }
+
+# Waits for that after `kind create`, which asks inside the node only.
+await_outside() { # KUBECONFIG
+	local deadline=$((SECONDS + 60))
+	until serves_outside "$1"; do
+		((SECONDS < deadline)) || die "the API server of $1 does not answer from here"
+		sleep 0.5
+	done
+}
+
 # True if docker could pull the image.
 pull() {
 	say "pulling $1"

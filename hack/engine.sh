@@ -45,7 +45,7 @@ up() {
 	fi
 	local started
 	start
-	local deadline=$((SECONDS + 60))
+	local deadline=$((SECONDS + 180))
 	until docker info >/dev/null 2>&1; do
 		if ((SECONDS > deadline)) || ! kill -0 "${started:-$$}"; then
 			die "dockerd does not answer; the end of its log: $(tail -n5 "$CACHE/dockerd.log")"

@@ -20,6 +20,7 @@ say "creating the cluster $second (about 20 s)"
 kind delete cluster --quiet --name "$second" # what is left of an earlier one
 kind create cluster --quiet --name "$second" --config "$config" --image "$NODE_IMAGE" \
 	--kubeconfig "$KUBECONFIG_FINLAB" --wait 180s
+await_outside "$KUBECONFIG_FINLAB"
 docker update --restart no "$second-control-plane" >/dev/null # only with walls round it
 kubectl --kubeconfig "$KUBECONFIG_FINLAB" wait --for=create --timeout=60s serviceaccount/default >/dev/null
 for image in "$(sandbox_image)" finlab-sandbox-operator:dev; do
