@@ -239,7 +239,7 @@ def test_what_is_not_there_is_named_while_the_run_waits(
         "the run waits for its data",
         lambda: cluster.get(STRATEGY_RUN, "run", namespace).get("status", {}),
         lambda status: status.get("reason") == "DataMissing",
-        seconds=240,
+        seconds=540,
     )
     assert status["phase"] in ("Queued", "Starting")
     assert words in status["message"]

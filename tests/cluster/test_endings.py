@@ -137,7 +137,7 @@ def test_a_strategy_is_suspended_and_resumed(bench: Bench) -> None:
     bench.wait_reason("StrategyRunning")
     bench.edit({"spec": {"suspend": True}})
     bench.wait_reason("Suspended")
-    bench.wait_names(POD, lambda names: not names, seconds=60)
+    bench.wait_names(POD, lambda names: not names)
     bench.edit({"spec": {"suspend": False}})
     assert (
         bench.wait("a second attempt", lambda seen: len(seen["attempts"]) == 2)["attempts"][0]["reason"] == "Suspended"

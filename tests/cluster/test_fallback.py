@@ -17,8 +17,10 @@ from support.operator import RunningOperator, with_slots, with_timeouts
 from support.runs import condition, snapshot_of
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.timeout(1200)  # the first test waits for the runs of the module's fixture too
+
 CONFIGURED = load_settings(CHECKOUT / "config" / "sandbox.yaml")
-SMALL = Resources(cpu="100m", memory="512Mi")
+SMALL = Resources(cpu="50m", memory="512Mi")
 SAMPLES = ("momentum", "volatility-target")
 GATED = "import os\ndef strategy(data, params):\n    print(os.environ)\n    return data.close.notna()\n"
 SLOW = "import time\ndef strategy(data, params):\n    time.sleep(120)\n    return data['close'].notna()\n"

@@ -339,7 +339,7 @@ def test_the_pods_profile_is_a_wall_of_its_own(cluster: Cluster, namespace: str)
         "the pod has ended",
         lambda: cluster.get(POD, "alone", namespace),
         lambda seen: seen["status"]["phase"] in ("Succeeded", "Failed"),
-        seconds=120,
+        seconds=240,
     )
     found = json.loads(pod["status"]["containerStatuses"][0]["state"]["terminated"]["message"])
     assert found.pop("32 bits") in (-31, None)

@@ -33,7 +33,7 @@ def _wait_phase(cluster: Cluster, namespace: str, phase: str, name: str = "run")
         f"StrategyRun {name} is {phase}",
         lambda: cluster.get(STRATEGY_RUN, name, namespace),
         lambda run: _phase(run) == phase,
-        seconds=240,
+        seconds=540,
     )
 
 
@@ -98,7 +98,7 @@ def test_annotation_repeats_the_same_inputs(cluster: Cluster, namespace: str) ->
         "the run is evaluated again",
         lambda: cluster.get(STRATEGY_RUN, "run", namespace)["status"],
         lambda status: len(status["history"]) == 1 and status["phase"] == "Succeeded",
-        seconds=240,
+        seconds=540,
     )
     second = wait_finished(cluster, namespace)["status"]
     assert (first.get("observedRerun"), second["observedRerun"]) == (None, "once more")
@@ -137,7 +137,7 @@ def _at_once(_cluster: Cluster, _namespace: str) -> None:
 
 
 def _with_a_job(cluster: Cluster, namespace: str) -> None:
-    wait_until("there is a Job", lambda: cluster.list(JOB, namespace), bool, seconds=240)
+    wait_until("there is a Job", lambda: cluster.list(JOB, namespace), bool, seconds=540)
 
 
 def _running(cluster: Cluster, namespace: str) -> None:
@@ -164,7 +164,7 @@ def test_deleted_run_leaves_nothing(
     cluster.create(strategy_run(namespace=namespace, source=SLOW, params={"seconds": 3600}, **spec))
     moment(cluster, namespace)
     cluster.delete(STRATEGY_RUN, "run", namespace)
-    wait_until("nothing is left", lambda: _belongings(cluster, namespace), lambda found: not found, seconds=60)
+    wait_until("nothing is left", lambda: _belongings(cluster, namespace), lambda found: not found)
     # The operator has had its turn when it has answered another run.
     cluster.create(strategy_run("fence", namespace, source="this is not Python"))
     wait_finished(cluster, namespace, "fence")
@@ -172,14 +172,13 @@ def test_deleted_run_leaves_nothing(
         "only the other run is there",  # the job controller may be late with a pod, whose Job is gone
         lambda: _belongings(cluster, namespace),
         lambda found: found == ["StrategyRun/fence"],
-        seconds=60,
     )
 
 
 @pytest.mark.parametrize("kind", [JOB, POD], ids=lambda kind: kind.kind)
 def test_attempt_that_somebody_deleted_is_repeated(cluster: Cluster, namespace: str, kind: Kind) -> None:
     """Evidence that vanished is the platform's failure: it goes on record and a second attempt succeeds."""
-    cluster.create(strategy_run(namespace=namespace, source=SLOW, params={"seconds": 5}))
+    cluster.create(strategy_run(namespace=namespace, source=SLOW, params={"seconds": 20}))
     _wait_phase(cluster, namespace, "Running")
     (victim,) = cluster.list(kind, namespace)
     cluster.delete(kind, victim["metadata"]["name"], namespace)

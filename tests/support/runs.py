@@ -53,8 +53,11 @@ def condition(run: Manifest, kind: str) -> str:
     return conditions.get(kind, "Unknown")
 
 
-def wait_finished(cluster: Cluster, namespace: str, name: str = "run", *, seconds: float = 300) -> Manifest:
-    """Wait for a run's answer and return the run."""
+def wait_finished(cluster: Cluster, namespace: str, name: str = "run", *, seconds: float = 540) -> Manifest:
+    """Wait for a run's answer and return the run.
+
+    The time has in it the line for a slot of the deployed operator, in which the runs of all tests stand.
+    """
     return wait_until(
         f"StrategyRun {namespace}/{name} is Finished",
         lambda: cluster.get(STRATEGY_RUN, name, namespace),
