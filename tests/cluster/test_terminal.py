@@ -10,7 +10,7 @@ import pytest
 
 from support.cluster import CHECKOUT, STRATEGY_RUN, Cluster
 from support.runs import wait_finished
-from support.waiting import wait_until
+from support.waiting import PATIENCE, wait_until
 
 PROGRAM = CHECKOUT / ".venv" / "bin" / "strategyrun"
 GOOD = "def strategy(data, params):\n    return data.close > data.close.rolling(50).mean()\n"
@@ -47,7 +47,7 @@ class Terminal:
     def type(self, *arguments: str, code: int = 0) -> str:
         """Run a command to its end and return what it printed."""
         process = self.start(*arguments)
-        out, said = process.communicate(timeout=280)
+        out, said = process.communicate(timeout=540)
         assert process.returncode == code, f"{out}{said}"
         return out
 
@@ -72,7 +72,6 @@ def test_what_a_strategy_prints_is_shown_while_it_runs(terminal: Terminal) -> No
             "it runs",
             lambda: terminal.type("list", "-o", "json"),
             lambda text: '"phase": "Running"' in text,
-            seconds=60,
         )
         terminal.type("cancel", "slow")
         assert waiting.wait(120) == 40
@@ -87,9 +86,9 @@ def test_what_a_strategy_prints_is_shown_while_it_runs(terminal: Terminal) -> No
 def test_an_interrupt_of_watching_leaves_the_run_going(terminal: Terminal, cluster: Cluster, namespace: str) -> None:
     """Whoever submitted it finds it again."""
     watching = terminal.start("submit", "good.py", "--name", "good", "--watch")
-    wait_until("the run is there", lambda: cluster.find(STRATEGY_RUN, "good", namespace), bool, seconds=60)
+    wait_until("the run is there", lambda: cluster.find(STRATEGY_RUN, "good", namespace), bool)
     watching.send_signal(signal.SIGINT)
-    watching.communicate(timeout=60)
+    watching.communicate(timeout=PATIENCE)
     assert watching.returncode == 130
     status = wait_finished(cluster, namespace, "good")["status"]
     assert status["phase"] == "Succeeded"
@@ -130,4 +129,8 @@ def test_kubectl_finds_the_program(terminal: Terminal, cluster: Cluster, namespa
         return done.stdout
 
     assert typed("strategyrun", "list", "-n", namespace, "-o", "name") == "strategyrun.finlab-sandbox.dev/good\n"
-    assert typed("__complete", "strategyrun", "wait", "-n", namespace, "go") == "good\n:0\n"
+    wait_until(
+        "the name is offered",  # none is where the cluster does not answer within the moment that a shell waits
+        lambda: typed("__complete", "strategyrun", "wait", "-n", namespace, "go"),
+        lambda offered: offered == "good\n:0\n",
+    )
