@@ -651,7 +651,7 @@ CASES: dict[str, Case] = {
         WORDS_ALONE,
         "ScriptCompleted",
         says=r"did not; then \[1\]$",
-        spec={"params": {"sources": BYPASSED}, "timeoutSeconds": 120},
+        spec={"params": {"sources": BYPASSED}, "timeoutSeconds": 300},
     ),
     "G04 deep source": Case("positions = " + "(" * 60_000 + ")" * 60_000, ("CodeRejected",), PLAIN),
     "G04 many decorators": Case("@a\n" * 40_000 + "def strategy(data, params): pass\n", ERROR),

@@ -17,6 +17,8 @@ from support.namespaces import temporary_namespace
 from support.runs import strategy_run, wait_finished
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.timeout(1800)  # a test may wait for the whole suite
+
 AT_ONCE = 2
 REFUSED = "refused"
 _FORGED = {"sharpe": 99.0, "totalReturn": 1000.0}
@@ -94,7 +96,6 @@ class Suite:
             "no process of any attacker is left",
             lambda: self.birds.processes_of(pods),
             lambda processes: not processes,
-            seconds=60,
         )
 
     def _runs(self, case: Case) -> list[tuple[str, dict[str, Any], str]]:
@@ -112,7 +113,7 @@ class Suite:
                 f"{name} runs",
                 lambda: self._cluster.get(STRATEGY_RUN, name, self._namespace),
                 lambda run: run.get("status", {}).get("phase") == "Running",
-                seconds=120,
+                seconds=540,
             )
             DURING[during](self._cluster, self._namespace, name)
         status: dict[str, Any] = wait_finished(self._cluster, self._namespace, name)["status"]
