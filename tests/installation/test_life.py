@@ -26,6 +26,8 @@ from support.cluster import (
 from support.pages import Block, blocks
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.timeout(1500)
+
 HOME = "finlab-sandbox-system"
 ELSEWHERE = "quant"
 """Where a release may live as well."""
@@ -61,13 +63,13 @@ def emptied(cluster: Cluster) -> Iterator[None]:
         "the definitions are gone",
         lambda: [name for name in names if cluster.find(CUSTOM_RESOURCE_DEFINITION, name)],
         lambda left: not left,
-        seconds=120,
+        seconds=240,
     )
     wait_until(
         "the operator's namespace is gone",
         lambda: [name for name in (HOME, ELSEWHERE) if cluster.find(NAMESPACE, name)],
         lambda left: not left,
-        seconds=120,
+        seconds=240,
     )
 
 
@@ -93,7 +95,7 @@ def type_in(checkout: Path, cluster: Cluster, block: Block, home: str = HOME) ->
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=400,  # helm's own is 300
         )
         assert done.returncode == 0, f"{block.where}: {command}\n{done.stdout}{done.stderr}"
 
@@ -112,7 +114,7 @@ def succeeded(cluster: Cluster, name: str) -> Manifest:
         f"{name} is finished",
         lambda: cluster.get(STRATEGY_RUN, name, TENANT),
         lambda run: run.get("status", {}).get("phase") in ("Succeeded", "Failed"),
-        seconds=180,
+        seconds=400,
     )
     assert run["status"]["reason"] == "Evaluated", json.dumps(run["status"], indent=2)
     return run

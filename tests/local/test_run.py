@@ -246,7 +246,7 @@ def test_the_plans_limit_ends_what_nothing_else_does() -> None:
     began = time.monotonic()
     ends = boxes(step("one", "import time; time.sleep(60)"), step("two", "print('never')"), seconds=1)
     assert [(end.exit_code, end.late) for end in ends] == [(137, True)]
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 50
 
 
 def test_memory_is_limited_without_a_word_of_the_step() -> None:
