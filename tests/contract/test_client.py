@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from itertools import groupby
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 

@@ -279,7 +279,7 @@ class Cluster:
 
 
 def describe(cluster: Cluster, namespace: str, runs: Kind = STRATEGY_RUN) -> str:
-    """Say what stands in a namespace and what happened there, for the report of a failed test; of each kind the last."""
+    """Say what stands in a namespace and happened there, the last of each kind, for the report of a failed test."""
     parts = []
     for kind in (runs, JOB, POD):
         try:

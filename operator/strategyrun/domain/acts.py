@@ -27,7 +27,7 @@ class DeleteJob:
 
 @dataclass(frozen=True)
 class StopJob:
-    """Delete a Job under which a strategy may run or start, unless the API server says that its pod has ended and stays.
+    """Delete a Job under which a strategy may run or start, unless the API server shows an ended pod of it that stays.
 
     Another operator may have answered of a pod whose end is no news here yet; its log is kept as long as any other.
     """
