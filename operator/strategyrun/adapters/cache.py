@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from strategyrun.adapters.backoff import is_trouble
 from strategyrun.domain.observation import JobObservation, PodObservation, controller_of, observe_job, observe_pod
 from strategyrun.domain.reconcile import expiry
 from strategyrun.domain.sandbox import Profile
@@ -47,6 +48,8 @@ class Sight:
     podless: set[str] = field(default_factory=set)
     answered_for: set[str] = field(default_factory=set)
     vetted: Vetted | None = None
+    vain_vettings: int = 0
+    """So many in a row came to nothing."""
     reason_since: datetime | None = None
     kept: Kept | None = None
     refused: Fault | None = None
@@ -86,6 +89,11 @@ class Cache:
         """Count the runs that have no answer, by phase."""
         statuses = (run.status for run in self._runs.values())
         return Counter(status.phase for status in statuses if status and not status.final)
+
+    @property
+    def unchecked(self) -> int:
+        """Count the runs whose source could not be checked several times in a row."""
+        return sum(is_trouble(sight.vain_vettings) for sight in self._sights.values())
 
     def run(self, key: Key) -> StrategyRun | None:
         """Return a run as last seen, unless it is settled."""

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from strategyrun.adapters.backoff import BACKOFF_SECONDS, is_trouble, pause_after
 from strategyrun.adapters.cache import Cache, Key, Settled, key_of
 from strategyrun.adapters.hands import Hands
 from strategyrun.adapters.kube import (
@@ -48,7 +49,6 @@ from strategyrun.domain.strategyrun import KIND, Phase, StrategyRun, StrategyRun
 WORKERS = 32
 SWEEP_SECONDS = 60.0
 _NEVER_TAKEN = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
-_BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 Found = TypeVar("Found")
 
@@ -95,8 +95,8 @@ class Controller:
 
     @property
     def troubled(self) -> int:
-        """Count the runs that several looks in a row could not bring on."""
-        return sum(count > len(_BACKOFF_SECONDS) for count in self._failures.values())
+        """Count the runs that several looks in a row could not bring on, or whose source could not be checked."""
+        return sum(map(is_trouble, self._failures.values())) + self._cache.unchecked
 
     def on_run(self, event: str | None, body: dict[str, Any]) -> None:
         """Take note of a StrategyRun."""
@@ -142,7 +142,7 @@ class Controller:
 
         Raises what the API server keeps answering after about a minute.
         """
-        for seconds in _BACKOFF_SECONDS:
+        for seconds in BACKOFF_SECONDS:
             try:
                 await self.sweep()
             except TROUBLE as error:
@@ -235,7 +235,7 @@ class Controller:
     def _failed(self, key: Key) -> float:
         """Look at a run again, later each time, and return in how many seconds."""
         count = self._failures[key] = self._failures.get(key, 0) + 1
-        seconds = _BACKOFF_SECONDS[min(count, len(_BACKOFF_SECONDS)) - 1]
+        seconds = pause_after(count)
         self._queue.add_after(key, seconds)
         return seconds
 
@@ -322,7 +322,7 @@ class Controller:
         except (ConflictError, NotFoundError):
             key = key_of(run.namespace, run.uid)
             await self._read(key, run.namespace, run.name)
-            self._queue.add_after(key, _BACKOFF_SECONDS[0])
+            self._queue.add_after(key, pause_after(1))
             return None
         except ApiError as error:
             if error.status not in _NEVER_TAKEN:

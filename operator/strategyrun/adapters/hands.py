@@ -8,7 +8,8 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
-from strategyrun.adapters.cache import Cache, Key, key_of
+from strategyrun.adapters.backoff import pause_after
+from strategyrun.adapters.cache import Cache, Key, Sight, key_of
 from strategyrun.adapters.kube import (
     BY_KIND,
     CONFIG_MAPS,
@@ -48,9 +49,10 @@ from strategyrun.domain.report import LOG_LIMIT_BYTES, InvalidReportError, full_
 from strategyrun.domain.seen import Kept
 from strategyrun.domain.strategyrun import ReportReference, StrategyRun
 from strategyrun.domain.text import clean
-from strategyrun.domain.verdict import Fault, Trouble, hindrance, refusal_reason
+from strategyrun.domain.verdict import Fault, Pending, Trouble, hindrance, refusal_reason
 
-_SOON_SECONDS, _LATER_SECONDS = 1.0, 30.0
+_TELLS_AFTER = 3
+"""Vettings in vain until the run's status says so: the first ones may be a moment's."""
 _EVENT_LIMIT = 1024
 """Bytes of a message that are kept; a kubelet's event has no more."""
 
@@ -207,21 +209,28 @@ class Hands:
             return
 
         async def vet() -> None:
+            sight = self._cache.sight(key)
             try:
-                vetted = await self._sources.vet(run)
+                sight.vetted = await self._sources.vet(run)
+                sight.vain_vettings = 0
             except (*TROUBLE, StarvedError) as error:
-                log.warning("the source cannot be read, again soon: %s", error, extra=about(run))
-                await asyncio.sleep(_SOON_SECONDS)
-            except Exception:
+                log.warning("the source cannot be checked, again soon: %s", error, extra=about(run))
+                await self._rest(sight, str(error))
+            except Exception as error:  # a defect must neither end the operator nor go unnoticed
                 log.exception("defect while vetting, again soon", extra=about(run))
-                await asyncio.sleep(_LATER_SECONDS)
-            else:
-                self._cache.sight(key).vetted = vetted
+                await self._rest(sight, f"a defect of the operator: {error!r}")
             finally:
                 del self._vettings[key]
                 self._queue.add(key)
 
         self._vettings[key] = asyncio.create_task(vet())
+
+    async def _rest(self, sight: Sight, why: str) -> None:
+        """Wait after a vetting in vain, longer each time, and let the run say what it waits for."""
+        sight.vain_vettings += 1
+        await asyncio.sleep(pause_after(sight.vain_vettings))
+        if sight.vain_vettings >= _TELLS_AFTER:
+            sight.hindered = Pending(Reason.VETTING, f"the source cannot be checked yet: {_cut(why)}")
 
 
 def _told_at(event: dict[str, Any]) -> str:

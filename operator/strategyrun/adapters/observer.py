@@ -41,7 +41,7 @@ class Work(Protocol):
 
     @property
     def troubled(self) -> int:
-        """How many runs several looks in a row could not bring on."""
+        """How many runs nothing brings on."""
 
 
 log = logging.getLogger(__name__)

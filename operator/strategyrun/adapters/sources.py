@@ -3,8 +3,9 @@
 import base64
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
-from strategyrun.adapters.kube import CONFIG_MAPS, Kube
+from strategyrun.adapters.kube import CONFIG_MAPS, Kube, RefusedError
 from strategyrun.adapters.observer import Observer
 from strategyrun.adapters.vetting import Vetter
 from strategyrun.domain.inputs import inputs_hash
@@ -29,31 +30,37 @@ class Sources:
         Raises TROUBLE of the connection, and what `Vetter.vet` raises where it could not work.
         """
         wanted, asked_at = inputs_hash(run), self._now()
+        lacks = Reason.SOURCE_MISSING
         try:
             code = await self._source(run)
+            lacks = Reason.DATA_MISSING
+            await self._require_data(run)
         except LookupError as missing:
-            return Vetted(wanted, asked_at, missing=Fault(Reason.SOURCE_MISSING, str(missing)))
-        if missing_data := await self._missing_data(run):
-            return Vetted(wanted, asked_at, missing=Fault(Reason.DATA_MISSING, missing_data))
+            return Vetted(wanted, asked_at, missing=Fault(lacks, str(missing)))
+        except RefusedError as error:
+            denied = f"the operator may not read what the run names: {error.message}"
+            return Vetted(wanted, asked_at, missing=Fault(Reason.POLICY_DENIED, denied))
         with self._observer.vetting():
             reading, gate = await self._vetter.vet(code, run.namespace)
         return Vetted(wanted, asked_at, code=code, reading=reading, gate=gate)
 
-    async def _missing_data(self, run: StrategyRun) -> str | None:
-        """Return what of the dataset is not there, where the API server can tell; a pod would wait for it in vain."""
-        reference = run.spec.datasets[0].config_map_ref
-        if reference is None or await self._kube.get(CONFIG_MAPS, run.namespace, reference.name, metadata_only=True):
-            return None
-        return f"there is no ConfigMap {reference.name} in namespace {run.namespace}"
+    async def _require_data(self, run: StrategyRun) -> None:
+        """Raise LookupError where the API server can tell that the dataset is not there: a pod would wait in vain."""
+        if reference := run.spec.datasets[0].config_map_ref:
+            await self._config_map(run.namespace, reference.name, metadata_only=True)
+
+    async def _config_map(self, namespace: str, name: str, *, metadata_only: bool = False) -> dict[str, Any]:
+        body = await self._kube.get(CONFIG_MAPS, namespace, name, metadata_only=metadata_only)
+        if body is None:
+            raise LookupError(f"there is no ConfigMap {name} in namespace {namespace}")
+        return body
 
     async def _source(self, run: StrategyRun) -> bytes:
         """Return the source; raises LookupError saying what is missing."""
         inline, reference = run.spec.source.inline, run.spec.source.config_map_ref
         if reference is None:
             return (inline or "").encode()
-        body = await self._kube.get(CONFIG_MAPS, run.namespace, reference.name)
-        if body is None:
-            raise LookupError(f"there is no ConfigMap {reference.name} in namespace {run.namespace}")
+        body = await self._config_map(run.namespace, reference.name)
         text, binary = body.get("data") or {}, body.get("binaryData") or {}
         if reference.key in text:
             return str(text[reference.key]).encode()

@@ -80,7 +80,10 @@ class Telemetry:
         self._sweeps = self._histogram("sweep_seconds", "Complete sweeps.", _SWEEP_BUCKETS)
         self._vettings = self._histogram("vetting_seconds", "Vetting of a source.", _VETTING_BUCKETS)
         self.runs = self._gauge("runs", "Runs without an answer.", "phase")
-        self.troubled = self._gauge("runs_in_trouble", "Runs that several looks in a row could not bring on.")
+        self.troubled = self._gauge(
+            "runs_in_trouble",
+            "Runs that several looks in a row could not bring on, or whose source could not be checked.",
+        )
         self.workqueue_depth = self._gauge("workqueue_depth", "Keys that wait for a worker.")
         self.workqueue_oldest = self._gauge("workqueue_oldest_seconds", "How long the next key has waited.")
         self.sweep_age = self._gauge("sweep_age_seconds", "Since the last complete sweep, or since the start.")

@@ -198,10 +198,7 @@ def _begin(seen: Seen, status: StrategyRunStatus, now: datetime) -> Decision:
         return Decision(status, tidy, wake_at=due)
     vetted = _current(seen, status, now)
     if vetted is None:
-        # Until the status speaks of these inputs, the Job of the earlier ones is not touched: they may come back.
-        if seen.place.position and status.kind and status.reason not in _LACKS:
-            return Decision(_in_line(status, run, seen.place, now), tidy)
-        return Decision(run.status or _acknowledged(status, run, seen.place, now), (Vet(),))
+        return _await_vetting(seen, status, now)
     if vetted.missing:
         return _await_inputs(seen, status, vetted.missing, now)
     if fault := _refusal(run, status, vetted):
@@ -241,6 +238,20 @@ def _begin(seen: Seen, status: StrategyRunStatus, now: datetime) -> Decision:
         fallback=status.fallback.model_copy(update={"used": True}) if status.fallback else None,
     )
     return Decision(begun, (*tidy, *_launch(seen, attempt, vetted, profile)))
+
+
+def _await_vetting(seen: Seen, status: StrategyRunStatus, now: datetime) -> Decision:
+    """Have the source checked, unless it was and the run stands in line.
+
+    Until the status speaks of these inputs, the Job of the earlier ones is not touched: they may come back.
+    """
+    run, hindered = seen.run, seen.hindered
+    if status.reason not in _LACKS:
+        if seen.place.position and status.kind:
+            return Decision(_in_line(status, run, seen.place, now), _tidy(seen))
+        if hindered and hindered.reason is Reason.VETTING:
+            return Decision(advance(status, run, now, Phase.QUEUED, hindered.reason, hindered.message), (Vet(),))
+    return Decision(run.status or _acknowledged(status, run, seen.place, now), (Vet(),))
 
 
 def _follow(seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: datetime) -> Decision:

@@ -63,7 +63,7 @@ class Seen:
     refused: Fault | None = None
     """Why the Job or its snapshot cannot be made, if so."""
     hindered: Pending | None = None
-    """Why it could not be made just now."""
+    """Why it could not be made just now, or its source not be checked."""
     trouble: Trouble | None = None
     in_contact_since: datetime | None = None
     """Since when the API server has been heard without a silence."""

@@ -11,7 +11,7 @@ import pytest
 from kubernetes.aio import client
 
 from strategyrun.adapters.controller import Controller
-from strategyrun.adapters.kube import CONFIG_MAPS, JOBS, PODS, ApiError, Kube, Resource
+from strategyrun.adapters.kube import CONFIG_MAPS, JOBS, PODS, ApiError, Kube, RefusedError, Resource
 from strategyrun.adapters.observer import Observer
 from strategyrun.domain import job, naming
 from strategyrun.domain.inputs import inputs_hash
@@ -23,6 +23,8 @@ from strategyrun.domain.strategyrun import Attempt, Executor, FallbackStatus, Ph
 from support.builders import NOW, Document, job_body, make_inputs, make_run, pod_body, run_body, terminated
 from support.clock import run_virtually
 from support.operator import UNSCHEDULABLE, with_slots
+
+DATA_BY_MAP: Document = {"name": "prices", "configMapRef": {"name": "any", "key": "a.csv"}}
 
 
 class Lists(Kube):
@@ -296,16 +298,18 @@ def test_trouble_with_a_run_says_which(caplog: pytest.LogCaptureFixture) -> None
 class Broken(Lists):
     """An API server that fails whoever asks for one object, until it is mended."""
 
-    broken = True
+    broken: ApiError | None = ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "no")
+    status: Document
 
     async def get(self, *_: Any, **__: Any) -> None:
         """Fail, or find nothing."""
         if self.broken:
-            raise ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "no")
+            raise self.broken
 
     async def apply_status(self, document: Document) -> Document:
         """Take a status."""
         (run,) = self._held[self.runs]
+        self.status = document["status"]
         return {**run, "metadata": run["metadata"] | {"resourceVersion": "101"}, "status": document["status"]}
 
 
@@ -329,9 +333,58 @@ def test_a_run_that_several_looks_cannot_bring_on_is_counted(end: str) -> None:
                 if end == "it is gone":
                     controller.on_run("DELETED", stuck)
                 else:
-                    kube.broken = False
+                    kube.broken = None
                     await asyncio.sleep(61)
                 assert not controller.troubled
+            finally:
+                working.cancel()
+                await asyncio.wait([working])
+
+    run_virtually(work())
+
+
+def test_a_source_that_cannot_be_checked_is_told_and_counted() -> None:
+    """Told after three times, for the first may be a moment's; asked for ever more seldom, until it can be."""
+    by_map = run_body("new", uid="new", source={"configMapRef": {"name": "code"}})
+
+    async def work() -> None:
+        async with Broken(by_map) as kube:
+            controller = Scene(kube).controller
+            await controller.prepare()
+            working = asyncio.create_task(controller.run())
+            try:
+                await asyncio.sleep(1)
+                assert kube.status["message"] == "the source is being checked"
+                await asyncio.sleep(1)
+                assert kube.status["message"] == "the source cannot be checked yet: 500: no"
+                counts = [controller.troubled]
+                await asyncio.sleep(80)
+                counts.append(controller.troubled)
+                kube.broken = None
+                await asyncio.sleep(31)
+                counts.append(controller.troubled)
+                assert (kube.status["reason"], counts) == ("SourceMissing", [0, 1, 0])
+            finally:
+                working.cancel()
+                await asyncio.wait([working])
+
+    run_virtually(work())
+
+
+@pytest.mark.parametrize("lacks", [{"source": {"configMapRef": {"name": "any"}}}, {"datasets": [DATA_BY_MAP]}])
+def test_what_an_operator_may_not_read_is_told_in_the_words_of_the_refusal(lacks: Document) -> None:
+    """It is not the author's fault, and asking for ever would tell nobody."""
+
+    async def work() -> None:
+        async with Broken(run_body("new", uid="new", **lacks)) as kube:
+            kube.broken = RefusedError(HTTPStatus.FORBIDDEN, "configmaps is forbidden")
+            controller = Scene(kube).controller
+            await controller.prepare()
+            working = asyncio.create_task(controller.run())
+            try:
+                await asyncio.sleep(1)
+                assert (kube.status["phase"], kube.status["reason"]) == ("Queued", "PolicyDenied")
+                assert kube.status["message"].endswith("may not read what the run names: configmaps is forbidden")
             finally:
                 working.cancel()
                 await asyncio.wait([working])

@@ -56,7 +56,7 @@ from strategyrun.domain.strategyrun import (
     StrategyRun,
     StrategyRunStatus,
 )
-from strategyrun.domain.verdict import Fault, Success, Trouble, hindrance
+from strategyrun.domain.verdict import Fault, Pending, Success, Trouble, hindrance
 from strategyrun.domain.vetting import VENDOR_RULE, Flaw, Kind, Reading
 from support.builders import (
     CODE,
@@ -204,6 +204,18 @@ def test_a_run_is_accepted_when_its_source_was_asked_for() -> None:
 def test_the_vetting_of_other_inputs_does_not_count() -> None:
     """An edit makes another source."""
     assert decide(look(queued(), vetted=vetted(inputs_hash="other"))).acts == (Vet(),)
+
+
+def test_a_source_that_cannot_be_checked_says_so() -> None:
+    """What keeps the operator from it is in the status; what the run is known to lack stays there."""
+    hindered = Pending(Reason.VETTING, "the source cannot be checked yet: no")
+    for status in (None, queued()):
+        decision = decide(look(status, vetted=None, hindered=hindered), after(4))
+        told = answer(decision)
+        assert (told.phase, told.reason, told.message) == (Phase.QUEUED, Reason.VETTING, hindered.message)
+        assert decision.acts == (Vet(),)
+    lacking = look(without_source(), BY_MAP_RUN, vetted=no_source(NOW), hindered=hindered)
+    assert decide(lacking, after(6)) == Decision(without_source(), (Vet(),))
 
 
 def test_flaws_end_the_run_before_any_pod() -> None:
