@@ -209,28 +209,29 @@ class Hands:
             return
 
         async def vet() -> None:
-            sight = self._cache.sight(key)
+            sight, again = self._cache.sight(key), 0.0
             try:
                 sight.vetted = await self._sources.vet(run)
                 sight.vain_vettings = 0
             except (*TROUBLE, StarvedError) as error:
-                log.warning("the source cannot be checked, again soon: %s", error, extra=about(run))
-                await self._rest(sight, str(error))
+                again = self._vetted_in_vain(sight, str(error))
+                log.warning("the source cannot be checked, again in %s s: %s", again, error, extra=about(run))
             except Exception as error:  # a defect must neither end the operator nor go unnoticed
-                log.exception("defect while vetting, again soon", extra=about(run))
-                await self._rest(sight, f"a defect of the operator: {error!r}")
+                again = self._vetted_in_vain(sight, f"a defect of the operator: {error!r}")
+                log.exception("defect while vetting, again in %s s", again, extra=about(run))
             finally:
                 del self._vettings[key]
-                self._queue.add(key)
+                self._queue.add_after(key, again)
 
         self._vettings[key] = asyncio.create_task(vet())
 
-    async def _rest(self, sight: Sight, why: str) -> None:
-        """Wait after a vetting in vain, longer each time, and let the run say what it waits for."""
+    @staticmethod
+    def _vetted_in_vain(sight: Sight, why: str) -> float:
+        """Let the run say what it waits for, and return after how many seconds to try again."""
         sight.vain_vettings += 1
-        await asyncio.sleep(pause_after(sight.vain_vettings))
         if sight.vain_vettings >= _TELLS_AFTER:
             sight.hindered = Pending(Reason.VETTING, f"the source cannot be checked yet: {_cut(why)}")
+        return pause_after(sight.vain_vettings)
 
 
 def _told_at(event: dict[str, Any]) -> str:

@@ -343,9 +343,13 @@ def test_a_run_that_several_looks_cannot_bring_on_is_counted(end: str) -> None:
     run_virtually(work())
 
 
-def test_a_source_that_cannot_be_checked_is_told_and_counted() -> None:
-    """Told after three times, for the first may be a moment's; asked for ever more seldom, until it can be."""
+@pytest.mark.parametrize(("edited", "seconds"), [(False, 31), (True, 1)], ids=["left alone", "edited"])
+def test_a_source_that_cannot_be_checked_is_told_and_counted(*, edited: bool, seconds: float) -> None:
+    """Told after three times, for the first may be a moment's; tried ever more seldom until it can be. An edit does not
+    wait for the next time.
+    """
     by_map = run_body("new", uid="new", source={"configMapRef": {"name": "code"}})
+    other = run_body("new", uid="new", version=200, generation=2, source={"configMapRef": {"name": "other"}})
 
     async def work() -> None:
         async with Broken(by_map) as kube:
@@ -361,7 +365,9 @@ def test_a_source_that_cannot_be_checked_is_told_and_counted() -> None:
                 await asyncio.sleep(80)
                 counts.append(controller.troubled)
                 kube.broken = None
-                await asyncio.sleep(31)
+                if edited:
+                    controller.on_run("MODIFIED", other)
+                await asyncio.sleep(seconds)
                 counts.append(controller.troubled)
                 assert (kube.status["reason"], counts) == ("SourceMissing", [0, 1, 0])
             finally:
