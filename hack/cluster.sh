@@ -35,7 +35,8 @@ revive() {
 		sleep 0.5
 	done
 	case $NODE_IMAGE in finlab-sandbox/kind-node:*) renew_kube_proxy ;; esac
-	kind get kubeconfig --name "$CLUSTER" | install -m 600 /dev/stdin "$KUBECONFIG.new" || return 1
+	kind get kubeconfig --name "$CLUSTER" | install -m 600 /dev/stdin "$KUBECONFIG.new" ||
+		die "kind does not give the cluster's kubeconfig"
 	mv "$KUBECONFIG.new" "$KUBECONFIG" # at any moment there is a whole one
 	deadline=$((SECONDS + 90))         # kube-proxy has had a time of its own
 	until serves_inside && serves_outside "$KUBECONFIG"; do

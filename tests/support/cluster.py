@@ -292,7 +292,7 @@ def describe(cluster: Cluster, namespace: str, runs: Kind = STRATEGY_RUN) -> str
     parts += [
         f"{event.get('lastTimestamp')} {event['involvedObject']['kind']}/{event['involvedObject'].get('name')} "
         f"{event.get('reason')}: {event.get('message')}"
-        for event in cluster.list(EVENT, namespace)[-_DESCRIBED:]
+        for event in sorted(cluster.list(EVENT, namespace), key=lambda e: str(e.get("lastTimestamp")))[-_DESCRIBED:]
     ]
     return "\n".join(parts)
 

@@ -13,7 +13,7 @@ from strategyrun.adapters.backoff import is_trouble
 from strategyrun.domain.observation import JobObservation, PodObservation, controller_of, observe_job, observe_pod
 from strategyrun.domain.reconcile import expiry
 from strategyrun.domain.sandbox import Profile
-from strategyrun.domain.seen import Kept, Seen, Vetted
+from strategyrun.domain.seen import Kept, Seen, Vain, Vetted
 from strategyrun.domain.slots import Place
 from strategyrun.domain.strategyrun import KIND, Phase, StrategyRun, StrategyRunStatus
 from strategyrun.domain.verdict import Fault, Pending, Trouble
@@ -48,8 +48,7 @@ class Sight:
     podless: set[str] = field(default_factory=set)
     answered_for: set[str] = field(default_factory=set)
     vetted: Vetted | None = None
-    vain_vettings: int = 0
-    """So many in a row came to nothing."""
+    vain: Vain | None = None
     reason_since: datetime | None = None
     kept: Kept | None = None
     refused: Fault | None = None
@@ -90,10 +89,10 @@ class Cache:
         statuses = (run.status for run in self._runs.values())
         return Counter(status.phase for status in statuses if status and not status.final)
 
-    @property
-    def unchecked(self) -> int:
-        """Count the runs whose source could not be checked several times in a row."""
-        return sum(is_trouble(sight.vain_vettings) for sight in self._sights.values())
+    def unchecked(self, now: datetime) -> int:
+        """Count the runs whose source cannot be checked and is tried again and again."""
+        vain = (sight.vain for sight in self._sights.values() if sight.vain)
+        return sum(is_trouble(each.times) and now < each.at + 2 * each.pause for each in vain)
 
     def run(self, key: Key) -> StrategyRun | None:
         """Return a run as last seen, unless it is settled."""
@@ -232,6 +231,7 @@ class Cache:
             pods=tuple(sight.pods.values()),
             snapshots=frozenset(sight.snapshots),
             vetted=sight.vetted,
+            vain=sight.vain,
             profile=profile,
             place=place,
             nonce=nonce,

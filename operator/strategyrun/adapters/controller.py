@@ -96,7 +96,7 @@ class Controller:
     @property
     def troubled(self) -> int:
         """Count the runs that several looks in a row could not bring on, or whose source could not be checked."""
-        return sum(map(is_trouble, self._failures.values())) + self._cache.unchecked
+        return sum(map(is_trouble, self._failures.values())) + self._cache.unchecked(self._now())
 
     def on_run(self, event: str | None, body: dict[str, Any]) -> None:
         """Take note of a StrategyRun."""

@@ -4,12 +4,12 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
 from strategyrun.adapters.backoff import pause_after
-from strategyrun.adapters.cache import Cache, Key, Sight, key_of
+from strategyrun.adapters.cache import Cache, Key, key_of
 from strategyrun.adapters.kube import (
     BY_KIND,
     CONFIG_MAPS,
@@ -41,18 +41,17 @@ from strategyrun.domain.acts import (
     StopJob,
     Vet,
 )
+from strategyrun.domain.inputs import inputs_hash
 from strategyrun.domain.job import EVALUATE_CONTAINER, is_snapshot
 from strategyrun.domain.job import report as build_report
 from strategyrun.domain.observation import PodObservation
 from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.report import LOG_LIMIT_BYTES, InvalidReportError, full_report
-from strategyrun.domain.seen import Kept
+from strategyrun.domain.seen import Kept, Vain
 from strategyrun.domain.strategyrun import ReportReference, StrategyRun
 from strategyrun.domain.text import clean
-from strategyrun.domain.verdict import Fault, Pending, Trouble, hindrance, refusal_reason
+from strategyrun.domain.verdict import Fault, Trouble, hindrance, refusal_reason
 
-_TELLS_AFTER = 3
-"""Vettings in vain until the run's status says so: the first ones may be a moment's."""
 _EVENT_LIMIT = 1024
 """Bytes of a message that are kept; a kubelet's event has no more."""
 
@@ -127,11 +126,12 @@ class Hands:
 
     async def _stop_job(self, run: StrategyRun, name: str, uid: str) -> None:
         key = key_of(run.namespace, run.uid)
-        pods = [pod for pod in await self._look_at_pods(run) if not pod.deleting]
-        if any(job.uid == uid and job.is_over(pods) for job in self._cache.sight(key).jobs.values()):
-            self._queue.add(key)
-        else:
+        stay = [pod for pod in await self._look_at_pods(run) if not pod.deleting]
+        job = self._cache.sight(key).jobs.get(name)
+        if job and job.uid == uid and not (job.finished or job.is_over(stay)):
             await self._delete_job(run, name, uid)
+        else:  # news of it has come meanwhile
+            self._queue.add(key)
 
     async def _look_at_pods(self, run: StrategyRun) -> list[PodObservation]:
         bodies = self._kube.list(PODS, namespace=run.namespace, selector=naming.selector(run.uid))
@@ -209,29 +209,25 @@ class Hands:
             return
 
         async def vet() -> None:
-            sight, again = self._cache.sight(key), 0.0
+            sight = self._cache.sight(key)
             try:
-                sight.vetted = await self._sources.vet(run)
-                sight.vain_vettings = 0
+                sight.vetted, sight.vain = await self._sources.vet(run), None
             except (*TROUBLE, StarvedError) as error:
-                again = self._vetted_in_vain(sight, str(error))
-                log.warning("the source cannot be checked, again in %s s: %s", again, error, extra=about(run))
+                sight.vain = self._in_vain(run, sight.vain, str(error) or type(error).__name__)
+                log.warning("the source cannot be checked, again soon: %s", sight.vain.why, extra=about(run))
             except Exception as error:  # a defect must neither end the operator nor go unnoticed
-                again = self._vetted_in_vain(sight, f"a defect of the operator: {error!r}")
-                log.exception("defect while vetting, again in %s s", again, extra=about(run))
+                sight.vain = self._in_vain(run, sight.vain, f"a defect of the operator: {error!r}")
+                log.exception("defect while vetting, again soon", extra=about(run))
             finally:
                 del self._vettings[key]
-                self._queue.add_after(key, again)
+                self._queue.add(key)
 
         self._vettings[key] = asyncio.create_task(vet())
 
-    @staticmethod
-    def _vetted_in_vain(sight: Sight, why: str) -> float:
-        """Let the run say what it waits for, and return after how many seconds to try again."""
-        sight.vain_vettings += 1
-        if sight.vain_vettings >= _TELLS_AFTER:
-            sight.hindered = Pending(Reason.VETTING, f"the source cannot be checked yet: {_cut(why)}")
-        return pause_after(sight.vain_vettings)
+    def _in_vain(self, run: StrategyRun, before: Vain | None, why: str) -> Vain:
+        inputs = inputs_hash(run)
+        times = before.times + 1 if before and before.inputs_hash == inputs else 1
+        return Vain(inputs, times, self._now(), timedelta(seconds=pause_after(times)), why)
 
 
 def _told_at(event: dict[str, Any]) -> str:

@@ -25,7 +25,7 @@ class Sources:
         self._vetter = Vetter()
 
     async def vet(self, run: StrategyRun) -> Vetted:
-        """Return the source and what it is, or what is not there.
+        """Return the source and what it is, or what cannot be had.
 
         Raises TROUBLE of the connection, and what `Vetter.vet` raises where it could not work.
         """

@@ -267,7 +267,7 @@ _FAILURES = [
         ),
         (
             Reason.POLICY_DENIED,
-            "The API server refused the Job or the status: a policy, webhook, limit, schema, or a namespace that ends.",
+            "The API server refused the run's Job, status or source: a policy, right, webhook, limit or schema.",
             "Read status.message, the API server's own, and `kubectl get events -n NAMESPACE`.",
         ),
         (

@@ -76,6 +76,8 @@ QUOTA_POLL = timedelta(seconds=15)
 PROFILE_PATIENCE = timedelta(seconds=120)
 REPORT_PATIENCE = timedelta(seconds=15)
 """Short, for a slot is held: where no log can be had at all, it would be held so long by every run."""
+VAIN_VETTINGS = 3
+"""So many in a row are told of: the first may be a moment's."""
 TROUBLE_AFTER, TROUBLE_POLL = timedelta(seconds=5), timedelta(seconds=10)
 """A pod that has not started by then has events that say why; they are read again so often."""
 
@@ -90,7 +92,7 @@ _EVENTS_TELL = frozenset(
 )
 """What a pod waits for of which its own status does not, or not always, say why."""
 
-_LACKS = frozenset({Reason.SOURCE_MISSING, Reason.DATA_MISSING})
+_LACKS = frozenset({Reason.SOURCE_MISSING, Reason.DATA_MISSING, Reason.POLICY_DENIED})
 """What is looked for again and again, whether or not there is a slot."""
 
 
@@ -110,9 +112,8 @@ def decide(seen: Seen, now: datetime) -> Decision:
     decision = _decide(seen, now)
     forgotten = sorted(_reports(seen.run.status) - _reports(decision.status))
     expired, expires_at = _expired(seen, decision.status, now)
-    deletions = (act for act in _deletions(expired) if act not in decision.acts)
     # First, for another act may fail, and whoever looks again does not see that they were forgotten just now.
-    acts = (*(DeleteReport(name) for name in forgotten), *decision.acts, *deletions)
+    acts = (*(DeleteReport(name) for name in forgotten), *decision.acts, *_deletions(expired))
     return replace(decision, acts=acts, wake_at=min(filter(None, (decision.wake_at, expires_at)), default=None))
 
 
@@ -245,13 +246,31 @@ def _await_vetting(seen: Seen, status: StrategyRunStatus, now: datetime) -> Deci
 
     Until the status speaks of these inputs, the Job of the earlier ones is not touched: they may come back.
     """
-    run, hindered = seen.run, seen.hindered
-    if status.reason not in _LACKS:
-        if seen.place.position and status.kind:
-            return Decision(_in_line(status, run, seen.place, now), _tidy(seen))
-        if hindered and hindered.reason is Reason.VETTING:
-            return Decision(advance(status, run, now, Phase.QUEUED, hindered.reason, hindered.message), (Vet(),))
-    return Decision(run.status or _acknowledged(status, run, seen.place, now), (Vet(),))
+    run = seen.run
+    if status.reason in _LACKS:
+        return _vet(seen, run.status or status, now)
+    if seen.place.position and status.kind:
+        return Decision(_in_line(status, run, seen.place, now), _tidy(seen))
+    if why := _unchecked(seen, status):
+        told = _vet(seen, advance(status, run, now, Phase.QUEUED, Reason.VETTING, why), now)
+        return replace(told, acts=(*told.acts, *_tidy(seen)))
+    return _vet(seen, run.status or _acknowledged(status, run, seen.place, now), now)
+
+
+def _vet(seen: Seen, status: StrategyRunStatus, now: datetime) -> Decision:
+    """Have the source checked, after a pause where that came to nothing."""
+    vain = seen.vain
+    if vain and vain.inputs_hash == inputs_hash(seen.run) and _within(vain.pause, vain.at, now):
+        return Decision(status, wake_at=vain.at + vain.pause)
+    return Decision(status, (Vet(),))
+
+
+def _unchecked(seen: Seen, status: StrategyRunStatus) -> str | None:
+    """Return why the source could not be checked several times in a row, if so."""
+    vain = seen.vain
+    if vain is None or vain.inputs_hash != status.inputs_hash or vain.times < VAIN_VETTINGS:
+        return None
+    return f"the source cannot be checked yet: {vain.why}"
 
 
 def _follow(seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: datetime) -> Decision:
@@ -350,7 +369,9 @@ def _without_job(seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: d
         return _ended(seen, status, now, seen.refused)
     vetted = _current(seen, status, now)
     if vetted is None:
-        return Decision(status, (Vet(),))
+        if why := _unchecked(seen, status):
+            status = advance(status, run, now, Phase.STARTING, Reason.STARTING, why)
+        return _vet(seen, status, now)
     if fault := _refusal(run, status, vetted):
         return _ended(seen, status, now, fault)
     profile = seen.profile

@@ -1,7 +1,7 @@
 """All that is known of a run when its next step is decided."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from strategyrun.domain.observation import JobObservation, PodObservation
 from strategyrun.domain.sandbox import Profile
@@ -16,7 +16,7 @@ NOWHERE = Place(1, "waiting for a free slot")
 
 @dataclass(frozen=True)
 class Vetted:
-    """The source of the current inputs: its bytes and what reading them told, or what of the inputs is not there."""
+    """The source of the current inputs: its bytes and what reading them told, or what of the inputs cannot be had."""
 
     inputs_hash: str
     at: datetime
@@ -26,6 +26,18 @@ class Vetted:
     gate: tuple[Flaw, ...] = ()
     """What keeps it out of the fallback."""
     missing: Fault | None = None
+
+
+@dataclass(frozen=True)
+class Vain:
+    """The last of several vettings of the same inputs that came to nothing."""
+
+    inputs_hash: str
+    times: int
+    at: datetime
+    pause: timedelta
+    """So long it is not tried again."""
+    why: str
 
 
 @dataclass(frozen=True)
@@ -48,6 +60,7 @@ class Seen:
     profile: Profile | None = None
     """The sandbox that the run names, if there is one of that name."""
     vetted: Vetted | None = None
+    vain: Vain | None = None
     place: Place = NOWHERE
     nonce: str = ""
     """A fresh unguessable word, for the Job that may be created now."""
@@ -63,7 +76,7 @@ class Seen:
     refused: Fault | None = None
     """Why the Job or its snapshot cannot be made, if so."""
     hindered: Pending | None = None
-    """Why it could not be made just now, or its source not be checked."""
+    """Why it could not be made just now."""
     trouble: Trouble | None = None
     in_contact_since: datetime | None = None
     """Since when the API server has been heard without a silence."""

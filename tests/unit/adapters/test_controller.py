@@ -352,14 +352,17 @@ def test_a_source_that_cannot_be_checked_is_told_and_counted(*, edited: bool, se
     other = run_body("new", uid="new", version=200, generation=2, source={"configMapRef": {"name": "other"}})
 
     async def work() -> None:
+        def clock() -> datetime:
+            return NOW + timedelta(seconds=asyncio.get_running_loop().time())
+
         async with Broken(by_map) as kube:
-            controller = Scene(kube).controller
+            controller = Controller(kube, UNSCHEDULABLE, Observer(kube, clock=clock), clock=clock)
             await controller.prepare()
             working = asyncio.create_task(controller.run())
             try:
-                await asyncio.sleep(1)
+                await asyncio.sleep(0.5)
                 assert kube.status["message"] == "the source is being checked"
-                await asyncio.sleep(1)
+                await asyncio.sleep(0.5)
                 assert kube.status["message"] == "the source cannot be checked yet: 500: no"
                 counts = [controller.troubled]
                 await asyncio.sleep(80)

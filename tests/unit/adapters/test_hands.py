@@ -22,6 +22,7 @@ from support.builders import JOB_UID, NOW, Document, after, job_body, make_job, 
 
 RUN = make_run()
 CONTENT = b"what the evaluator printed"
+ENDED = job_body(conditions={"Failed": "BackoffLimitExceeded"}, ended=NOW)
 LOG = b"FINLAB-REPORT 1 \n" + base64.b64encode(CONTENT) + b"\n"
 KEEP = KeepReport(JOB_UID, "pod", sha256(CONTENT).hexdigest(), until=after(15))
 
@@ -38,8 +39,7 @@ class Server:
         self.deleted: list[str] = []
         self.log, self.create = log, create
         self.now = NOW
-        self._cache = Cache()
-        self._cache.put_job(job_body())
+        self.cache = Cache()
 
     async def answer(self, request: web.Request) -> web.Response:
         """Give the log or a page of one event, or take the ConfigMap."""
@@ -66,14 +66,14 @@ class Server:
             async with answering(self.answer) as kube:
                 observer = Observer(kube, clock=lambda: self.now)
                 sources = Sources(kube, observer, lambda: self.now)
-                hands = Hands(kube, self._cache, WorkQueue(), sources, lambda: self.now)
+                hands = Hands(kube, self.cache, WorkQueue(), sources, lambda: self.now)
                 try:
                     assert await hands.do(RUN, act)
                 finally:
                     await hands.close()
 
         asyncio.run(work())
-        return self._cache.sight(key_of(RUN.namespace, RUN.uid))
+        return self.cache.sight(key_of(RUN.namespace, RUN.uid))
 
 
 BUSY = {
@@ -156,16 +156,19 @@ def test_of_a_long_warning_its_beginning_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pod", "stopped"),
+    ("job", "pod", "stopped"),
     [
-        pytest.param(pod_body(strategy=running()), True, id="it runs"),
-        pytest.param(pod_body(strategy=terminated(1)), False, id="it has ended"),
-        pytest.param(pod_body(strategy=terminated(137), deleted=NOW), True, id="it leaves"),
+        pytest.param(job_body(), pod_body(strategy=running()), True, id="it runs"),
+        pytest.param(job_body(), pod_body(strategy=terminated(1)), False, id="it has ended"),
+        pytest.param(job_body(), pod_body(strategy=terminated(137), deleted=NOW), True, id="it leaves"),
+        pytest.param(ENDED, pod_body(strategy=running()), False, id="the news of the Job's end was faster"),
+        pytest.param(job_body(uid="other"), pod_body(), False, id="another has its name"),
     ],
 )
-def test_a_job_is_stopped_unless_its_pod_has_ended_and_stays(pod: Document, *, stopped: bool) -> None:
+def test_a_job_is_stopped_unless_its_pod_has_ended_and_stays(job: Document, pod: Document, *, stopped: bool) -> None:
     """The API server is asked: news of the end may be on its way, and the log is kept as long as any other."""
     server = Server()
+    server.cache.put_job(job)
     server.pod = pod
     sight = server.do(StopJob(make_job().name, JOB_UID))
     assert server.deleted == ([make_job().name] if stopped else [])

@@ -33,6 +33,7 @@ from strategyrun.domain.reconcile import (
     SOURCE_POLL,
     TROUBLE_AFTER,
     TROUBLE_POLL,
+    VAIN_VETTINGS,
     Decision,
     give_up,
     holds_slot,
@@ -41,7 +42,7 @@ from strategyrun.domain.reconcile import (
 )
 from strategyrun.domain.report import parse_report
 from strategyrun.domain.sandbox import Obstacle
-from strategyrun.domain.seen import NOWHERE, Kept, Seen, Vetted
+from strategyrun.domain.seen import NOWHERE, Kept, Seen, Vain, Vetted
 from strategyrun.domain.slots import Place
 from strategyrun.domain.status import accept, advance, close_attempt, fail, succeed, witness
 from strategyrun.domain.strategyrun import (
@@ -56,7 +57,7 @@ from strategyrun.domain.strategyrun import (
     StrategyRun,
     StrategyRunStatus,
 )
-from strategyrun.domain.verdict import Fault, Pending, Success, Trouble, hindrance
+from strategyrun.domain.verdict import Fault, Success, Trouble, hindrance
 from strategyrun.domain.vetting import VENDOR_RULE, Flaw, Kind, Reading
 from support.builders import (
     CODE,
@@ -206,16 +207,43 @@ def test_the_vetting_of_other_inputs_does_not_count() -> None:
     assert decide(look(queued(), vetted=vetted(inputs_hash="other"))).acts == (Vet(),)
 
 
-def test_a_source_that_cannot_be_checked_says_so() -> None:
-    """What keeps the operator from it is in the status; what the run is known to lack stays there."""
-    hindered = Pending(Reason.VETTING, "the source cannot be checked yet: no")
-    for status in (None, queued()):
-        decision = decide(look(status, vetted=None, hindered=hindered), after(4))
-        told = answer(decision)
-        assert (told.phase, told.reason, told.message) == (Phase.QUEUED, Reason.VETTING, hindered.message)
-        assert decision.acts == (Vet(),)
-    lacking = look(without_source(), BY_MAP_RUN, vetted=no_source(NOW), hindered=hindered)
+def vain(run: StrategyRun | None = None, times: int = VAIN_VETTINGS) -> Vain:
+    """Build what is known of vettings that came to nothing, the last of them now."""
+    return Vain(inputs_hash(run or make_run()), times, NOW, timedelta(seconds=5), "no")
+
+
+@pytest.mark.parametrize("status", [None, queued(), begun()], ids=["new", "queued", "its Job was never made"])
+def test_a_source_that_cannot_be_checked_several_times_says_so(status: StrategyRunStatus | None) -> None:
+    """Whatever the run has come to; the first times may be a moment's."""
+    silent = decide(look(status, vetted=None, vain=vain(times=VAIN_VETTINGS - 1)))
+    assert "cannot be checked" not in answer(silent).message
+    told = decide(look(status, vetted=None, vain=vain()))
+    assert answer(told).message == "the source cannot be checked yet: no"
+    assert answer(told).phase is (Phase.STARTING if status and status.attempts else Phase.QUEUED)
+
+
+def test_a_vetting_in_vain_is_not_repeated_at_once() -> None:
+    """Whoever looks meanwhile waits too, but an edit does not: those are other inputs."""
+    waits = decide(look(queued(), vetted=None, vain=vain()), after(4))
+    assert (waits.acts, waits.wake_at) == ((), after(5))
+    assert decide(look(queued(), vetted=None, vain=vain()), after(5)).acts == (Vet(),)
+    edited = make_run(generation=2, params={"fast": 5})
+    decision = decide(look(queued(), edited, vetted=None, vain=vain()))
+    assert (decision.status, decision.acts) == (queued(), (Vet(),))
+
+
+def test_what_a_run_lacks_is_said_though_it_cannot_be_looked_for() -> None:
+    """And its time goes on."""
+    lacking = look(without_source(), BY_MAP_RUN, vetted=no_source(NOW), vain=vain(BY_MAP_RUN))
     assert decide(lacking, after(6)) == Decision(without_source(), (Vet(),))
+
+
+def test_an_edit_whose_source_cannot_be_checked_stops_the_strategy_of_before() -> None:
+    """The status speaks of the new inputs then, and the slot is somebody else's."""
+    edited = make_run(generation=2, params={"fast": 5})
+    decision = decide(look(started(), edited, vetted=None, jobs=(make_job(),), vain=vain(edited)), after(9))
+    assert answer(decision).attempts == ()
+    assert decision.acts == (Vet(), StopJob(make_job().name, JOB_UID))
 
 
 def test_flaws_end_the_run_before_any_pod() -> None:

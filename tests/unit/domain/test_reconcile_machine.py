@@ -223,11 +223,12 @@ class Operator:
         self.cache.drop_job(_key(run.uid), uid)
 
     def _stop_job(self, run: StrategyRun, name: str, uid: str) -> None:
-        pods = [pod for pod in self._look_at_pods(run) if not pod.deleting]
-        if any(job.uid == uid and job.is_over(pods) for job in self.cache.sight(_key(run.uid)).jobs.values()):
-            REACHED["ended unheard of"] += 1
-        else:
+        stay = [pod for pod in self._look_at_pods(run) if not pod.deleting]
+        job = self.cache.sight(_key(run.uid)).jobs.get(name)
+        if job and job.uid == uid and not (job.finished or job.is_over(stay)):
             self._delete_job(run, name, uid)
+        else:
+            REACHED["ended unheard of"] += 1
 
     def _look_at_pods(self, run: StrategyRun) -> list[PodObservation]:
         pods = [pod for pod in self.cluster.listed("pod").values() if pod.run_uid == run.uid]
