@@ -11,6 +11,7 @@ from strategyrun.adapters.kube import PAGE
 from strategyrun.domain.crd import crd
 from support import kubelet
 from support.bench import Bench
+from support.builders import CODE
 from support.census import answers_of, require_order, wait_answers
 from support.cluster import CONFIG_MAP, EVENT, JOB, POD, Kind, Manifest, RefusedError, refusal
 from support.definitions import installed
@@ -167,6 +168,34 @@ def test_lists_refused_until_the_process_ends(bench: Bench, proxy: FaultProxy, o
         proxy.end_watches(HTTPStatus.GONE)
         wait_until("the process has ended", lambda: operator.alive, lambda alive: not alive)
     wait_answers(bench, expected, operator)
+    require_order(bench, proxy)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "says"),
+    [
+        (HTTPStatus.INTERNAL_SERVER_ERROR, "InternalError", ("Vetting", "the source cannot be checked yet: ")),
+        (HTTPStatus.FORBIDDEN, "Forbidden", ("PolicyDenied", "the operator may not read what the run names: ")),
+    ],
+)
+def test_a_source_cannot_be_read(
+    bench: Bench,
+    proxy: FaultProxy,
+    operator: KillableOperator,
+    code: HTTPStatus,
+    reason: str,
+    says: tuple[str, str],
+) -> None:
+    """The run says why while it waits, and goes on when it can be."""
+    name = f"{SCORED}-0"
+    meta = {"name": "code", "namespace": bench.namespace}
+    code_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"strategy.py": CODE}}
+    bench.cluster.create(code_map)
+    with proxy.fault(refuse(code, reason), to("get", "configmaps")):
+        bench.apply(name, source={"configMapRef": {"name": "code"}})
+        status = bench.wait("it says why", lambda seen: seen.get("message", "").startswith(says[1]), name)
+        assert (status["phase"], status["reason"]) == ("Queued", says[0])
+    wait_answers(bench, {name: "Evaluated"}, operator)
     require_order(bench, proxy)
 
 
