@@ -36,10 +36,10 @@ class Sources:
             lacks = Reason.DATA_MISSING
             await self._require_data(run)
         except LookupError as missing:
-            return Vetted(wanted, asked_at, missing=Fault(lacks, str(missing)))
+            return Vetted(wanted, self._now(), missing=Fault(lacks, str(missing)))
         except RefusedError as error:
             denied = f"the operator may not read what the run names: {error.message}"
-            return Vetted(wanted, asked_at, missing=Fault(Reason.POLICY_DENIED, denied))
+            return Vetted(wanted, self._now(), missing=Fault(Reason.POLICY_DENIED, denied))
         with self._observer.vetting():
             reading, gate = await self._vetter.vet(code, run.namespace)
         return Vetted(wanted, asked_at, code=code, reading=reading, gate=gate)

@@ -27,7 +27,8 @@ class DeleteJob:
 
 @dataclass(frozen=True)
 class StopJob:
-    """Delete a Job under which a strategy may run or start, unless the API server shows an ended pod of it that stays.
+    """Delete a Job under which a strategy may run or start, unless the API server shows an ended pod of it that stays,
+    or news of the Job has come meanwhile.
 
     Another operator may have answered of a pod whose end is no news here yet; its log is kept as long as any other.
     """

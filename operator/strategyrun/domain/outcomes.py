@@ -267,7 +267,10 @@ _FAILURES = [
         ),
         (
             Reason.POLICY_DENIED,
-            "The API server refused the run's Job, status or source: a policy, right, webhook, limit or schema.",
+            (
+                "The API server refused the run's Job, status or source: a policy, right, webhook, limit, schema, or a "
+                "namespace that ends."
+            ),
             "Read status.message, the API server's own, and `kubectl get events -n NAMESPACE`.",
         ),
         (

@@ -92,6 +92,7 @@ _EVENTS_TELL = frozenset(
 )
 """What a pod waits for of which its own status does not, or not always, say why."""
 
+_POD_STARTS = Pending(Reason.STARTING, "the pod is starting")
 _LACKS = frozenset({Reason.SOURCE_MISSING, Reason.DATA_MISSING, Reason.POLICY_DENIED})
 """What is looked for again and again, whether or not there is a slot."""
 
@@ -230,8 +231,8 @@ def _begin(seen: Seen, status: StrategyRunStatus, now: datetime) -> Decision:
         run,
         now,
         Phase.STARTING,
-        Reason.STARTING,
-        "the pod is starting",
+        _POD_STARTS.reason,
+        _POD_STARTS.message,
         executor=executor,
         kind=vetted.reading.kind,
         attempts=begin(status, attempt),
@@ -248,7 +249,7 @@ def _await_vetting(seen: Seen, status: StrategyRunStatus, now: datetime) -> Deci
     """
     run = seen.run
     if status.reason in _LACKS:
-        return _vet(seen, run.status or status, now)
+        return _vet(seen, status, now)
     if seen.place.position and status.kind:
         return Decision(_in_line(status, run, seen.place, now), _tidy(seen))
     if why := _unchecked(seen, status):
@@ -377,11 +378,11 @@ def _without_job(seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: d
     profile = seen.profile
     if profile is None:
         return _ended(seen, status, now, Fault(Reason.PROFILE_MISSING, _no_profile(run)))
-    if hindered := seen.hindered:
-        deadline = seen.waited_since(attempt.created_at) + _patience(profile)
-        if hindered.reason is not Reason.STARTING and now >= deadline:
-            return _ended(seen, status, now, Fault(hindered.reason, hindered.message))
-        status = advance(status, run, now, Phase.STARTING, hindered.reason, hindered.message)
+    waits = seen.hindered or _POD_STARTS
+    deadline = seen.waited_since(attempt.created_at) + _patience(profile)
+    if waits.reason is not Reason.STARTING and now >= deadline:
+        return _ended(seen, status, now, Fault(waits.reason, waits.message))
+    status = advance(status, run, now, Phase.STARTING, waits.reason, waits.message)
     return Decision(status, _launch(seen, attempt, vetted, profile))
 
 

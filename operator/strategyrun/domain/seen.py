@@ -20,7 +20,7 @@ class Vetted:
 
     inputs_hash: str
     at: datetime
-    """When it was asked for."""
+    """When it was asked for; of what cannot be had, when that was answered."""
     code: bytes = b""
     reading: Reading = _UNREAD
     gate: tuple[Flaw, ...] = ()
@@ -30,7 +30,7 @@ class Vetted:
 
 @dataclass(frozen=True)
 class Vain:
-    """The last of several vettings of the same inputs that came to nothing."""
+    """The last vetting of some inputs that came to nothing, and how many did in a row."""
 
     inputs_hash: str
     times: int

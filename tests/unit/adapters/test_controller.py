@@ -113,12 +113,14 @@ def play(act: Callable[[Scene], Awaitable[None]], *runs: Document, **others: tup
     asyncio.run(work())
 
 
-def run_at(name: str, phase: Phase, reason: Reason, *, version: int = 100, **changes: Any) -> Document:
+def run_at(
+    name: str, phase: Phase, reason: Reason, message: str = "", *, version: int = 100, **changes: Any
+) -> Document:
     """Build a run of that name and UID that stands there."""
     run = make_run(name, uid=name)
-    status = advance(accept(run, inputs_hash(run), NOW), run, NOW, phase, reason, "")
     attempt = Attempt(number=1, job_name=naming.job_name(run, inputs_hash(run), 1), created_at=NOW)
-    status = status.model_copy(update={"attempts": (attempt,) if phase.active else (), **changes})
+    known = {"attempts": (attempt,) if phase.active else (), **changes}
+    status = advance(accept(run, inputs_hash(run), NOW), run, NOW, phase, reason, message, **known)
     return run_body(name, uid=name, version=version, status=StrategyRunStatus.document(status))
 
 
@@ -173,7 +175,7 @@ SNAPSHOT["metadata"] |= {"uid": "s", "resourceVersion": "1"}
 @pytest.mark.parametrize(
     ("old", "others"),
     [
-        (run_at("old", Phase.STARTING, Reason.STARTING), {}),
+        (run_at("old", Phase.STARTING, Reason.STARTING, "the pod is starting"), {}),
         (ANSWERED, {"jobs": (job_body(OWNED),)}),
         (ANSWERED, {"maps": (SNAPSHOT,)}),
     ],

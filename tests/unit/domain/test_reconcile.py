@@ -220,6 +220,8 @@ def test_a_source_that_cannot_be_checked_several_times_says_so(status: StrategyR
     told = decide(look(status, vetted=None, vain=vain()))
     assert answer(told).message == "the source cannot be checked yet: no"
     assert answer(told).phase is (Phase.STARTING if status and status.attempts else Phase.QUEUED)
+    goes_on = decide(look(answer(told)), after(9))
+    assert (answer(goes_on).phase, answer(goes_on).message) == (Phase.STARTING, "the pod is starting")
 
 
 def test_a_vetting_in_vain_is_not_repeated_at_once() -> None:
