@@ -29,23 +29,19 @@ revive() {
 		say "starting the cluster's node again"
 		docker start "$NODE" >/dev/null || return 1
 	fi
-	local deadline=$((SECONDS + 90))
-	until in_node wait --for=condition=Ready node --all --timeout=5s >/dev/null 2>&1; do
-		((SECONDS < deadline)) || return 1
-		sleep 0.5
-	done
+	within 90 is_ready || return 1
 	case $NODE_IMAGE in finlab-sandbox/kind-node:*) renew_kube_proxy ;; esac
 	kind get kubeconfig --name "$CLUSTER" | install -m 600 /dev/stdin "$KUBECONFIG.new" ||
 		die "kind does not give the cluster's kubeconfig"
 	mv "$KUBECONFIG.new" "$KUBECONFIG" # at any moment there is a whole one
-	deadline=$((SECONDS + 90))         # kube-proxy has had a time of its own
-	until serves_inside && serves_outside "$KUBECONFIG"; do
-		((SECONDS < deadline)) || return 1
-		sleep 0.5
-	done
+	within 90 serves
 }
 
 in_node() { docker exec "$NODE" kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
+
+is_ready() { in_node wait --for=condition=Ready node --all --timeout=5s >/dev/null 2>&1; }
+
+serves() { serves_inside && serves_outside "$KUBECONFIG"; }
 
 # True if the API server answers at the address that pods know it by.
 serves_inside() {

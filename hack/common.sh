@@ -21,6 +21,15 @@ die() {
 	exit 1
 }
 
+# Repeats a command until it succeeds; fails where it has not after so many seconds: within SECONDS COMMAND...
+within() {
+	local deadline=$((SECONDS + $1))
+	until "${@:2}"; do
+		((SECONDS < deadline)) || return 1
+		sleep 0.5
+	done
+}
+
 has() { command -v "$1" >/dev/null; }
 is_root() { [ "$(id -u)" = 0 ]; }
 
@@ -63,11 +72,7 @@ serves_outside() { kubectl --kubeconfig "$1" --request-timeout 5s get --raw /rea
 
 # Waits for that after `kind create`, which asks inside the node only.
 await_outside() { # KUBECONFIG
-	local deadline=$((SECONDS + 60))
-	until serves_outside "$1"; do
-		((SECONDS < deadline)) || die "the API server of $1 does not answer from here"
-		sleep 0.5
-	done
+	within 60 serves_outside "$1" || die "the API server of $1 does not answer from here"
 }
 
 # True if docker could pull the image.

@@ -9,12 +9,9 @@ say "deploying the operator"
 # The definitions first: the default profile can be applied only where its kind is served, and that is a moment after
 # a definition says that it is established.
 kubectl apply --server-side --force-conflicts -k crds >"$CACHE/deploy.log"
-deadline=$((SECONDS + 120))
-until kubectl --request-timeout 5s get strategyruns.finlab-sandbox.dev,sandboxprofiles.finlab-sandbox.dev \
-	>>"$CACHE/deploy.log" 2>&1; do
-	((SECONDS < deadline)) || die "the API server does not serve our kinds: see $CACHE/deploy.log"
-	sleep 0.5
-done
+kinds=strategyruns.finlab-sandbox.dev,sandboxprofiles.finlab-sandbox.dev
+within 120 kubectl --request-timeout 5s get "$kinds" >>"$CACHE/deploy.log" 2>&1 ||
+	die "the API server does not serve our kinds: see $CACHE/deploy.log"
 kubectl apply --server-side --force-conflicts -k manifests/base >>"$CACHE/deploy.log"
 
 # A tag does not say that its image is another one, nor does a pod's status that its node was
