@@ -15,7 +15,7 @@ from abuse.table import ROWS
 from support.cluster import NETWORK_POLICY, POD, STRATEGY_RUN, Cluster, Manifest, RefusedError
 from support.namespaces import temporary_namespace
 from support.runs import strategy_run, wait_finished
-from support.waiting import wait_until
+from support.waiting import IN_LINE, wait_until
 
 pytestmark = pytest.mark.timeout(1800)  # a test may wait for the whole suite
 
@@ -113,7 +113,7 @@ class Suite:
                 f"{name} runs",
                 lambda: self._cluster.get(STRATEGY_RUN, name, self._namespace),
                 lambda run: run.get("status", {}).get("phase") == "Running",
-                seconds=540,
+                seconds=IN_LINE,
             )
             DURING[during](self._cluster, self._namespace, name)
         status: dict[str, Any] = wait_finished(self._cluster, self._namespace, name)["status"]

@@ -18,7 +18,7 @@ import pytest
 from support.cluster import STRATEGY_RUN, Cluster, Kind, Manifest
 from support.real_prices import us_stocks
 from support.runs import HOLD_EVERYTHING, strategy_run, wait_finished
-from support.waiting import wait_until
+from support.waiting import IN_LINE, wait_until
 
 CLUSTER_NAME = os.environ.get("CLUSTER", "finlab-sandbox")
 PERSISTENT_VOLUME = Kind("v1", "PersistentVolume")
@@ -239,7 +239,7 @@ def test_what_is_not_there_is_named_while_the_run_waits(
         "the run waits for its data",
         lambda: cluster.get(STRATEGY_RUN, "run", namespace).get("status", {}),
         lambda status: status.get("reason") == "DataMissing",
-        seconds=540,
+        seconds=IN_LINE,
     )
     assert status["phase"] in ("Queued", "Starting")
     assert words in status["message"]

@@ -12,7 +12,7 @@ from support.cluster import CHECKOUT, Cluster
 from support.pages import blocks
 from support.runs import wait_finished
 from support.snippets import snippets
-from support.waiting import wait_until
+from support.waiting import IN_LINE, wait_until
 
 pytestmark = pytest.mark.timeout(1200)
 
@@ -50,7 +50,7 @@ def test_every_command_of_the_page(environment: dict[str, str], tmp_path: Path) 
             capture_output=True,
             text=True,
             check=False,
-            timeout=540,
+            timeout=IN_LINE,
         )
 
     said: dict[str, str] = {}
@@ -99,7 +99,7 @@ def test_every_block_of_the_python_page(environment: dict[str, str], tmp_path: P
         capture_output=True,
         text=True,
         check=False,
-        timeout=1080,  # the runs of all blocks, each with its wait in the line
+        timeout=2 * IN_LINE,  # the runs of all blocks, each with its wait in the line
     )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()

@@ -9,7 +9,7 @@ from strategyrun.domain.strategyrun import RERUN_ANNOTATION
 from support.cluster import CONFIG_MAP, JOB, POD, STRATEGY_RUN, Cluster, Kind, Manifest
 from support.journal import Journal, Open
 from support.runs import strategy_run, wait_finished
-from support.waiting import wait_until
+from support.waiting import IN_LINE, wait_until
 
 RESOURCE = "strategyruns.finlab-sandbox.dev"
 HOLD = """\
@@ -33,7 +33,7 @@ def _wait_phase(cluster: Cluster, namespace: str, phase: str, name: str = "run")
         f"StrategyRun {name} is {phase}",
         lambda: cluster.get(STRATEGY_RUN, name, namespace),
         lambda run: _phase(run) == phase,
-        seconds=540,
+        seconds=IN_LINE,
     )
 
 
@@ -98,7 +98,7 @@ def test_annotation_repeats_the_same_inputs(cluster: Cluster, namespace: str) ->
         "the run is evaluated again",
         lambda: cluster.get(STRATEGY_RUN, "run", namespace)["status"],
         lambda status: len(status["history"]) == 1 and status["phase"] == "Succeeded",
-        seconds=540,
+        seconds=IN_LINE,
     )
     second = wait_finished(cluster, namespace)["status"]
     assert (first.get("observedRerun"), second["observedRerun"]) == (None, "once more")
@@ -137,7 +137,7 @@ def _at_once(_cluster: Cluster, _namespace: str) -> None:
 
 
 def _with_a_job(cluster: Cluster, namespace: str) -> None:
-    wait_until("there is a Job", lambda: cluster.list(JOB, namespace), bool, seconds=540)
+    wait_until("there is a Job", lambda: cluster.list(JOB, namespace), bool, seconds=IN_LINE)
 
 
 def _running(cluster: Cluster, namespace: str) -> None:

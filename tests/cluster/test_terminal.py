@@ -10,7 +10,7 @@ import pytest
 
 from support.cluster import CHECKOUT, STRATEGY_RUN, Cluster
 from support.runs import wait_finished
-from support.waiting import PATIENCE, wait_until
+from support.waiting import IN_LINE, PATIENCE, wait_until
 
 PROGRAM = CHECKOUT / ".venv" / "bin" / "strategyrun"
 GOOD = "def strategy(data, params):\n    return data.close > data.close.rolling(50).mean()\n"
@@ -47,7 +47,7 @@ class Terminal:
     def type(self, *arguments: str, code: int = 0) -> str:
         """Run a command to its end and return what it printed."""
         process = self.start(*arguments)
-        out, said = process.communicate(timeout=540)
+        out, said = process.communicate(timeout=IN_LINE)
         assert process.returncode == code, f"{out}{said}"
         return out
 

@@ -9,7 +9,7 @@ from strategyrun.domain.sandbox import Sandbox
 from strategyrun.domain.strategyrun import StrategyRun
 from strategyrun.domain.vetting import vet
 from support.cluster import STRATEGY_RUN, Cluster, Kind, Manifest
-from support.waiting import wait_until
+from support.waiting import IN_LINE, wait_until
 
 HOLD_EVERYTHING = """\
 def strategy(data, params):
@@ -53,11 +53,8 @@ def condition(run: Manifest, kind: str) -> str:
     return conditions.get(kind, "Unknown")
 
 
-def wait_finished(cluster: Cluster, namespace: str, name: str = "run", *, seconds: float = 540) -> Manifest:
-    """Wait for a run's answer and return the run.
-
-    The time has in it the line for a slot of the deployed operator, in which the runs of all tests stand.
-    """
+def wait_finished(cluster: Cluster, namespace: str, name: str = "run", *, seconds: float = IN_LINE) -> Manifest:
+    """Wait for a run's answer and return the run."""
     return wait_until(
         f"StrategyRun {namespace}/{name} is Finished",
         lambda: cluster.get(STRATEGY_RUN, name, namespace),

@@ -10,6 +10,9 @@ Seen = TypeVar("Seen")
 PATIENCE = 150.0
 """Seconds for what comes at once on a machine with nothing else to do. Where it comes they cost nothing."""
 
+IN_LINE = 540.0
+"""Seconds for what waits for a slot of the deployed operator: the runs of all tests stand in one line."""
+
 
 class StillNotError(AssertionError):
     """What a test waited for did not come true in time."""
