@@ -46,6 +46,7 @@ from strategyrun.domain.job import EVALUATE_CONTAINER, is_snapshot
 from strategyrun.domain.job import report as build_report
 from strategyrun.domain.observation import PodObservation
 from strategyrun.domain.outcomes import Reason
+from strategyrun.domain.reconcile import is_to_stop
 from strategyrun.domain.report import LOG_LIMIT_BYTES, InvalidReportError, full_report
 from strategyrun.domain.seen import Kept, Vain
 from strategyrun.domain.strategyrun import ReportReference, StrategyRun
@@ -126,9 +127,8 @@ class Hands:
 
     async def _stop_job(self, run: StrategyRun, name: str, uid: str) -> None:
         key = key_of(run.namespace, run.uid)
-        stay = [pod for pod in await self._look_at_pods(run) if not pod.deleting]
-        job = self._cache.sight(key).jobs.get(name)
-        if job and job.uid == uid and not (job.finished or job.is_over(stay)):
+        pods = await self._look_at_pods(run)
+        if is_to_stop(self._cache.sight(key).jobs.get(name), uid, pods):
             await self._delete_job(run, name, uid)
         else:  # news of it has come meanwhile
             self._queue.add(key)

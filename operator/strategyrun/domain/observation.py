@@ -137,6 +137,10 @@ class JobObservation(Model):
         """Whether its pod has ended, and no other will follow."""
         return not self.suspended and any(self.has(pod) and pod.done for pod in pods)
 
+    def can_run(self, pods: Iterable[PodObservation]) -> bool:
+        """Whether a strategy may run or start under it."""
+        return not (self.finished or self.is_over(pods))
+
 
 def observe_job(body: dict[str, Any]) -> JobObservation:
     """Read a Job of the API server. Its owner, not its labels, says whose it is."""

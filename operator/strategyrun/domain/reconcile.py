@@ -5,7 +5,7 @@ operator may be killed after any write. Intent is in the status before a Job is 
 functions of the inputs; a final status is never left for the same inputs.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -33,7 +33,7 @@ from strategyrun.domain.network_policy import deny_all
 from strategyrun.domain.observation import JobObservation, PodObservation
 from strategyrun.domain.outcomes import FAILURES, STARTS_FALLBACK, Reason
 from strategyrun.domain.sandbox import Obstacle, Profile
-from strategyrun.domain.seen import Kept, Seen, Vetted
+from strategyrun.domain.seen import Kept, Seen, Vain, Vetted
 from strategyrun.domain.slots import Place
 from strategyrun.domain.status import (
     accept,
@@ -160,6 +160,12 @@ def expiry(run: StrategyRun, job: JobObservation) -> datetime | None:
     return max(job.finished_at, answered_at) + timedelta(seconds=run.spec.ttl_seconds_after_finished)
 
 
+def is_to_stop(job: JobObservation | None, uid: str, pods: Iterable[PodObservation]) -> bool:
+    """Whether a Job that was to be stopped still is, by what its pods are now: one that ended and stays has a log."""
+    stay = [pod for pod in pods if not pod.deleting]
+    return job is not None and job.uid == uid and job.can_run(stay)
+
+
 def give_up(run: StrategyRun, now: datetime, why: str) -> StrategyRunStatus:
     """Return the least there is to say of a run whose status the API server will not take: that it failed, and why."""
     bare = run.model_copy(update={"status": None})
@@ -252,7 +258,7 @@ def _await_vetting(seen: Seen, status: StrategyRunStatus, now: datetime) -> Deci
         return _vet(seen, status, now)
     if seen.place.position and status.kind:
         return Decision(_in_line(status, run, seen.place, now), _tidy(seen))
-    if why := _unchecked(seen, status):
+    if why := _unchecked(seen):
         told = _vet(seen, advance(status, run, now, Phase.QUEUED, Reason.VETTING, why), now)
         return replace(told, acts=(*told.acts, *_tidy(seen)))
     return _vet(seen, run.status or _acknowledged(status, run, seen.place, now), now)
@@ -260,18 +266,21 @@ def _await_vetting(seen: Seen, status: StrategyRunStatus, now: datetime) -> Deci
 
 def _vet(seen: Seen, status: StrategyRunStatus, now: datetime) -> Decision:
     """Have the source checked, after a pause where that came to nothing."""
-    vain = seen.vain
-    if vain and vain.inputs_hash == inputs_hash(seen.run) and _within(vain.pause, vain.at, now):
+    if (vain := _vain(seen)) and _within(vain.pause, vain.at, now):
         return Decision(status, wake_at=vain.at + vain.pause)
     return Decision(status, (Vet(),))
 
 
-def _unchecked(seen: Seen, status: StrategyRunStatus) -> str | None:
+def _unchecked(seen: Seen) -> str | None:
     """Return why the source could not be checked several times in a row, if so."""
+    vain = _vain(seen)
+    return f"the source cannot be checked yet: {vain.why}" if vain and vain.times >= VAIN_VETTINGS else None
+
+
+def _vain(seen: Seen) -> Vain | None:
+    """Return the last vetting of the run's inputs, if it came to nothing."""
     vain = seen.vain
-    if vain is None or vain.inputs_hash != status.inputs_hash or vain.times < VAIN_VETTINGS:
-        return None
-    return f"the source cannot be checked yet: {vain.why}"
+    return vain if vain and vain.inputs_hash == inputs_hash(seen.run) else None
 
 
 def _follow(seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: datetime) -> Decision:
@@ -370,7 +379,7 @@ def _without_job(seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: d
         return _ended(seen, status, now, seen.refused)
     vetted = _current(seen, status, now)
     if vetted is None:
-        if why := _unchecked(seen, status):
+        if why := _unchecked(seen):
             status = advance(status, run, now, Phase.STARTING, Reason.STARTING, why)
         return _vet(seen, status, now)
     if fault := _refusal(run, status, vetted):
@@ -595,7 +604,7 @@ def _refusal(run: StrategyRun, status: StrategyRunStatus, vetted: Vetted) -> Fau
 
 def _can_run(job: JobObservation, seen: Seen) -> bool:
     """Whether a strategy may run or start under this Job of the run."""
-    return job.run_uid == seen.run.uid and not job.finished and not job.is_over(seen.pods)
+    return job.run_uid == seen.run.uid and job.can_run(seen.pods)
 
 
 def _unconfirmed(seen: Seen, status: StrategyRunStatus) -> ConfirmJob | None:

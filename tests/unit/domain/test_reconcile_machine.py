@@ -37,7 +37,7 @@ from strategyrun.domain.acts import (
 from strategyrun.domain.inputs import inputs_hash
 from strategyrun.domain.observation import PodObservation
 from strategyrun.domain.outcomes import Reason
-from strategyrun.domain.reconcile import decide, is_answered
+from strategyrun.domain.reconcile import decide, is_answered, is_to_stop
 from strategyrun.domain.seen import NOWHERE, Kept, Vetted
 from strategyrun.domain.slots import Place
 from strategyrun.domain.strategyrun import ReportReference, StrategyRun
@@ -223,9 +223,8 @@ class Operator:
         self.cache.drop_job(_key(run.uid), uid)
 
     def _stop_job(self, run: StrategyRun, name: str, uid: str) -> None:
-        stay = [pod for pod in self._look_at_pods(run) if not pod.deleting]
-        job = self.cache.sight(_key(run.uid)).jobs.get(name)
-        if job and job.uid == uid and not (job.finished or job.is_over(stay)):
+        pods = self._look_at_pods(run)
+        if is_to_stop(self.cache.sight(_key(run.uid)).jobs.get(name), uid, pods):
             self._delete_job(run, name, uid)
         else:
             REACHED["ended unheard of"] += 1
