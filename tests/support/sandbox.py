@@ -27,6 +27,16 @@ EVALUATION = {
     "riskFreeRate": 0.0,
     "benchmark": "EqualWeight",
 }
+TOLD_TOO_EARLY = """\
+import os, signal
+listen = signal.signal
+def told(number, handler):
+    signal.signal = listen
+    os.kill(os.getpid(), signal.SIGTERM)
+    return listen(number, handler)
+signal.signal = told
+"""
+"""Before a step's own script: it is told to stop right before it listens for that."""
 HARNESS = """\
 import os, sys
 sys.path.insert(0, {image!r})
@@ -98,8 +108,8 @@ class Steps:
         """Return what the pod's template would say of the input."""
         return hashlib.sha256((self.folder / "input.json").read_bytes()).hexdigest()
 
-    def start(self, pinned: str | None = None) -> subprocess.Popen[bytes]:
-        """Start the first step on what was written, with nothing there of a run before."""
+    def start(self, pinned: str | None = None, *, before: str = "") -> subprocess.Popen[bytes]:
+        """Start the first step on what was written, with nothing there of a run before, after the script `before`."""
         self.positions.unlink(missing_ok=True)
         (self.folder / "document.json").unlink(missing_ok=True)
         script = HARNESS.format(
@@ -110,7 +120,7 @@ class Steps:
             document=str(self.folder / "document.json"),
             result=str(self.folder / "result"),
         )
-        return _python(script, FINLAB_INPUT_SHA256=self.pin() if pinned is None else pinned)
+        return _python(before + script, FINLAB_INPUT_SHA256=self.pin() if pinned is None else pinned)
 
     def end(self, process: subprocess.Popen[bytes]) -> Ended:
         """Wait for the first step."""

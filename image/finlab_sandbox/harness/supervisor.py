@@ -34,6 +34,7 @@ STARTED = b"S"
 HANDED_OVER = b"H"
 PR_SET_DUMPABLE = 4
 EXIT_CODES = {reasons.COMPLETED: 0, reasons.IMAGE_INVALID: 2, reasons.TAMPERED: 2}
+STOPPING = (signal.SIGTERM, signal.SIGINT)
 TOLD_TO_STOP = 128 + signal.SIGTERM
 
 
@@ -105,8 +106,10 @@ class _Child:
         self._kills = memory.kills()
         self._began = time.monotonic()
         self._deadline = self._began + order.limit
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # they wait until somebody listens
         self._pid = os.fork()
         if self._pid == 0:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
             _become_child(paths, order, output, status, self._deadline)
         if not self._alone:
             os.setpgid(self._pid, self._pid)
@@ -129,6 +132,7 @@ class _Child:
     def watch(self) -> Ending:
         """Waits for the end, by itself or by the time limit."""
         wake = _wake_on_signals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         poller = select.poll()
         for descriptor in (self._output, self._status, wake):
             os.set_blocking(descriptor, False)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+STOPPING = (signal.SIGTERM,)
 FAULT = 2
 """Exit code of a step that could not work, whatever the data."""
 TOLD_TO_STOP = 128 + signal.SIGTERM
@@ -34,8 +35,10 @@ def guarded(work: Callable[[Callable[[str], None]], int]) -> int:
     `work` gets a function by which it says which file it reads from now on ("" for none). Raises CrashError.
     """
     ear, mouth = os.pipe()
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # it waits until there is somebody who knows the child
     child = os.fork()
     if child == 0:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         os.close(ear)
         code = FAULT
         try:
@@ -50,6 +53,7 @@ def guarded(work: Callable[[Callable[[str], None]], int]) -> int:
         os._exit(TOLD_TO_STOP)
 
     before = signal.signal(signal.SIGTERM, stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
     os.close(mouth)
     file = ""
     with os.fdopen(ear, "rb") as lines:

@@ -14,7 +14,7 @@ import pytest
 
 from finlab_sandbox.harness import memory
 from finlab_sandbox.harness.supervisor import LOG_CAP
-from support.sandbox import Ended, Steps
+from support.sandbox import TOLD_TOO_EARLY, Ended, Steps
 from support.waiting import wait_until
 
 HOLD = """\
@@ -374,6 +374,14 @@ def test_output_appears_while_the_strategy_runs(steps: Steps) -> None:
     process.terminate()
     ended = steps.end(process)
     assert ended.document["message"] == "the run was told to stop (SIGTERM)"
+    assert process.returncode == 128 + signal.SIGTERM
+
+
+def test_who_is_told_to_stop_before_it_listens_has_heard_it(steps: Steps) -> None:
+    """The signal waits: the first process of a pod would never hear of one that came too early."""
+    steps.write("def strategy(data, params):\n    while True: pass\n")
+    process = steps.start(before=TOLD_TOO_EARLY)
+    assert steps.end(process).document["message"] == "the run was told to stop (SIGTERM)"
     assert process.returncode == 128 + signal.SIGTERM
 
 

@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from finlab_sandbox.load import document
 from finlab_sandbox.load.guard import FAULT, CrashError, guarded
 from finlab_sandbox.load.problems import LoadError
 from finlab_sandbox.load.source import find, symbol_of
-from support.sandbox import IMAGE
+from support.sandbox import IMAGE, TOLD_TOO_EARLY
 from support.waiting import wait_until
 
 LOAD = """\
@@ -266,15 +267,32 @@ def test_a_document_fits_in_a_termination_message() -> None:
 
 def test_a_step_that_is_told_to_stop_says_so_by_its_exit_code() -> None:
     """At once, and with the child that reads: a pod that is taken away says nothing of the data."""
+    with endless() as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        process.terminate()
+        assert process.wait(60) == 128 + signal.SIGTERM
+    wait_until("the child is gone", lambda: Path(f"/proc/{child}").exists(), lambda there: not there)
+
+
+def test_a_step_that_is_told_to_stop_before_it_listens_has_heard_it() -> None:
+    """The signal waits: the first process of a pod would never hear of one that came too early."""
+    with endless(before=TOLD_TOO_EARLY) as process:
+        assert process.wait(60) == 128 + signal.SIGTERM
+
+
+@contextmanager
+def endless(before: str = "") -> Iterator[subprocess.Popen[bytes]]:
+    """A guarded reading without an end, after the script `before`; the process that reads prints its id."""
     script = f"""\
+{before}
 import os, sys, time
 sys.path.insert(0, {str(IMAGE)!r})
 from finlab_sandbox.load.guard import guarded
 guarded(lambda reading: print(os.getpid(), flush=True) or time.sleep(600) or 0)
 """
     with subprocess.Popen([sys.executable, "-I", "-c", script], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        child = int(process.stdout.readline())
-        process.terminate()
-        assert process.wait(60) == 128 + signal.SIGTERM
-    wait_until("the child is gone", lambda: Path(f"/proc/{child}").exists(), lambda there: not there)
+        try:
+            yield process
+        finally:
+            process.kill()
