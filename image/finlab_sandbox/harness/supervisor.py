@@ -27,7 +27,7 @@ TAIL_BYTES = 16 * 1024
 SAID_BYTES = 16 * 1024
 CHUNK = 64 * 1024
 DRAIN_READS = 32  # twice what a pipe can hold; who writes on after the end is not listened to
-TRACE_GRACE = 0.2  # seconds between asking a strategy out of time where it is and killing it
+TRACE_GRACE = 1.0  # seconds between asking a strategy out of time where it is and killing it
 CUT = f"\n[finlab-sandbox] output is cut here, after {LOG_CAP} bytes\n".encode()
 WALLS = b"W"
 STARTED = b"S"
@@ -142,18 +142,11 @@ class _Child:
             for descriptor, _ in poller.poll(max(0.0, self._deadline - time.monotonic()) * 1000):
                 if descriptor == wake:
                     self._stopped |= signal.SIGTERM in os.read(wake, 64)
-                    self._reap()
                 elif not self._take(descriptor):
                     poller.unregister(descriptor)
-            if self._stopped:
-                self._kill_all()
-            elif time.monotonic() >= self._deadline:
-                if self._timed_out:
-                    self._kill_all()
-                else:
-                    self._timed_out = True
-                    os.kill(self._pid, signal.SIGUSR1)
-                self._deadline = time.monotonic() + TRACE_GRACE
+            self._reap()  # before the limit: who ended meanwhile ended in time, and is no process any more
+            if self._end is None:
+                self._hold_to_limits()
         ended = time.monotonic()
         self._kill_all()
         for descriptor in (self._output, self._status):
@@ -183,6 +176,18 @@ class _Child:
             strategy=handed_over_at - started_at,
             look_ahead=ended - handed_over_at,
         )
+
+    def _hold_to_limits(self) -> None:
+        """Ends the child when this step is told to stop, or at the time limit, after asking it where it is."""
+        if self._stopped:
+            self._kill_all()
+        elif time.monotonic() >= self._deadline:
+            if self._timed_out:
+                self._kill_all()
+            else:
+                self._timed_out = True
+                os.kill(self._pid, signal.SIGUSR1)
+            self._deadline = time.monotonic() + TRACE_GRACE
 
     def _take(self, descriptor: int) -> bool:
         """Reads once from a pipe of the child. False when there is nothing more to read now or ever."""

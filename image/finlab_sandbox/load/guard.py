@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def guarded(work: Callable[[Callable[[str], None]], int]) -> int:
             os._exit(code)
 
     def stop(*_: object) -> None:
-        os.kill(child, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has ended just now
+            os.kill(child, signal.SIGKILL)
         os._exit(TOLD_TO_STOP)
 
     before = signal.signal(signal.SIGTERM, stop)

@@ -14,7 +14,7 @@ import pytest
 
 from finlab_sandbox.harness import memory
 from finlab_sandbox.harness.supervisor import LOG_CAP
-from support.sandbox import TOLD_TOO_EARLY, Ended, Steps
+from support.sandbox import HELD_UP_AT_THE_END, TOLD_TOO_EARLY, Ended, Steps
 from support.waiting import wait_until
 
 HOLD = """\
@@ -236,6 +236,13 @@ def test_who_ends_when_asked_where_it_is_was_still_out_of_time(steps: Steps) -> 
         """
     document = failed(steps.run(source, timeout=25), "Timeout")
     assert document["exitCode"] == 0
+
+
+def test_who_ended_in_time_is_not_late(steps: Steps) -> None:
+    """However late the harness, which may have been held up itself, comes to look at its clock."""
+    steps.write("def strategy(data, params):\n    return data.close.notna()\n")
+    ended = steps.end(steps.start(before=HELD_UP_AT_THE_END))
+    assert ended.document["reason"] == "Completed", ended.errors
 
 
 def test_an_interrupt_does_not_end_the_harness(steps: Steps, tmp_path: Path) -> None:
