@@ -14,6 +14,7 @@ from datetime import timedelta
 from email.utils import format_datetime
 from typing import Any
 
+import pytest
 from hypothesis import seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -706,6 +707,7 @@ def _pick(choices: list[Any], index: int) -> Any:
     return choices[index % len(choices)]
 
 
+@pytest.mark.timeout(3600)  # minutes of computing, where nothing else is done
 def test_any_history_ends_well() -> None:
     """Histories of 50 events, with the invariants after each of them and an answer at the end of each.
 
