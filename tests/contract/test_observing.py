@@ -1,6 +1,9 @@
 """What an operator of operators sees, against a real API server: numbers, events, the lease, readiness."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,8 +24,9 @@ from strategyrun.adapters.kube import Credentials
 from strategyrun.adapters.lease import NAME, TTL_SECONDS, LeaseLostError
 from support import kubelet
 from support.bench import Bench, count
-from support.cluster import EVENT, Cluster, Kind, Manifest
+from support.cluster import CHECKOUT, EVENT, Cluster, Kind, Manifest
 from support.operator import Call, OperatorProcess, RunningOperator, WatchedKube, configuration_of
+from support.ports import free_port
 from support.proxy import Proxy
 from support.waiting import PATIENCE, wait_until
 
@@ -209,6 +213,28 @@ def test_an_operator_whose_lease_was_taken_ends(bench: Bench, monkeypatch: pytes
 
     with pytest.raises(LeaseLostError, match="held by somebody-else"):
         work_until_the_lease_is_taken()
+    assert lease(bench)["holderIdentity"] == "somebody-else"
+
+
+def test_an_operator_that_is_told_to_end_while_it_waits_ends_well(bench: Bench) -> None:
+    """The command that a pod runs: nothing but a handler of its own lets a pod's first process hear the signal."""
+    holder = {"holderIdentity": "somebody-else", "leaseDurationSeconds": 3600}
+    meta = {"name": NAME, "namespace": bench.namespace}
+    bench.cluster.create({"apiVersion": LEASE.api_version, "kind": LEASE.kind, "metadata": meta, "spec": holder})
+    port = free_port()
+    command = [sys.executable, "-m", "strategyrun", "operator", "--alone", "--health-port", str(port)]
+    where = ["--config", str(CHECKOUT / "config" / "sandbox.yaml"), "--lease-namespace", bench.namespace]
+    environment = os.environ | {"KUBECONFIG": str(bench.cluster.kubeconfig), "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment.pop("KUBERNETES_SERVICE_HOST", None)
+    with subprocess.Popen([*command, *where], env=environment, stderr=subprocess.PIPE) as process:
+        try:
+            wait_until("it waits", lambda: ask(port, "/readyz")[1], lambda said: "held by somebody-else" in said)
+            process.terminate()
+            _, said = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+    assert process.returncode == 0, said
+    assert b"Traceback" not in said
     assert lease(bench)["holderIdentity"] == "somebody-else"
 
 

@@ -23,4 +23,5 @@ async def connect() -> Kube:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.DEBUG)  # it tells for whom it waits at the end
     run_operator(UNSCHEDULABLE, health_port=int(sys.argv[3]), lease_namespace=sys.argv[4] or None, connect=connect)

@@ -98,7 +98,11 @@ async def health_server(health: Health, port: int) -> AsyncIterator[None]:
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=health.observer.telemetry.exposition(), headers={"Content-Type": CONTENT_TYPE})
 
+    async def last(_: web.Request, response: web.StreamResponse) -> None:
+        response.force_close()  # a connection that waits for its next request would hold up the end of the process
+
     application = web.Application()
+    application.on_response_prepare.append(last)
     application.router.add_get("/healthz", probe(health.live))
     application.router.add_get("/readyz", probe(health.ready))
     application.router.add_get("/metrics", metrics)

@@ -38,7 +38,8 @@ class Installer:
             while not stop.is_set():
                 await self._attempt(self.install())
                 try:
-                    await asyncio.wait_for(stop.wait(), EVERY_SECONDS)
+                    async with asyncio.timeout(EVERY_SECONDS):
+                        await stop.wait()
                 except TimeoutError:
                     continue
         finally:

@@ -148,6 +148,7 @@ class Shell:
         if self._work is not None:
             self._work.cancel()
             await asyncio.wait([self._work])
+        self._stop.set()  # kopf gives whoever waits for it still five seconds
 
     def ended(self, task: asyncio.Task[None]) -> None:
         """End the process when the controller ends, or the lease: an operator that only watches helps nobody."""

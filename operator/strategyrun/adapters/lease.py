@@ -56,15 +56,16 @@ class Lease:
         A stop flag ends the wait, with the lease not held. The task that is given ends with LeaseLostError when
         the lease is lost.
         """
-        await self._acquire(stop)
-        renewing = asyncio.create_task(self._renew())
         try:
-            yield renewing
+            await self._acquire(stop)
+            renewing = asyncio.create_task(self._renew())
+            try:
+                yield renewing
+            finally:
+                renewing.cancel()
+                await asyncio.wait([renewing])
         finally:
-            renewing.cancel()
-            await asyncio.wait([renewing])
-            if self.held:
-                await self._release()
+            await self._release()  # whether or not it seems ours: a request may be heard whose answer never came
 
     async def _acquire(self, stop: asyncio.Event) -> None:
         told = ""
@@ -79,7 +80,8 @@ class Lease:
                     told = self.holder_seen
                     log.info("waiting for lease %s/%s, held by %s", self._namespace, self._name, told)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), _RETRY_SECONDS)
+                    async with asyncio.timeout(_RETRY_SECONDS):
+                        await stop.wait()
         if self.held:
             log.info("holding lease %s/%s as %s", self._namespace, self._name, self.holder)
 

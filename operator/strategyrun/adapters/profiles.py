@@ -149,7 +149,8 @@ class Profiles:
                     log.exception("profile %s: defect, again in %s s", name, RETRY_SECONDS)
             pause = min((known.due for known in self._known.values()), default=0.0) - asyncio.get_running_loop().time()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), min(max(pause, 1.0), RETRY_SECONDS))
+                async with asyncio.timeout(min(max(pause, 1.0), RETRY_SECONDS)):
+                    await self._wake.wait()
 
     def _refresh(self, *, gone: bool = False) -> None:
         """Draw the conclusions anew; tell of what changed for runs, and wake the writer."""

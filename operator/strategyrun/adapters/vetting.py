@@ -72,7 +72,8 @@ class Vetter:
             env={},
         )
         try:
-            answer, complaint = await asyncio.wait_for(child.communicate(source), self._wall_seconds)
+            async with asyncio.timeout(self._wall_seconds):
+                answer, complaint = await child.communicate(source)
         except TimeoutError:
             raise StarvedError(f"the vetting child did not end within {self._wall_seconds:g} s") from None
         finally:

@@ -1,5 +1,7 @@
 """`operator` and `install-seccomp` in pods, `generate` for developers."""
 
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +36,7 @@ def operator(
     ] = OPERATOR_NAMESPACE,
 ) -> None:
     """Run the operator: in a cluster as its pod, elsewhere with the kubeconfig."""
+    _end_when_told()
     from strategyrun.adapters.kopf_source import run_operator  # noqa: PLC0415 - no other command needs kopf
 
     configure(log_format)
@@ -54,11 +57,17 @@ def install_seccomp(
     target: Annotated[Path, typer.Option(help="The node's folder of them, below that of its kubelet.")],
 ) -> None:
     """Keep the seccomp files on a node, and its labels true, until asked to end."""
+    _end_when_told()
     configure(LogFormat.TEXT)
     try:
         installer.install_seccomp(node, source, target)
     except (InvalidSettingsError, NoClusterError, installer.FolderGoneError) as error:
         raise fail(str(error)) from error
+
+
+def _end_when_told() -> None:
+    """Let SIGTERM end the process in order until somebody else listens: a pod's first process would not hear of it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
 
 def generate(root: Annotated[Path, typer.Argument(help="The checkout to write into.")] = Path()) -> None:

@@ -57,6 +57,41 @@ class Touched(Held):
         return await super().replace(manifest)
 
 
+class Slow(Held):
+    """One that stores, and does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+        self.stored = asyncio.Event()
+
+    async def replace(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        """Store it; only a release is answered."""
+        stored = await super().replace(manifest)
+        if manifest["spec"]["holderIdentity"]:
+            self.stored.set()
+            await asyncio.Event().wait()
+        return stored
+
+
+def test_who_is_ended_while_it_asks_for_the_lease_does_not_keep_it() -> None:
+    """What was asked for may have been stored: the next operator need not wait for the end of its time."""
+    kube = Slow()
+
+    async def work() -> None:
+        async with Lease(kube, "system", "pod-a").hold(asyncio.Event()):
+            pass
+
+    async def end() -> None:
+        working = asyncio.create_task(work())
+        await kube.stored.wait()
+        working.cancel()
+        await asyncio.wait([working])
+        assert working.cancelled()
+
+    asyncio.run(end())
+    assert kube.spec["holderIdentity"] == ""
+
+
 def test_a_renewal_that_comes_late_does_not_keep_the_lease() -> None:
     """What was cancelled may have been sent: the next operator need not wait for the end of its time."""
     kube = Touched()
