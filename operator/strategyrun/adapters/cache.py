@@ -6,7 +6,7 @@ may write a Job, a pod or a ConfigMap; the namespace cannot, so nobody reaches a
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from strategyrun.adapters.backoff import is_trouble
@@ -19,9 +19,6 @@ from strategyrun.domain.strategyrun import KIND, Phase, StrategyRun, StrategyRun
 from strategyrun.domain.verdict import Fault, Pending, Trouble
 
 Key = str
-
-_VETTING = timedelta(minutes=2)
-"""A vetting takes less, its turn and all."""
 
 
 def key_of(namespace: str, uid: str) -> Key:
@@ -95,7 +92,7 @@ class Cache:
     def unchecked(self, now: datetime) -> int:
         """Count the runs whose source cannot be checked and is tried again and again."""
         vain = (sight.vain for sight in self._sights.values() if sight.vain)
-        return sum(is_trouble(each.times) and now < each.at + each.pause + _VETTING for each in vain)
+        return sum(is_trouble(each.times) and each.lasts(now) for each in vain)
 
     def run(self, key: Key) -> StrategyRun | None:
         """Return a run as last seen, unless it is settled."""

@@ -225,9 +225,10 @@ class Hands:
         self._vettings[key] = asyncio.create_task(vet())
 
     def _in_vain(self, run: StrategyRun, before: Vain | None, why: str) -> Vain:
-        inputs = inputs_hash(run)
-        times = before.times + 1 if before and before.inputs_hash == inputs else 1
-        return Vain(inputs, times, self._now(), timedelta(seconds=pause_after(times)), why)
+        inputs, now = inputs_hash(run), self._now()
+        again = before is not None and before.inputs_hash == inputs and before.lasts(now)
+        times = before.times + 1 if before and again else 1
+        return Vain(inputs, times, now, timedelta(seconds=pause_after(times)), why)
 
 
 def _told_at(event: dict[str, Any]) -> str:

@@ -258,7 +258,7 @@ def _await_vetting(seen: Seen, status: StrategyRunStatus, now: datetime) -> Deci
         return _vet(seen, status, now)
     if seen.place.position and status.kind:
         return Decision(_in_line(status, run, seen.place, now), _tidy(seen))
-    if why := _unchecked(seen):
+    if why := _unchecked(seen, now):
         told = _vet(seen, advance(status, run, now, Phase.QUEUED, Reason.VETTING, why), now)
         return replace(told, acts=(*told.acts, *_tidy(seen)))
     return _vet(seen, run.status or _acknowledged(status, run, seen.place, now), now)
@@ -266,21 +266,21 @@ def _await_vetting(seen: Seen, status: StrategyRunStatus, now: datetime) -> Deci
 
 def _vet(seen: Seen, status: StrategyRunStatus, now: datetime) -> Decision:
     """Have the source checked, after a pause where that came to nothing."""
-    if (vain := _vain(seen)) and _within(vain.pause, vain.at, now):
+    if (vain := _vain(seen, now)) and _within(vain.pause, vain.at, now):
         return Decision(status, wake_at=vain.at + vain.pause)
     return Decision(status, (Vet(),))
 
 
-def _unchecked(seen: Seen) -> str | None:
+def _unchecked(seen: Seen, now: datetime) -> str | None:
     """Return why the source could not be checked several times in a row, if so."""
-    vain = _vain(seen)
+    vain = _vain(seen, now)
     return f"the source cannot be checked yet: {vain.why}" if vain and vain.times >= VAIN_VETTINGS else None
 
 
-def _vain(seen: Seen) -> Vain | None:
-    """Return the last vetting of the run's inputs, if it came to nothing."""
+def _vain(seen: Seen, now: datetime) -> Vain | None:
+    """Return the last vetting of the run's inputs, if it came to nothing just now."""
     vain = seen.vain
-    return vain if vain and vain.inputs_hash == inputs_hash(seen.run) else None
+    return vain if vain and vain.inputs_hash == inputs_hash(seen.run) and vain.lasts(now) else None
 
 
 def _follow(seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: datetime) -> Decision:
@@ -379,7 +379,7 @@ def _without_job(seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: d
         return _ended(seen, status, now, seen.refused)
     vetted = _current(seen, status, now)
     if vetted is None:
-        if why := _unchecked(seen):
+        if why := _unchecked(seen, now):
             status = advance(status, run, now, Phase.STARTING, Reason.STARTING, why)
         return _vet(seen, status, now)
     if fault := _refusal(run, status, vetted):

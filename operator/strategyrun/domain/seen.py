@@ -11,6 +11,8 @@ from strategyrun.domain.verdict import Fault, Pending, Trouble
 from strategyrun.domain.vetting import Flaw, Kind, Reading
 
 _UNREAD = Reading(Kind.SCRIPT)
+_VETTING = timedelta(minutes=2)
+"""A vetting takes less, its turn and all."""
 NOWHERE = Place(1, "waiting for a free slot")
 
 
@@ -38,6 +40,10 @@ class Vain:
     pause: timedelta
     """So long it is not tried again."""
     why: str
+
+    def lasts(self, now: datetime) -> bool:
+        """Whether it is being tried still: a run that was suspended since may find the trouble over."""
+        return timedelta(0) <= now - self.at < self.pause + _VETTING
 
 
 @dataclass(frozen=True)

@@ -234,6 +234,12 @@ def test_a_vetting_in_vain_is_not_repeated_at_once() -> None:
     assert (decision.status, decision.acts) == (queued(), (Vet(),))
 
 
+def test_what_was_in_vain_long_ago_is_not_said_again() -> None:
+    """A run that was suspended since may find the trouble over."""
+    decision = decide(look(queued(), vetted=None, vain=vain()), after(3600))
+    assert (decision.status, decision.acts) == (queued(), (Vet(),))
+
+
 def test_what_a_run_lacks_is_said_though_it_cannot_be_looked_for() -> None:
     """And its time goes on."""
     lacking = look(without_source(), BY_MAP_RUN, vetted=no_source(NOW), vain=vain(BY_MAP_RUN))
