@@ -2,11 +2,12 @@
 
 import base64
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from strategyrun.adapters.kube import CONFIG_MAPS, Kube, RefusedError
 from strategyrun.adapters.observer import Observer
+from strategyrun.adapters.turns import Turns
 from strategyrun.adapters.vetting import Vetter
 from strategyrun.domain.inputs import inputs_hash
 from strategyrun.domain.outcomes import Reason
@@ -14,15 +15,23 @@ from strategyrun.domain.seen import Vetted
 from strategyrun.domain.strategyrun import StrategyRun
 from strategyrun.domain.verdict import Fault
 
+READS_AT_ONCE = 8
+"""All other requests of the operator stand behind so many: thousands of runs may wait for what they name."""
+_ABSENT_FOR = timedelta(seconds=1)
+"""An answer that there is no such ConfigMap serves so long all that name it."""
+
 
 class Sources:
-    """Reads what runs name, and has it vetted."""
+    """Reads what runs name, and has it vetted; namespaces take turns in both."""
 
     def __init__(self, kube: Kube, observer: Observer, now: Callable[[], datetime]) -> None:
         self._kube = kube
         self._observer = observer
         self._now = now
         self._vetter = Vetter()
+        self._turns = Turns(READS_AT_ONCE)
+        self._absent: dict[tuple[str, str], datetime] = {}
+        """When it was answered last that a ConfigMap is not there, by its namespace and name."""
 
     async def vet(self, run: StrategyRun) -> Vetted:
         """Return the source and what it is, or what cannot be had.
@@ -50,10 +59,20 @@ class Sources:
             await self._config_map(run.namespace, reference.name, metadata_only=True)
 
     async def _config_map(self, namespace: str, name: str, *, metadata_only: bool = False) -> dict[str, Any]:
-        body = await self._kube.get(CONFIG_MAPS, namespace, name, metadata_only=metadata_only)
-        if body is None:
-            raise LookupError(f"there is no ConfigMap {name} in namespace {namespace}")
-        return body
+        async with self._turns.place(namespace):
+            absent = self._is_absent(namespace, name)
+            body = None if absent else await self._kube.get(CONFIG_MAPS, namespace, name, metadata_only=metadata_only)
+            if body is not None:
+                return body
+            if not absent:
+                self._absent = {each: at for each, at in self._absent.items() if self._is_absent(*each)}
+                self._absent[namespace, name] = self._now()
+        raise LookupError(f"there is no ConfigMap {name} in namespace {namespace}")
+
+    def _is_absent(self, namespace: str, name: str) -> bool:
+        """Whether that was answered just now."""
+        at = self._absent.get((namespace, name))
+        return at is not None and timedelta(0) <= self._now() - at < _ABSENT_FOR
 
     async def _source(self, run: StrategyRun) -> bytes:
         """Return the source; raises LookupError saying what is missing."""
