@@ -1,8 +1,9 @@
-"""An event loop in which time passes only when nobody has anything to do."""
+"""Clocks of event loops that a test moves: time passes when nobody has anything to do, or when the test says so."""
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -52,3 +53,22 @@ def run_virtually(work: Coroutine[Any, Any, Result]) -> Result:
     """
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(work)
+
+
+def pass_time(seconds: float) -> None:
+    """Move the running loop's clock on: what was to happen until then happens in the loop's next turn."""
+    loop = asyncio.get_running_loop()
+    before = loop.time
+    loop.time = lambda: before() + seconds  # type: ignore[method-assign]
+
+
+@contextmanager
+def standing_clock() -> Iterator[None]:
+    """Let the running loop's clock stand where `pass_time` does not move it: sockets are served, no timer goes off."""
+    loop = asyncio.get_running_loop()
+    real, now = loop.time, loop.time()
+    loop.time = lambda: now  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        loop.time = real  # type: ignore[method-assign]

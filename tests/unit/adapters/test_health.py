@@ -19,6 +19,7 @@ from strategyrun.adapters.watches import LATE_SECONDS
 from strategyrun.adapters.workqueue import WorkQueue
 from strategyrun.domain.strategyrun import Phase, StrategyRunStatus
 from support.builders import make_run
+from support.clock import pass_time, standing_clock
 from support.ports import free_port
 
 
@@ -42,12 +43,6 @@ class Scene:
         self.observer.shows(self.work, self.lease)
         self.port = free_port()
 
-    def pass_time(self, seconds: float) -> None:
-        """Move the loop's clock on."""
-        loop = asyncio.get_running_loop()
-        real = loop.time
-        loop.time = lambda: real() + seconds  # type: ignore[method-assign]
-
     async def ask(self, path: str) -> tuple[int, str]:
         """Ask over HTTP."""
         async with (
@@ -58,18 +53,14 @@ class Scene:
 
 
 def play(act: Callable[[Scene], Awaitable[Any]], *, leased: bool = False) -> Any:
-    """Serve the probes while a test acts."""
+    """Serve the probes while a test acts; what they say of seconds is exact, as only the test lets any pass."""
 
     async def work() -> Any:
-        loop = asyncio.get_running_loop()
         async with Kube(client.Configuration(host="http://127.0.0.1:1")) as kube:
             scene = Scene(kube, leased=leased)
-            real = loop.time
             async with health_server(Health(scene.work, scene.observer, scene.lease), scene.port):
-                try:
+                with standing_clock():
                     return await act(scene)
-                finally:
-                    loop.time = real  # type: ignore[method-assign]
 
     return asyncio.run(work())
 
@@ -95,7 +86,7 @@ def test_ready_after_the_first_sweep() -> None:
     async def act(scene: Scene) -> None:
         swept(scene)
         assert await scene.ask("/readyz") == (200, "ok\n")
-        scene.pass_time(2 * STALE_SECONDS)
+        pass_time(2 * STALE_SECONDS)
         assert await scene.ask("/readyz") == (200, "ok\n")
 
     play(act)
@@ -105,7 +96,7 @@ def test_a_start_that_never_ends_is_unhealthy() -> None:
     """Five periods without a first sweep: a fresh start may mend it."""
 
     async def act(scene: Scene) -> None:
-        scene.pass_time(STALE_SECONDS + 1)
+        pass_time(STALE_SECONDS + 1)
         assert await scene.ask("/healthz") == (503, "failed: sweep: the first is not done\n")
 
     play(act)
@@ -117,7 +108,7 @@ def test_healthy_while_sweeps_succeed(age: float, status: int) -> None:
 
     async def act(scene: Scene) -> None:
         swept(scene)
-        scene.pass_time(age)
+        pass_time(age)
         seen, text = await scene.ask("/healthz")
         assert seen == status
         assert text == ("ok\n" if status == 200 else f"failed: sweep: the last ended {age:.0f} s ago\n")
@@ -134,10 +125,10 @@ def test_a_watch_that_does_not_tell_makes_unready_and_then_unhealthy() -> None:
         sweep.found("Pod", {"metadata": {"uid": "a", "resourceVersion": "7"}})
         sweep.ended()
         assert (await scene.ask("/readyz"))[0] == 200
-        scene.pass_time(LATE_SECONDS + 1)
+        pass_time(LATE_SECONDS + 1)
         assert await scene.ask("/readyz") == (503, "failed: watch Pod: 31 s behind\n")
         assert (await scene.ask("/healthz"))[0] == 200
-        scene.pass_time(STALE_SECONDS)
+        pass_time(STALE_SECONDS)
         swept(scene)
         assert await scene.ask("/healthz") == (503, "failed: watch Pod: 331 s behind\n")
         scene.observer.watched("Pod", "ADDED", {"metadata": {"uid": "a", "resourceVersion": "7"}})
@@ -154,13 +145,13 @@ def test_a_key_that_waits_makes_unready_and_only_a_stopped_queue_unhealthy() -> 
         queue = scene.work.queue
         queue.add("a")
         queue.add("b")
-        scene.pass_time(UNREADY_SECONDS + 1)
+        pass_time(UNREADY_SECONDS + 1)
         assert await scene.ask("/readyz") == (503, "failed: queue: the oldest key waits for 61 s\n")
-        scene.pass_time(STALE_SECONDS - 1)
+        pass_time(STALE_SECONDS - 1)
         swept(scene)
         queue.done(await queue.get())
         assert await scene.ask("/healthz") == (200, "ok\n")
-        scene.pass_time(STALE_SECONDS + 1)
+        pass_time(STALE_SECONDS + 1)
         swept(scene)
         assert await scene.ask("/healthz") == (503, "failed: queue: nobody takes a key for 301 s\n")
 
@@ -176,7 +167,7 @@ def test_status_writes_that_all_fail_make_unready() -> None:
         status = StrategyRunStatus(observed_generation=1, phase=Phase.QUEUED, reason="Suspended", inputs_hash="a")
         with pytest.raises(ConnectionError), scene.observer.writing(run, status):
             raise ConnectionError
-        scene.pass_time(UNREADY_SECONDS + 1)
+        pass_time(UNREADY_SECONDS + 1)
         with pytest.raises(ConnectionError), scene.observer.writing(run, status):
             raise ConnectionError
         assert await scene.ask("/readyz") == (503, "failed: writes: all fail for 61 s\n")
@@ -193,7 +184,7 @@ def test_who_waits_for_the_lease_is_healthy_and_not_ready() -> None:
     async def act(scene: Scene) -> None:
         assert scene.lease
         scene.lease.holder_seen = "another"
-        scene.pass_time(10 * STALE_SECONDS)
+        pass_time(10 * STALE_SECONDS)
         assert (await scene.ask("/healthz"))[0] == 200
         status, text = await scene.ask("/readyz")
         assert status == 503
