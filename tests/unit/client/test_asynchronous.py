@@ -2,8 +2,10 @@
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -14,12 +16,24 @@ from strategyrun.client.cluster import SESSION_LABEL
 from strategyrun.client.following import Progress
 from strategyrun.client.loops import run
 from support.answers import cancelled, failed, scored, status
+from support.clock import pass_time
 from support.cluster import Manifest
 from support.few_runs import FewRuns, Instead, never, refusal, refused
 
 CODE = "x = 1"
+SECONDS = 600
+"""The time of whoever waits, which a leap of the clock ends."""
 
+T = TypeVar("T")
 Play = Callable[[FewRuns, AsyncClient], Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cancellation has as long, and neither a request nor a watch a limit of its own that a leap would pass."""
+    monkeypatch.setattr("strategyrun.client.cluster._CANCEL_SECONDS", SECONDS)
+    monkeypatch.setattr("strategyrun.adapters.kube._TIMEOUT", aiohttp.ClientTimeout(None))
+    monkeypatch.setattr("strategyrun.adapters.runs._WATCH_QUIET", None)
 
 
 def play(scene: Play) -> None:
@@ -30,29 +44,45 @@ def play(scene: Play) -> None:
         async with runs.client() as client:
             await scene(runs, client)
 
-    run(asyncio.wait_for(work(), 60))
+    run(work())
+
+
+async def out_of_time(runs: FewRuns, waiting: Coroutine[Any, Any, T], happened: Awaitable[object]) -> T:
+    """Let the time of whoever waits be over when it watches and this has happened."""
+    task = asyncio.create_task(waiting)
+    await runs.until_asked("WATCH")
+    await happened
+    pass_time(SECONDS)
+    return await task
+
+
+async def too_late() -> web.Response:
+    """Answer nothing, and let the time of whoever waits for it be over."""
+    pass_time(SECONDS)
+    return await never()
 
 
 @pytest.mark.parametrize(
     ("instead", "heard"),
     [
         ({"PATCH": refused}, "Pending (NotSeen): no operator has seen it yet"),
-        ({"PATCH": never}, "Pending (NotSeen): no operator has seen it yet"),
+        ({"PATCH": too_late}, "Pending (NotSeen): no operator has seen it yet"),
         ({"POST": never}, "Pending (Unheard): nothing has been heard of it"),
     ],
     ids=["no right", "no answer", "not there yet"],
 )
 def test_a_run_that_cannot_be_cancelled_in_time_is_not_called_cancelled(
-    monkeypatch: pytest.MonkeyPatch, instead: dict[str, Instead], heard: str
+    instead: dict[str, Instead], heard: str
 ) -> None:
     """Whoever gave it the time learns that it may go on, and by which name."""
-    monkeypatch.setattr("strategyrun.client.cluster._CANCEL_SECONDS", 2)
 
     async def scene(runs: FewRuns, client: AsyncClient) -> None:
-        runs.instead = instead
-        result = await client.evaluate(CODE, timeout=2)
+        runs.instead, told = instead, asyncio.Event()
+        evaluating = client.evaluate(CODE, timeout=SECONDS, progress=lambda _: told.set())
+        happened = runs.until_asked("POST") if "POST" in instead else told.wait()
+        result = await out_of_time(runs, evaluating, happened)
         assert (result.outcome, result.reason, result.finished) == ("Cancelled", "DeadlineExceeded", True)
-        said = "no answer within 2 s, and it could not be cancelled: it may go on; it was"
+        said = f"no answer within {SECONDS} s, and it could not be cancelled: it may go on; it was"
         assert result.message == f"{said} {heard}"
         assert runs.asked[-1] == f"PATCH {result.name}"
 
@@ -65,10 +95,9 @@ def test_a_run_that_is_cancelled_in_time_says_what_it_waited_for() -> None:
     async def scene(runs: FewRuns, client: AsyncClient) -> None:
         waiting = status("Queued", "WaitingForSlot", message="all 4 slots are taken")
         runs.instead["PATCH"] = untold(runs, waiting)
-        result = await client.evaluate(CODE, timeout=2)
-        assert result.message == (
-            "no answer within 2 s, so it was cancelled; it was Queued (WaitingForSlot): all 4 slots are taken"
-        )
+        result = await out_of_time(runs, client.evaluate(CODE, timeout=SECONDS), runs.made())
+        seen = "Queued (WaitingForSlot): all 4 slots are taken"
+        assert result.message == f"no answer within {SECONDS} s, so it was cancelled; it was {seen}"
         assert runs.runs[result.name]["spec"]["cancel"] is True
 
     play(scene)
@@ -80,7 +109,8 @@ def test_an_answer_whose_news_comes_too_late_is_given_all_the_same() -> None:
 
     async def scene(runs: FewRuns, client: AsyncClient) -> None:
         runs.instead["PATCH"] = untold(runs, scored(1.5))
-        result = await client.evaluate(CODE, params={"n": 1}, timeout=2, progress=told.append)
+        evaluating = client.evaluate(CODE, params={"n": 1}, timeout=SECONDS, progress=told.append)
+        result = await out_of_time(runs, evaluating, runs.made())
         assert result.raise_for_failure().metrics.sharpe == 1.5
         assert result.trial is not None
         assert result.trial.params == {"n": 1}
@@ -101,7 +131,8 @@ def test_an_answer_that_comes_while_it_is_cancelled_is_given_all_the_same() -> N
             return await refused()
 
         runs.instead = {"POST": never, "PATCH": end}
-        result = await client.evaluate(CODE, timeout=2, progress=lambda _: had.set())
+        evaluating = client.evaluate(CODE, timeout=SECONDS, progress=lambda _: had.set())
+        result = await out_of_time(runs, evaluating, runs.until_asked("POST"))
         assert result.raise_for_failure().metrics.sharpe == 1.5
 
     play(scene)
@@ -125,7 +156,7 @@ def test_a_run_is_cancelled_for_its_time_however_fast_its_operator_is() -> None:
                 had.set()
 
         runs.instead["PATCH"] = end
-        result = await client.evaluate(CODE, timeout=2, progress=told)
+        result = await out_of_time(runs, client.evaluate(CODE, timeout=SECONDS, progress=told), runs.made())
         assert result.reason == "DeadlineExceeded"
         assert "so it was cancelled; it was Pending (NotSeen)" in result.message
 
@@ -343,13 +374,13 @@ def test_what_was_read_as_ended_has_ended_and_reading_takes_of_the_time(silent: 
     async def scene(runs: FewRuns, client: AsyncClient) -> None:
         await runs.put("good", scored(1.5))
         await runs.put("slow", status("Running", "StrategyRunning"))
-        runs.instead[silent] = never
+        runs.instead[silent] = too_late
         with pytest.raises(NotFinishedError) as raised:
-            await asyncio.wait_for(client.wait("good", "slow", timeout=2), 10)
+            await client.wait("good", "slow", timeout=SECONDS)
         assert [result.name for result in raised.value.ended] == ["good"]
         assert [result.name for result in raised.value.unfinished] == ["slow"]
         seen = "Running, StrategyRunning" if silent == "LIST" else "Pending, Unheard"
-        assert str(raised.value) == f"not ended within 2 s, and they go on: slow ({seen})"
+        assert str(raised.value) == f"not ended within {SECONDS} s, and they go on: slow ({seen})"
 
     play(scene)
 
@@ -376,7 +407,7 @@ def test_an_answer_that_is_not_the_one_is_no_end() -> None:
         await runs.put("again", scored(1.5))
         await client.rerun("again")
         with pytest.raises(NotFinishedError) as raised:
-            await client.wait("again", timeout=1)
+            await out_of_time(runs, client.wait("again", timeout=SECONDS), runs.until_asked("WATCH"))
         assert (raised.value.ended, [result.name for result in raised.value.unfinished]) == ([], ["again"])
 
     play(scene)
