@@ -3,7 +3,7 @@
 import sys
 import threading
 from pathlib import Path
-from time import monotonic
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -11,12 +11,16 @@ from typer.testing import CliRunner
 from strategyrun import AsyncClient, Client, Result
 from strategyrun.cli import application
 from strategyrun.client import ClusterError, NotAskedError
+from strategyrun.client.following import Progress
 from strategyrun.client.loops import run
 from strategyrun.domain.strategyrun import KUEUE_LABEL
+from support.clock import pass_time
 from support.interpreters import killed_at_once
 from support.waiting import wait_until
 
 CODE = "def strategy(data, params):\n    return data.close * 0\n"
+SECONDS = 600
+"""The time of whoever waits, which a leap of the clock ends."""
 DOCKER = """\
 #!/bin/sh
 echo "$1" >>"$0.asked"
@@ -34,7 +38,7 @@ SLOW = """\
 case "$1" in
 version) echo 27.0.1 ;;
 image) echo sha256:00 ;;
-wait) exec /bin/sleep 600 ;;
+wait) : >"$0.waited"; exec /bin/sleep 600 ;;
 rm) echo "$3" >>"$0.removed" ;;
 inspect) echo '{"ExitCode": 143, "StartedAt": "", "FinishedAt": "", "OOMKilled": false}' ;;
 esac
@@ -48,6 +52,16 @@ def install(programs: Path, script: str) -> Path:
     docker.write_text(script)
     docker.chmod(0o755)
     return docker
+
+
+def evaluated(code: str, progress: Progress, **asked: Any) -> Result:
+    """Evaluate in this thread's loop, whose clock `progress` may move."""
+
+    async def evaluate() -> Result:
+        async with AsyncClient(engine="docker") as client:
+            return await client.evaluate(code, timeout=SECONDS, progress=progress, **asked)
+
+    return run(evaluate())
 
 
 @pytest.fixture(autouse=True)
@@ -110,10 +124,17 @@ def test_a_source_that_could_not_be_read_to_its_end_is_no_fault_of_its_own(
 def test_boxes_are_gone_when_their_time_is_over(programs: Path) -> None:
     """The result says so, as a cluster's does, and where the run was."""
     docker = install(programs, SLOW)
-    with Client(engine="docker") as client:
-        result = client.evaluate(CODE, timeout=8, name="slow")
+    box = Path(f"{docker}.waited")
+
+    def told(result: Result) -> None:
+        if result.phase == "Running":
+            wait_until("somebody waits for a box", box.exists, bool)
+            pass_time(SECONDS)
+
+    result = evaluated(CODE, told, name="slow")
     assert (result.outcome, result.reason) == ("Cancelled", "DeadlineExceeded")
-    assert result.message.startswith("no answer within 8 s, so it was cancelled; it was Running (StrategyRunning)")
+    said = f"no answer within {SECONDS} s, so it was cancelled; it was Running (StrategyRunning)"
+    assert result.message.startswith(said)
     removed = Path(f"{docker}.removed").read_text().split()
     assert any(name.endswith("-strategy") for name in removed)
     assert any(name.endswith("-hold") for name in removed)
@@ -121,17 +142,13 @@ def test_boxes_are_gone_when_their_time_is_over(programs: Path) -> None:
 
 def test_an_answer_that_comes_as_the_time_is_over_is_given_all_the_same() -> None:
     """The time ends a run, and not what it has come to."""
-    until = monotonic() + 1
 
     def working() -> bool:
         return any(thread.name == "strategyrun-local" for thread in threading.enumerate())
 
     def told(result: Result) -> None:
         if not result.finished:
-            wait_until("both have ended", lambda: working() or monotonic() < until, lambda going: not going)
+            wait_until("the run has ended", working, lambda going: not going)
+            pass_time(SECONDS)
 
-    async def evaluate() -> Result:
-        async with AsyncClient(engine="docker") as client:
-            return await client.evaluate("def\n", timeout=1, progress=told)
-
-    assert run(evaluate()).reason == "CodeRejected"
+    assert evaluated("def\n", told).reason == "CodeRejected"
