@@ -48,6 +48,16 @@ def held_up(*order):
 os.waitpid = held_up
 """
 """Before the first step's script: the harness gets no time for long when it has heard of the strategy's end."""
+DIES_IMPORTING = """\
+import os, signal, sys
+class Deadly:
+    @staticmethod
+    def find_spec(name, *_):
+        if name == "finlab_sandbox.harness.perform":
+            os.kill(os.getpid(), signal.SIGILL)
+sys.meta_path.insert(0, Deadly)
+"""
+"""Before the harness's own script: its child dies while it imports what a strategy needs."""
 HARNESS = """\
 import os, sys
 sys.path.insert(0, {image!r})

@@ -5,7 +5,6 @@ import re
 import select
 import signal
 import struct
-import subprocess
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -14,8 +13,7 @@ import pytest
 
 from finlab_sandbox.harness import memory
 from finlab_sandbox.harness.supervisor import LOG_CAP
-from support.sandbox import HELD_UP_AT_THE_END, TOLD_TOO_EARLY, Ended, Steps
-from support.waiting import wait_until
+from support.sandbox import DIES_IMPORTING, HELD_UP_AT_THE_END, TOLD_TOO_EARLY, Ended, Steps
 
 HOLD = """\
 def strategy(data, params):
@@ -477,17 +475,6 @@ def test_no_input_is_the_platforms(steps: Steps) -> None:
 def test_a_child_that_dies_while_it_imports_is_the_platforms(steps: Steps) -> None:
     """A crash before the strategy's first line cannot be its fault."""
     steps.write(HOLD)
-    process = steps.start()
-    child = wait_until(
-        "the harness has a child", lambda: children_of(process), lambda found: len(found) == 1, seconds=30, every=0.001
-    )[0]
-    os.kill(child, signal.SIGILL)
-    ended = steps.end(process)
+    ended = steps.end(steps.start(before=DIES_IMPORTING))
     assert ended.exit_code == 2
     assert ended.document["message"] == "killed by SIGILL before the strategy was started"
-
-
-def children_of(process: subprocess.Popen[bytes]) -> list[int]:
-    """The process ids of its children."""
-    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
-    return [int(pid) for pid in listed.split()]
