@@ -19,6 +19,8 @@ from strategyrun.domain.verdict import Fault
 from support.builders import NOW, make_run, run_body
 from support.snippets import snippets
 
+pytestmark = pytest.mark.timeout(1800)  # where Go has compiled nothing yet, it does so for minutes, once a worker
+
 CHECKOUT = Path(__file__).parents[2]
 RUN = make_run(generation=3)
 BEGUN = accept(RUN, "a" * 64, NOW)
