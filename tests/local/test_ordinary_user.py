@@ -25,13 +25,18 @@ ATTACKS = (
     *("N01 TCP to a listener and to the API server", "R02 thread bomb", "R05 shared memory filled"),
     *("R05 hand-over filled", "R15 allocates beyond all", "F04 library patched"),
 )
+HELD = """\
+import mmap, time
+kept = [mmap.mmap(-1, 1 << 28) for _ in range(9)]
+for each in kept:
+    each.write(bytes(1 << 28))
+time.sleep(30)
+"""
+"""Shared memory, still held when somebody looks."""
 ENDS: dict[str, tuple[str, dict[str, Any]]] = {
     "import time\nwhile True: time.sleep(1)": ("Timeout", {"timeoutSeconds": 3}),
     "import numpy\nkept = [numpy.ones(1 << 25) for _ in range(64)]": ("OutOfMemory", {}),
-    "import mmap\nfor kept in [mmap.mmap(-1, 1 << 28) for _ in range(9)]: kept.write(bytes(1 << 28))": (
-        "OutOfMemory",
-        {},
-    ),
+    HELD: ("OutOfMemory", {}),
     "open('/out/large', 'wb').write(bytes(1 << 27))": ("DiskLimit", {}),
 }
 BURST = """\

@@ -250,8 +250,14 @@ def test_the_plans_limit_ends_what_nothing_else_does() -> None:
 
 
 def test_memory_is_limited_without_a_word_of_the_step() -> None:
-    """Shared memory, which limits of a process do not count."""
-    code = "import mmap; m = mmap.mmap(-1, 1 << 29)\nfor at in range(0, 1 << 29, 4096): m[at] = 1\nprint('took it all')"
+    """Shared memory, which limits of a process do not count; it is held until somebody looks."""
+    code = (
+        "import mmap, time\n"
+        "kept = mmap.mmap(-1, 1 << 29)\n"
+        "for at in range(0, 1 << 29, 4096): kept[at] = 1\n"
+        "time.sleep(30)\n"
+        "print('took it all')"
+    )
     (end,) = boxes(step("one", code), memory=1 << 27)
     assert (end.exit_code, end.out_of_memory, end.log) == (137, True, b"")
 
