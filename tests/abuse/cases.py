@@ -125,7 +125,7 @@ STATISTICS = _source("""\
             return 1.0
     assert Mine([1.0, 2.0]).std() == 1.0 and numpy.std([1.0, 3.0]) == 1.0
 """)
-SEEN_RUNNING = _source("import time\ntime.sleep(20)\n")
+SEEN_RUNNING = _source("import time\ntime.sleep(60)\n")
 """Long enough for the status to say so, and for what is done then."""
 HOLDS = _source("""\
     weights = honest(data).astype(float)
@@ -197,6 +197,7 @@ class Case:
 KEY = "FINLAB_SANDBOX_CANARY_KEY"
 """The name of a key in the environment of a process that is none of the strategy's."""
 SHORT = {"timeoutSeconds": 8}
+LONG = {"timeoutSeconds": 180}
 ONE_TOO_MANY = "JobVanished"
 """The Job controller takes a pod with its labels for its own, and ends one of two: it may be the run's."""
 EVALUATED = ("Evaluated",)
@@ -337,7 +338,7 @@ CASES: dict[str, Case] = {
     "N05 network policy deleted during the run": Case(
         _source("""\
             import socket, time
-            until = time.monotonic() + 20
+            until = time.monotonic() + 60
             while time.monotonic() < until:
                 for host, port in params["targets"]:
                     expect(end(lambda: socket.create_connection((host, port), 1)), "EPERM")
@@ -345,6 +346,7 @@ CASES: dict[str, Case] = {
         """),
         EVALUATED,
         OFFLINE,
+        spec=LONG,
         during="without_network_policy",
     ),
     "N07 sockets of the node": Case(
@@ -626,15 +628,16 @@ CASES: dict[str, Case] = {
         "SelfReported",
     ),
     "F11 status written during the run": Case(
-        SEEN_RUNNING, EVALUATED, PLAIN, during="forged_status", scores_as_twin=True
+        SEEN_RUNNING, EVALUATED, PLAIN, spec=LONG, during="forged_status", scores_as_twin=True
     ),
     "F11 annotations and spec written during the run": Case(
-        SEEN_RUNNING, EVALUATED, PLAIN, during="edited_run", scores_as_twin=True
+        SEEN_RUNNING, EVALUATED, PLAIN, spec=LONG, during="edited_run", scores_as_twin=True
     ),
     "F12 pod of the run's Job": Case(
         SEEN_RUNNING,
         ("Evaluated", "Tampered", ONE_TOO_MANY),
         PLAIN,
+        spec=LONG,
         during="adopted_pod",
         scores_as_twin=True,
     ),
@@ -642,6 +645,7 @@ CASES: dict[str, Case] = {
         SEEN_RUNNING,
         ("Evaluated", "Tampered", ONE_TOO_MANY),  # the Job's controller adopts it by those labels
         PLAIN,
+        spec=LONG,
         during="foreign_pod",
         scores_as_twin=True,
     ),
