@@ -33,7 +33,7 @@ within() {
 has() { command -v "$1" >/dev/null; }
 is_root() { [ "$(id -u)" = 0 ]; }
 
-# Waits until no other script changes what is named: lock NAME. The lock ends with this process.
+# Waits until no other script changes what is named: lock NAME. The lock ends with this process and all that it started.
 lock() {
 	has flock || return 0 # macOS
 	exec 9>"$CACHE/$1.lock"

@@ -1,0 +1,83 @@
+"""What a script leaves that was killed, or whose program failed, does not keep the next one from its work."""
+
+import fcntl
+from pathlib import Path
+
+import pytest
+
+from support.bare_machine import BareMachine, written
+
+PYTHON = """
+case $* in
+*" venv .venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+*" pip "*) [ ! -e ending ] || . ./ending ;;
+esac
+"""
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> BareMachine:
+    """Return one with a Python that makes environments of nothing."""
+    machine = BareMachine.at(tmp_path)
+    for name in ("requirements-dev.lock", "pyproject.toml", "tests/data/requirements.lock"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).touch()
+    machine.program("python3", PYTHON)
+    return machine
+
+
+@pytest.fixture
+def kept(machine: BareMachine) -> Path:
+    """Finish .venv, and write a file into it, which a new one will not have."""
+    assert machine.run("venv.sh").returncode == 0
+    kept = machine.checkout / ".venv" / "kept"
+    kept.touch()
+    return kept
+
+
+def test_an_unfinished_environment_is_made_anew(machine: BareMachine) -> None:
+    """It has a Python, but nobody knows what else; a shell that works in it finds that Python first."""
+    folder = machine.checkout / ".venv" / "bin"
+    folder.mkdir(parents=True)
+    written(folder / "python", "exit 1")
+    written(folder / "python3", "exit 0")
+    machine.program("python3", "exit 1")
+    machine.program("python3.12", PYTHON)
+    done = machine.run("venv.sh", PATH=f"{folder}:{machine.checkout / 'programs'}")
+    assert done.returncode == 0, done.stderr
+    assert machine.run("venv.sh").stderr == ""
+
+
+def test_an_outdated_environment_is_kept(machine: BareMachine, kept: Path) -> None:
+    """Pip changes what it was made of."""
+    (machine.checkout / "requirements-dev.lock").write_text("another")
+    done = machine.run("venv.sh")
+    assert (done.returncode, kept.exists()) == (0, True), done.stderr
+    assert machine.run("venv.sh").stderr == ""
+
+
+@pytest.mark.parametrize(("ending", "code"), [("kill -9 $$", 137), ("kill -9 $PPID", -9)], ids=["pip", "all"])
+def test_an_environment_that_pip_was_killed_in_is_unfinished(
+    machine: BareMachine, kept: Path, ending: str, code: int
+) -> None:
+    """Even if it had been finished before, and what is wanted is again what it had been made of."""
+    (machine.checkout / "requirements-dev.lock").write_text("another")
+    (machine.checkout / "ending").write_text(ending)
+    assert machine.run("venv.sh").returncode == code
+    (machine.checkout / "ending").unlink()
+    (machine.checkout / "requirements-dev.lock").write_text("")
+    done = machine.run("venv.sh")
+    assert (done.returncode, kept.exists()) == (0, False), done.stderr
+
+
+def test_an_environment_in_the_making_is_waited_for(machine: BareMachine, kept: Path) -> None:
+    """And not made twice."""
+    stamp = kept.with_name("finlab-sandbox").rename(kept.with_name("unfinished"))
+    with (machine.cache / "venv.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with machine.start("venv.sh") as second:
+            assert second.stderr is not None
+            assert "waiting for another make: venv" in second.stderr.readline()
+            stamp.rename(kept.with_name("finlab-sandbox"))
+            lock.close()
+            assert (second.wait(), second.stderr.read(), kept.exists()) == (0, "", True)
