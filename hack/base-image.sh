@@ -12,10 +12,11 @@ pull "$official" && exec echo "$official"
 
 say "building the base image from Debian packages (about half a minute)"
 has mmdebstrap || apt_install mmdebstrap
+work=$(mktemp -d "$CACHE/base.XXXXXX")
+trap 'rm -rf "$work"' EXIT
 mmdebstrap --quiet --variant=minbase --include=python3,python3-venv,ca-certificates \
 	--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
 	--dpkgopt='path-exclude=/usr/share/locale/*' \
-	trixie - 2>"$CACHE/mmdebstrap.log" |
-	docker import --change 'ENV LANG=C.UTF-8' --change 'CMD ["python3"]' - "$own" >/dev/null ||
-	die "mmdebstrap failed, see $CACHE/mmdebstrap.log"
+	trixie "$work/base.tar" 2>"$CACHE/mmdebstrap.log" || die "mmdebstrap failed, see $CACHE/mmdebstrap.log"
+docker import --change 'ENV LANG=C.UTF-8' --change 'CMD ["python3"]' "$work/base.tar" "$own" >/dev/null
 echo "$own"

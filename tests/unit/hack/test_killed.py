@@ -81,3 +81,28 @@ def test_an_environment_in_the_making_is_waited_for(machine: BareMachine, kept: 
             stamp.rename(kept.with_name("finlab-sandbox"))
             lock.close()
             assert (second.wait(), second.stderr.read(), kept.exists()) == (0, "", True)
+
+
+@pytest.fixture
+def asked(machine: BareMachine) -> Path:
+    """Install a docker that has nothing and can pull nothing, and return what it was asked."""
+    machine.program("docker", 'echo "$*" >>asked; [ "$1" = import ]')
+    return machine.checkout / "asked"
+
+
+def test_half_a_base_becomes_no_image(machine: BareMachine, asked: Path) -> None:
+    """The next one would take it for good."""
+    machine.program("mmdebstrap", "for archive; do :; done; [ $archive = - ] || : >$archive; exit 1")
+    done = machine.run("base-image.sh")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "mmdebstrap failed" in done.stderr
+    assert "import" not in asked.read_text()
+
+
+def test_a_whole_base_becomes_an_image(machine: BareMachine, asked: Path) -> None:
+    """And nothing else of it stays."""
+    machine.program("mmdebstrap", "for archive; do :; done; echo whole >$archive")
+    done = machine.run("base-image.sh")
+    assert (done.returncode, done.stdout[:20]) == (0, "finlab-sandbox/base:"), done.stderr
+    assert asked.read_text().splitlines()[-1].endswith(f".tar {done.stdout.strip()}")
+    assert {each.name for each in machine.cache.iterdir()} == {"bin", "mmdebstrap.log", "pull.log"}
