@@ -37,6 +37,9 @@ start() {
 	started=$!
 }
 
+# True unless the dockerd has ended, and was not a second one, which ends where another is in the pidfile.
+may_answer() { kill -0 "${started:-$$}" 2>/dev/null || living "$pidfile" dockerd >/dev/null; }
+
 up() {
 	docker info >/dev/null 2>&1 && return
 	[ -z "${DOCKER_HOST:-}" ] || die "no Docker engine answers at DOCKER_HOST=$DOCKER_HOST"
@@ -44,22 +47,28 @@ up() {
 		die "Docker does not answer: please install and start it, then run this again"
 	fi
 	local started
-	start
+	if started=$(living "$pidfile" dockerd); then
+		say "waiting for the dockerd that was started before"
+	else
+		start
+	fi
 	local deadline=$((SECONDS + 180))
 	until docker info >/dev/null 2>&1; do
-		if ((SECONDS > deadline)) || ! kill -0 "${started:-$$}"; then
+		if ((SECONDS > deadline)) || ! may_answer; then
 			die "dockerd does not answer; the end of its log: $(tail -n5 "$CACHE/dockerd.log")"
 		fi
 		sleep 0.2
 	done
 }
 
+has_ended() { ! living "$pidfile" dockerd >/dev/null; }
+
 down() {
 	local pid
 	pid=$(living "$pidfile" dockerd) || return 0
 	say "stopping the dockerd that was started here"
 	kill "$pid"
-	while living "$pidfile" dockerd >/dev/null; do sleep 0.1; done
+	within 180 has_ended || die "dockerd does not end, process $pid; the end of its log: $(tail -n5 "$CACHE/dockerd.log")"
 	rm -f "$pidfile"
 }
 

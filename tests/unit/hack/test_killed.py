@@ -1,6 +1,11 @@
 """What a script leaves that was killed, or whose program failed, does not keep the next one from its work."""
 
 import fcntl
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -106,3 +111,45 @@ def test_a_whole_base_becomes_an_image(machine: BareMachine, asked: Path) -> Non
     assert (done.returncode, done.stdout[:20]) == (0, "finlab-sandbox/base:"), done.stderr
     assert asked.read_text().splitlines()[-1].endswith(f".tar {done.stdout.strip()}")
     assert {each.name for each in machine.cache.iterdir()} == {"bin", "mmdebstrap.log", "pull.log"}
+
+
+@pytest.fixture
+def dockerd(machine: BareMachine) -> Iterator["subprocess.Popen[str]"]:
+    """Let root have started an engine, which answers when it is asked for the fourth time."""
+    machine.program("id", "echo 0")
+    for name in ("iptables", "setsid", "systemctl"):
+        machine.program(name, "exit 0")
+    machine.program("docker", '[ "$1" = info ] && echo again >>asked && [ "$(cat asked)" = "$(cat enough)" ]')
+    (machine.checkout / "enough").write_text("again\n" * 4)
+    program = shutil.copy(machine.checkout / "programs" / "bash", machine.checkout / "programs" / "dockerd")
+    with subprocess.Popen([program, "-c", "read -r"], stdin=subprocess.PIPE, text=True) as dockerd:
+        (machine.cache / "dockerd.pid").write_text(str(dockerd.pid))
+        yield dockerd
+        dockerd.kill()
+
+
+def test_an_engine_that_is_starting_is_waited_for(machine: BareMachine, dockerd: "subprocess.Popen[str]") -> None:
+    """A second one would die of the pidfile of the first."""
+    done = machine.run("engine.sh", "up")
+    assert (done.returncode, dockerd.poll()) == (0, None), done.stderr
+    assert "starting" not in done.stderr
+
+
+def test_an_engine_that_was_just_about_to_start_is_waited_for(
+    machine: BareMachine, dockerd: "subprocess.Popen[str]"
+) -> None:
+    """The first one writes its pidfile when the second has begun, which therefore ends."""
+    pidfile = machine.cache / "dockerd.pid"
+    machine.program("setsid", f"echo {dockerd.pid} >{pidfile}; exit 1")
+    pidfile.unlink()
+    done = machine.run("engine.sh", "up")
+    assert (done.returncode, dockerd.poll()) == (0, None), done.stderr
+
+
+def test_an_engine_is_ended(machine: BareMachine, dockerd: "subprocess.Popen[str]") -> None:
+    """With its pidfile."""
+    with ThreadPoolExecutor(1) as threads:
+        ending = threads.submit(machine.run, "engine.sh", "down")
+        assert dockerd.wait() == -signal.SIGTERM
+        assert ending.result().returncode == 0
+    assert not (machine.cache / "dockerd.pid").exists()
