@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The cluster: `cluster.sh up` leaves it running whatever state it was in, `cluster.sh down`
-# deletes it. It asks for the engine, the tools and NODE_IMAGE (see hack/up.sh).
+# deletes it. It asks for the engine, the tools, NODE_IMAGE and the lock (see hack/up.sh).
 source "$(dirname "$0")/common.sh"
 export KIND_EXPERIMENTAL_DOCKER_NETWORK=$CLUSTER
 
@@ -51,8 +51,7 @@ serves_inside() {
 }
 
 create() { # CONFIG MARK
-	kind delete cluster --quiet --name "$CLUSTER" # what is left of an earlier one
-	rm -f "$KUBECONFIG"
+	delete_cluster "$CLUSTER" "$KUBECONFIG" # what is left of an earlier one
 	say "creating the cluster (about 20 s)"
 	kind create cluster --quiet --name "$CLUSTER" --config "$1" --image "$NODE_IMAGE" --wait 180s
 	await_outside "$KUBECONFIG"
@@ -97,9 +96,8 @@ renew_kube_proxy() {
 down() {
 	if ! has kind || ! docker info >/dev/null 2>&1; then return; fi
 	say "deleting the cluster"
-	kind delete cluster --quiet --name "$CLUSTER"
+	delete_cluster "$CLUSTER" "$KUBECONFIG"
 	docker network rm "$CLUSTER" >/dev/null 2>&1 || true
-	rm -f "$KUBECONFIG"
 }
 
 "$1"

@@ -75,6 +75,14 @@ await_outside() { # KUBECONFIG
 	within 60 serves_outside "$1" || die "the API server of $1 does not answer from here"
 }
 
+# Deletes a cluster, if there is one, and its kubeconfig. kind locks that by a file beside it, which stays where kind is
+# killed; so a lock of our own must be held round this and `kind create`.
+delete_cluster() { # NAME KUBECONFIG
+	rm -f "$2.lock"
+	kind delete cluster --quiet --name "$1" --kubeconfig "$2"
+	rm -f "$2"
+}
+
 # True if docker could pull the image.
 pull() {
 	say "pulling $1"

@@ -3,6 +3,7 @@
 # The first one, and with it the images and walls, must be up: names such as those of the CRDs and the policies are the
 # whole cluster's.
 source "$(dirname "$0")/common.sh"
+lock installation
 second=$CLUSTER-second
 export KUBECONFIG_FINLAB=$CACHE/$second.kubeconfig KIND_EXPERIMENTAL_DOCKER_NETWORK=$CLUSTER
 NODE_IMAGE=$(hack/node-image.sh)
@@ -11,13 +12,12 @@ case $NODE_IMAGE in finlab-sandbox/kind-node:*) config=config/kind/from-source.y
 
 remove() {
 	say "deleting the cluster $second"
-	kind delete cluster --quiet --name "$second"
-	rm -f "$KUBECONFIG_FINLAB"
+	delete_cluster "$second" "$KUBECONFIG_FINLAB"
 }
 trap remove EXIT
 
 say "creating the cluster $second (about 20 s)"
-kind delete cluster --quiet --name "$second" # what is left of an earlier one
+delete_cluster "$second" "$KUBECONFIG_FINLAB" # what is left of an earlier one
 kind create cluster --quiet --name "$second" --config "$config" --image "$NODE_IMAGE" \
 	--kubeconfig "$KUBECONFIG_FINLAB" --wait 180s
 await_outside "$KUBECONFIG_FINLAB"

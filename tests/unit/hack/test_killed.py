@@ -11,12 +11,18 @@ from pathlib import Path
 import pytest
 
 from support.bare_machine import BareMachine, written
+from support.cluster import CHECKOUT
 
 PYTHON = """
 case $* in
 *" venv .venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
 *" pip "*) [ ! -e ending ] || . ./ending ;;
 esac
+"""
+KIND = """
+case $1 in create | delete) ;; *) exit ;; esac
+while [ $# -gt 0 ]; do [ "$1" != --kubeconfig ] || KUBECONFIG=$2; shift; done
+[ ! -e "$KUBECONFIG.lock" ]
 """
 
 
@@ -153,3 +159,33 @@ def test_an_engine_is_ended(machine: BareMachine, dockerd: "subprocess.Popen[str
         assert dockerd.wait() == -signal.SIGTERM
         assert ending.result().returncode == 0
     assert not (machine.cache / "dockerd.pid").exists()
+
+
+@pytest.fixture
+def cluster_machine(machine: BareMachine) -> BareMachine:
+    """Return one with a kind that finds nothing amiss, unless the kubeconfig is locked."""
+    shutil.copytree(CHECKOUT / "config", machine.checkout / "config")
+    machine.program("kind", KIND)
+    for name in ("docker", "kubectl"):
+        machine.program(name, "exit 0")
+    return machine
+
+
+@pytest.mark.parametrize("verb", ["up", "down"])
+def test_a_lock_of_kind_is_no_hindrance(cluster_machine: BareMachine, verb: str) -> None:
+    """It is a file, which a kind that was killed leaves; the next could neither delete nor create a cluster."""
+    lock = cluster_machine.cache / "kubeconfig.lock"
+    lock.touch()
+    done = cluster_machine.run("cluster.sh", verb, NODE_IMAGE="kindest/node")
+    assert (done.returncode, lock.exists()) == (0, False), done.stderr
+
+
+def test_a_second_cluster_has_a_lock_of_its_own(cluster_machine: BareMachine) -> None:
+    """The first one's is in use where `make up` runs at that time."""
+    (cluster_machine.checkout / ".venv" / "bin").mkdir(parents=True)
+    written(cluster_machine.checkout / ".venv" / "bin" / "pytest", "exit 0")
+    first, second = (cluster_machine.cache / f"{name}kubeconfig.lock" for name in ("", "finlab-sandbox-second."))
+    first.touch()
+    second.touch()
+    done = cluster_machine.run("installation.sh")
+    assert (done.returncode, first.exists(), second.exists()) == (0, True, False), done.stderr
