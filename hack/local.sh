@@ -2,6 +2,7 @@
 # Installs `strategyrun run` for this machine: the command in an environment of its own, and beside it, in its
 # folder `sandbox`, the libraries of the sandbox's image as image/requirements.lock pins them.
 source "$(dirname "$0")/common.sh"
+lock local
 home=$CACHE/local
 stamp=$home/inputs
 wanted=$(cat requirements-local.lock image/requirements.lock pyproject.toml hack/local.sh | digest)-$PWD
@@ -21,7 +22,7 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
 	python=$(find_python) || { apt_install python3 python3-venv && python=$(find_python); } ||
 		die "please install Python 3.11 to 3.13, with venv"
 	say "installing the command and the sandbox's libraries with $("$python" --version) (about a minute)"
-	rm -rf "$home"
+	rm -rf "$stamp" "$home"
 	"$python" -m venv "$home"
 	"$python" -m venv --without-pip "$home/sandbox"
 	pip=("$home/bin/python" -m pip --disable-pip-version-check)

@@ -19,6 +19,13 @@ case $* in
 *" pip "*) [ ! -e ending ] || . ./ending ;;
 esac
 """
+LOCAL_PYTHON = """
+case $* in
+*" venv "*) for folder; do :; done; mkdir -p $folder/bin && cp "$0" $folder/bin/python ;;
+*" --python "*) exec 8>writing && flock 8 ;;
+*" pip "*) [ -e mended ] ;;
+esac
+"""
 KIND = """
 case $1 in create | delete) ;; *) exit ;; esac
 while [ $# -gt 0 ]; do [ "$1" != --kubeconfig ] || KUBECONFIG=$2; shift; done
@@ -189,3 +196,23 @@ def test_a_second_cluster_has_a_lock_of_its_own(cluster_machine: BareMachine) ->
     second.touch()
     done = cluster_machine.run("installation.sh")
     assert (done.returncode, first.exists(), second.exists()) == (0, True, False), done.stderr
+
+
+def test_an_installation_that_goes_on_is_waited_for(machine: BareMachine) -> None:
+    """Where the one pip fails the other still writes: beside it nothing is removed or installed."""
+    for name in ("requirements-local.lock", "image/requirements.lock"):
+        (machine.checkout / name).parent.mkdir(exist_ok=True)
+        (machine.checkout / name).touch()
+    machine.program("python3", LOCAL_PYTHON)
+    machine.program("bwrap", "exit 0")
+    with (machine.checkout / "writing").open("w") as writing:
+        fcntl.flock(writing, fcntl.LOCK_EX)
+        assert machine.run("local.sh").returncode == 1
+        (machine.checkout / "mended").touch()
+        with machine.start("local.sh") as second:
+            assert second.stderr is not None
+            said = second.stderr.readline()
+            writing.close()
+            assert "waiting for another make: local" in said
+            said = second.stderr.read()
+            assert (second.wait(), "ready" in said) == (0, True), said
