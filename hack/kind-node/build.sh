@@ -30,7 +30,9 @@ image() { # NAME PROGRAM [ARCHIVE]
 	local archive=$work/$2.tar
 	if [ $# = 3 ]; then mv "$3" "$archive"; else tar -cf "$archive" -T /dev/null; fi
 	tar -rf "$archive" --owner=0 --group=0 --transform='s,^,usr/local/bin/,' -C "$work/programs" "$2"
-	docker import --change "ENTRYPOINT [\"/usr/local/bin/$2\"]" "$archive" "registry.k8s.io/$1" >/dev/null
+	# By the label hack/down.sh knows those of a build that was killed.
+	docker import --change "ENTRYPOINT [\"/usr/local/bin/$2\"]" --change 'LABEL finlab-sandbox.dev/stage=node' \
+		"$archive" "registry.k8s.io/$1" >/dev/null
 	images+=("registry.k8s.io/$1")
 }
 release=$("$work/programs/kubeadm" version --output short)

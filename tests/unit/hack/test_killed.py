@@ -1,6 +1,7 @@
 """What a script leaves that was killed, or whose program failed, does not keep the next one from its work."""
 
 import fcntl
+import re
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,16 @@ case $* in
 *" venv "*) for folder; do :; done; mkdir -p $folder/bin && cp "$0" $folder/bin/python ;;
 *" --python "*) exec 8>writing && flock 8 ;;
 *" pip "*) [ -e mended ] ;;
+esac
+"""
+BUILT = """
+case $1 in
+version) echo v1.2.3 ;;
+*)
+    for name in kubeadm kube-apiserver kube-controller-manager kube-scheduler kube-proxy etcd pause; do
+        cp "$0" $1/$name
+    done
+    ;;
 esac
 """
 KIND = """
@@ -216,3 +227,18 @@ def test_an_installation_that_goes_on_is_waited_for(machine: BareMachine) -> Non
             assert "waiting for another make: local" in said
             said = second.stderr.read()
             assert (second.wait(), "ready" in said) == (0, True), said
+
+
+def test_what_a_build_tags_is_known_to_down(machine: BareMachine, asked: Path) -> None:
+    """A build that is killed does not come to remove it."""
+    machine.program("docker", 'echo "$*" >>asked; [ "$1" != save ] || kill -9 $PPID')
+    machine.program("mmdebstrap", 'while [ "$2" ]; do shift; case $1 in *.tar) tar -cf $1 -T /dev/null ;; esac; done')
+    written(machine.checkout / "hack" / "kind-node" / "programs.sh", BUILT)
+    assert machine.run("kind-node/build.sh", "finlab-sandbox/kind-node:new").returncode == -9
+    built = [line for line in asked.read_text().splitlines() if line.startswith("import")]
+    assert len(built) == 6
+    asked.unlink()
+    assert machine.run("down.sh").returncode == 0
+    label = re.search("--filter label=(.*)", asked.read_text())
+    assert label is not None
+    assert [line for line in built if f"--change LABEL {label[1]}=" not in line] == []
