@@ -22,7 +22,7 @@ from yarl import URL
 from support.operator import Call
 from support.ports import free_port
 from support.rig import Rig
-from support.waiting import PATIENCE, wait_until
+from support.waiting import PATIENCE, let_go, wait_until
 
 _HOP_BY_HOP = {"connection", "content-length", "host", "transfer-encoding"}
 _LINE_BYTES = 8 << 20
@@ -255,7 +255,7 @@ class FaultProxy:
     def _run(self) -> None:
         with self._runner:
             self._runner.run(self._serve())
-            self._runner.run(self._let_go())
+            self._runner.run(let_go(self._sockets))
 
     async def _serve(self) -> None:
         async with self._session() as self._client:
@@ -269,12 +269,6 @@ class FaultProxy:
             for request in list(self._watches.values()):
                 _break(request)
             await runner.cleanup()
-
-    async def _let_go(self) -> None:
-        """Wait for closed connections to say goodbye; the loop's own pipe stays."""
-        async with asyncio.timeout(PATIENCE):
-            while len(self._sockets.get_map()) > 1:  # noqa: ASYNC110 - a selector wakes nobody
-                await asyncio.sleep(0.01)
 
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[aiohttp.ClientSession]:

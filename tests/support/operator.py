@@ -24,7 +24,7 @@ from strategyrun.domain.sandbox import Profile, Resources, Sandbox, SeccompProfi
 from strategyrun.domain.strategyrun import PLURAL
 from support.cluster import Cluster, Kind
 from support.ports import free_port
-from support.waiting import PATIENCE, wait_until
+from support.waiting import PATIENCE, let_go, wait_until
 
 _NOWHERE = Resources(cpu="1000", memory="1Gi")
 
@@ -211,14 +211,8 @@ class RunningOperator:
             self.error = error
         finally:
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-            self._loop.run_until_complete(self._let_go())
+            self._loop.run_until_complete(let_go(self._sockets))
             self._loop.close()
-
-    async def _let_go(self) -> None:
-        """Wait for closed connections to say goodbye; the loop's own pipe stays."""
-        async with asyncio.timeout(PATIENCE):
-            while len(self._sockets.get_map()) > 1:  # noqa: ASYNC110 - a selector wakes nobody
-                await asyncio.sleep(0.01)
 
     async def _operate(self) -> None:
         configuration = await configuration_of(self._cluster, token=self._token)

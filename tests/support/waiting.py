@@ -1,7 +1,9 @@
 """Waiting for a fact instead of for time to pass."""
 
+import asyncio
 from collections.abc import Callable
 from pprint import pformat
+from selectors import BaseSelector
 from time import monotonic, sleep
 from typing import TypeVar
 
@@ -39,3 +41,10 @@ def wait_until(
         if monotonic() >= deadline:
             raise StillNotError(f"after {seconds:g} s still not: {what}\nlast seen:\n{pformat(seen, width=110)}")
         sleep(every)
+
+
+async def let_go(sockets: BaseSelector) -> None:
+    """Wait for the closed connections of a loop to say goodbye; the loop's own pipe stays."""
+    async with asyncio.timeout(PATIENCE):
+        while len(sockets.get_map()) > 1:  # noqa: ASYNC110 - a selector wakes nobody
+            await asyncio.sleep(0.01)
