@@ -19,6 +19,8 @@ from support.answering import serving
 from support.answers import body
 from support.cluster import Manifest
 
+DEEP = "ten thousand lists"
+
 Instead = Callable[[], Awaitable[web.Response | None]]
 
 
@@ -135,6 +137,12 @@ def command(runs: FewRuns, *words: str) -> Result:
             return await asyncio.to_thread(CliRunner().invoke, application(), asked, catch_exceptions=False)
 
     return asyncio.run(work())
+
+
+def deep(content: object) -> web.Response:
+    """Answer with a document that is nested, wherever DEEP stands in it, as deep as an API server takes it."""
+    text = json.dumps(content).replace(f'"{DEEP}"', "[" * 9990 + "]" * 9990)
+    return web.Response(text=text, content_type="application/json")
 
 
 def refusal(status: int, reason: str) -> web.Response:

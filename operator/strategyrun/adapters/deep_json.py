@@ -1,13 +1,18 @@
-"""JSON as deep as the API server takes it, for all that reads JSON in this process: kopf's watches are not ours."""
+"""JSON as deep as the API server takes it: `read` for answers, and for kopf's watches all of `json.loads`."""
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from json.scanner import py_make_scanner  # type: ignore[attr-defined]  # typeshed leaves it out
+from threading import Lock
 from typing import Any
 
 _FRAMES = 40_000
 """Of Python's stack, which has 1000 by default. The API server takes 10,000 levels, a list and what it says of managed
 fields add some, and Python's scanner takes two frames for each."""
+
+_raising = Lock()
 
 
 class DeepDecoder(json.JSONDecoder):
@@ -23,10 +28,28 @@ class DeepDecoder(json.JSONDecoder):
         try:
             return super().raw_decode(s, idx)
         except RecursionError:
-            return self._patient.raw_decode(s, idx)
+            with _deep_stack():
+                return self._patient.raw_decode(s, idx)
+
+
+def read(text: bytes) -> Any:
+    """Read whatever the API server stores, in a process whose `json.loads` and stack are somebody else's."""
+    return json.loads(text, cls=DeepDecoder)
 
 
 def read_deep_json() -> None:
     """Let `json.loads` read whatever the API server stores: one run beyond it would end every list and watch."""
     sys.setrecursionlimit(_FRAMES)
     json._default_decoder = DeepDecoder()  # type: ignore[attr-defined]
+
+
+@contextmanager
+def _deep_stack() -> Iterator[None]:
+    """Have the frames that Python's scanner takes; their limit is one for all threads."""
+    with _raising:
+        before = sys.getrecursionlimit()
+        sys.setrecursionlimit(max(before, _FRAMES))
+        try:
+            yield
+        finally:
+            sys.setrecursionlimit(before)

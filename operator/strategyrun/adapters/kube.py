@@ -13,6 +13,7 @@ import yaml
 from kubernetes.aio import client, config
 from kubernetes.aio.client.api_client import RequestSerialized
 
+from strategyrun.adapters import deep_json
 from strategyrun.adapters.budget import Budget
 from strategyrun.adapters.clock import ServerClock
 from strategyrun.adapters.contact import Contact
@@ -283,7 +284,7 @@ class Kube:
         Raises ApiError, by its meaning, where the API server says no, and the rest of TROUBLE where it says nothing.
         """
         answer = await self.exchange(method, path, query=query, body=body, content=content, accept=accept)
-        document: dict[str, Any] = json.loads(answer)
+        document: dict[str, Any] = deep_json.read(answer)
         return document
 
     async def exchange(

@@ -1,7 +1,6 @@
 """StrategyRuns as the people who ask for them need them: made, changed, read, and watched without a gap."""
 
 import asyncio
-import json
 import os
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 import aiohttp
 from kubernetes.aio import client, config
 
+from strategyrun.adapters import deep_json
 from strategyrun.adapters.kube import MALFORMED, PAGE, TROUBLE, ApiError, ExistsError, Kube, NotFoundError, refusal
 from strategyrun.domain.naming import OBJECT_NAME
 from strategyrun.domain.strategyrun import KIND
@@ -207,7 +207,7 @@ class RunsApi(Kube):
         }
         async with self._stream(self.runs.path(selection.namespace), query, _WATCH_QUIET) as lines:
             async for line in lines:
-                change = json.loads(line)
+                change = deep_json.read(line)
                 body = change["object"]
                 if change["type"] == "ERROR":
                     return

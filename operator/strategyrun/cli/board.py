@@ -82,12 +82,13 @@ def compare(
         return await client.result(first), await client.result(second)
 
     pair = ask(namespace, work)
-    if form is Format.NAME:
-        output.names(pair)
-    elif form in (Format.JSON, Format.YAML):
-        output.document(_comparison(*pair), form)
-    else:
-        _print_comparison(*pair)
+    with output.within_reason():
+        if form is Format.NAME:
+            output.names(pair)
+        elif form in (Format.JSON, Format.YAML):
+            output.document(_comparison(*pair), form)
+        else:
+            _print_comparison(*pair)
 
 
 def _comparison(first: Result, second: Result) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from strategyrun.cli.session import fail
 from strategyrun.client import Result
 from strategyrun.domain.strategyrun import GROUP
 
@@ -45,12 +47,22 @@ def table(*columns: str) -> Table:
     return made
 
 
+@contextmanager
+def within_reason() -> Iterator[None]:
+    """Say in one line that a run is nested too deep to be shown: indented, ten thousand levels are 100 megabytes."""
+    try:
+        yield
+    except RecursionError as error:
+        raise fail("what was asked for is nested too deep to be shown so") from error
+
+
 def document(content: Any, form: Format) -> None:
     """Print a document as JSON or YAML."""
-    if form is Format.JSON:
-        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
-    else:
-        typer.echo(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), nl=False)
+    with within_reason():
+        if form is Format.JSON:
+            typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        else:
+            typer.echo(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), nl=False)
 
 
 def runs(results: Sequence[Result], form: Format) -> None:

@@ -1,12 +1,15 @@
 """JSON that lies in itself as deep as the API server takes it."""
 
+import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from strategyrun.adapters.deep_json import DeepDecoder
+from strategyrun.adapters.deep_json import DeepDecoder, read
+from strategyrun.domain.nesting import depth
 from support.builders import nested
 
 LEVELS = 10_020
@@ -29,10 +32,19 @@ def test_what_the_api_server_stores_can_be_read() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_an_answer_is_read_in_a_process_that_stays_as_it_was() -> None:
+    """A program that asks a client reads its own JSON, and has a stack of its own; other threads may read too."""
+    before = sys.getrecursionlimit(), json._default_decoder  # type: ignore[attr-defined]
+    with ThreadPoolExecutor(4) as threads:
+        found = threads.map(read, [b"[" * LEVELS + b"]" * LEVELS] * 8)
+        assert [depth(each) for each in found] == [LEVELS] * 8
+    assert (sys.getrecursionlimit(), json._default_decoder) == before  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(
-    ("text", "read"), [('  {"a": [1, {"b": null}]} ', {"a": [1, {"b": None}]}), ("[[[]]]", nested(3))]
+    ("text", "found"), [('  {"a": [1, {"b": null}]} ', {"a": [1, {"b": None}]}), ("[[[]]]", nested(3))]
 )
-def test_what_is_too_deep_for_c_is_read_by_python(monkeypatch: pytest.MonkeyPatch, text: str, read: Any) -> None:
+def test_what_is_too_deep_for_c_is_read_by_python(monkeypatch: pytest.MonkeyPatch, text: str, found: Any) -> None:
     """C's scanner gives up at a number of levels that depends on the Python."""
 
     def give_up(_: str, __: int) -> None:
@@ -40,7 +52,7 @@ def test_what_is_too_deep_for_c_is_read_by_python(monkeypatch: pytest.MonkeyPatc
 
     decoder = DeepDecoder()
     monkeypatch.setattr(decoder, "scan_once", give_up)
-    assert decoder.decode(text) == read
+    assert decoder.decode(text) == found
 
 
 def test_what_is_no_json_is_an_error() -> None:

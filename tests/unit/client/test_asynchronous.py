@@ -2,7 +2,9 @@
 
 import asyncio
 import gc
+import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import aiohttp
@@ -11,14 +13,14 @@ from aiohttp import web
 
 from strategyrun import AsyncClient, Result, Trial
 from strategyrun.adapters.runs import RunsApi
-from strategyrun.client import ClusterError, NotAskedError, NotFinishedError, UnreachableError
+from strategyrun.client import ClusterError, NotAskedError, NotFinishedError, RefusedRunError, UnreachableError
 from strategyrun.client.cluster import SESSION_LABEL
 from strategyrun.client.following import Progress
 from strategyrun.client.loops import run
-from support.answers import cancelled, failed, scored, status
+from support.answers import body, cancelled, failed, scored, status
 from support.clock import pass_time
 from support.cluster import Manifest
-from support.few_runs import FewRuns, Instead, never, refusal, refused
+from support.few_runs import DEEP, FewRuns, Instead, deep, never, refusal, refused
 
 CODE = "x = 1"
 SECONDS = 600
@@ -62,12 +64,17 @@ async def too_late() -> web.Response:
     return await never()
 
 
+async def nobody() -> None:
+    """Find no such run, and let the time of whoever looks for it be over."""
+    pass_time(SECONDS)
+
+
 @pytest.mark.parametrize(
     ("instead", "heard"),
     [
         ({"PATCH": refused}, "Pending (NotSeen): no operator has seen it yet"),
         ({"PATCH": too_late}, "Pending (NotSeen): no operator has seen it yet"),
-        ({"POST": never}, "Pending (Unheard): nothing has been heard of it"),
+        ({"POST": never, "PATCH": nobody}, "Pending (Unheard): nothing has been heard of it"),
     ],
     ids=["no right", "no answer", "not there yet"],
 )
@@ -159,6 +166,102 @@ def test_a_run_is_cancelled_for_its_time_however_fast_its_operator_is() -> None:
         result = await out_of_time(runs, client.evaluate(CODE, timeout=SECONDS, progress=told), runs.made())
         assert result.reason == "DeadlineExceeded"
         assert "so it was cancelled; it was Pending (NotSeen)" in result.message
+
+    play(scene)
+
+
+class Slow:
+    """Makes a run after a webhook has taken its time, also where whoever asked for it has gone by then."""
+
+    def __init__(self, runs: FewRuns) -> None:
+        self.asked = threading.Event()
+        self._looked_for = asyncio.Event()
+        runs.instead = {"POST": self._make, "PATCH": self._look}
+
+    async def _make(self) -> None:
+        self.asked.set()
+        while not self._looked_for.is_set():
+            with suppress(asyncio.CancelledError):
+                await self._looked_for.wait()
+
+    async def _look(self) -> None:
+        self._looked_for.set()
+
+
+async def ends_cancelled(runs: FewRuns) -> None:
+    """The one run is there, and nobody lets it go on."""
+    async with asyncio.timeout(30):
+        while not runs.runs:  # noqa: ASYNC110 - the server has its own time
+            await asyncio.sleep(0.01)
+    assert [run["spec"].get("cancel") for run in runs.runs.values()] == [True]
+
+
+def test_a_run_that_is_still_being_made_is_cancelled_when_it_is_there() -> None:
+    """Whoever cancels the call cancels the run, though there is nothing to cancel yet."""
+
+    async def scene(runs: FewRuns, client: AsyncClient) -> None:
+        slow = Slow(runs)
+        evaluating = asyncio.create_task(client.evaluate(CODE))
+        await asyncio.to_thread(slow.asked.wait)
+        evaluating.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await evaluating
+        await ends_cancelled(runs)
+
+    play(scene)
+
+
+def test_a_run_that_is_still_being_made_when_its_time_is_over_is_cancelled_too() -> None:
+    """And the answer says so."""
+
+    async def scene(runs: FewRuns, client: AsyncClient) -> None:
+        Slow(runs)
+        result = await out_of_time(runs, client.evaluate(CODE, timeout=SECONDS), runs.until_asked("POST"))
+        assert (result.reason, "so it was cancelled" in result.message) == ("DeadlineExceeded", True)
+        await ends_cancelled(runs)
+
+    play(scene)
+
+
+def test_a_run_is_cancelled_though_the_loop_that_makes_it_ends() -> None:
+    """Which cuts the request: the run may be there a moment later all the same."""
+    runs = FewRuns()
+
+    async def serve() -> None:
+        slow = Slow(runs)
+        async with runs.serving() as connect:
+
+            async def evaluate() -> None:
+                async with AsyncClient("research", connect=connect) as client:
+                    await client.evaluate(CODE)
+
+            async def leave() -> None:
+                left.append(asyncio.create_task(evaluate()))
+                await asyncio.to_thread(slow.asked.wait)
+
+            left: list[asyncio.Task[None]] = []
+            await asyncio.to_thread(run, leave())
+            await ends_cancelled(runs)
+
+    run(asyncio.wait_for(serve(), 60))
+
+
+def test_a_run_that_is_refused_when_its_time_is_over_is_refused() -> None:
+    """There is none, and what has its name may be somebody else's."""
+
+    async def scene(runs: FewRuns, client: AsyncClient) -> None:
+        looked_for = asyncio.Event()
+
+        async def refuse() -> web.Response:
+            await looked_for.wait()
+            return refusal(422, "Invalid")
+
+        async def look() -> None:
+            looked_for.set()
+
+        runs.instead = {"POST": refuse, "PATCH": look}
+        with pytest.raises(RefusedRunError, match="Invalid: said by the test"):
+            await out_of_time(runs, client.evaluate(CODE, timeout=SECONDS), runs.until_asked("POST"))
 
     play(scene)
 
@@ -256,14 +359,38 @@ def test_an_error_of_the_connection_cancels_nothing() -> None:
     play(scene)
 
 
-def test_what_is_nested_too_deep_to_be_read_is_an_error_of_the_client() -> None:
-    """The API server stores ten times what Python reads."""
-
-    async def deep() -> web.Response:
-        return web.Response(text='{"items":[' + "[" * 9000 + "]" * 9000 + "]}", content_type="application/json")
+def test_a_run_as_deep_as_the_api_server_takes_it_is_in_nobodys_way() -> None:
+    """It is read like another one, and whoever waits for others in its namespace is told of theirs."""
 
     async def scene(runs: FewRuns, client: AsyncClient) -> None:
-        runs.instead["LIST"] = deep
+        for name in ("one", "other"):
+            await runs.put(name)
+
+        async def listed() -> web.Response:
+            items = [body("deep", params={"x": DEEP}), *runs.runs.values()]
+            return deep({"metadata": {"resourceVersion": "2"}, "items": items})
+
+        async def told() -> web.Response:
+            del runs.instead["WATCH"]
+            for name in ("one", "other"):
+                await runs.put(name, scored(1.5))
+            return deep({"type": "MODIFIED", "object": body("deep", params={"x": DEEP})})
+
+        runs.instead = {"LIST": listed, "WATCH": told}
+        assert [result.name for result in await client.results()] == ["deep", "one", "other"]
+        assert [result.succeeded for result in await client.wait("one", "other")] == [True, True]
+
+    play(scene)
+
+
+def test_what_is_nested_too_deep_to_be_read_is_an_error_of_the_client() -> None:
+    """No API server stores so much."""
+
+    async def deeper() -> web.Response:
+        return web.Response(text='{"items":[' + "[" * 200_000 + "]" * 200_000 + "]}", content_type="application/json")
+
+    async def scene(runs: FewRuns, client: AsyncClient) -> None:
+        runs.instead["LIST"] = deeper
         with pytest.raises(ClusterError, match=r"cannot list StrategyRuns .* nested too deep"):
             await client.results()
 
