@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from strategyrun import AsyncClient, Client, Result, Trial
 from strategyrun.adapters.runs import RunsApi, Seen, Selection
-from strategyrun.cli import application
+from strategyrun.cli.program import application
 from strategyrun.cli.session import connection
 from strategyrun.client import (
     ForbiddenError,

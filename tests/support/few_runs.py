@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from strategyrun import AsyncClient
 from strategyrun.adapters.runs import RunsApi
-from strategyrun.cli import application
+from strategyrun.cli.program import application
 from strategyrun.cli.session import connection
 from strategyrun.client.asynchronous import Connect
 from strategyrun.domain.strategyrun import NOT_SEEN, PLURAL

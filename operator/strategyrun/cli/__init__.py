@@ -1,89 +1,35 @@
-"""The command line: a door to the client for people and scripts, and the operator's own entry point."""
+"""The command line: a door to the client for people and scripts, and the operator's own entry point.
 
-import io
-import os
-import shlex
+The program takes a second to import, and an interrupt may come in that second: it ends with the same code as later.
+"""
+
 import sys
-from contextlib import redirect_stdout, suppress
-from importlib import import_module, metadata
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-import typer
-
-_GROUPS: dict[str, dict[str, str]] = {
-    "Without a cluster": {"run": "strategyrun.local.command:run", "lint": "strategyrun.cli.lint:lint"},
-    "Runs": {
-        "submit": "strategyrun.cli.submit:submit",
-        "list": "strategyrun.cli.runs:list_",
-        "wait": "strategyrun.cli.runs:wait",
-        "logs": "strategyrun.cli.logs:logs",
-        "explain": "strategyrun.cli.explain:explain",
-        "report": "strategyrun.cli.report:report",
-        "cancel": "strategyrun.cli.runs:cancel",
-        "rerun": "strategyrun.cli.runs:rerun",
-        "delete": "strategyrun.cli.runs:delete",
-    },
-    "Ranking": {"top": "strategyrun.cli.board:top", "compare": "strategyrun.cli.board:compare"},
-    "Administration": {
-        "doctor": "strategyrun.cli.doctor:doctor",
-        "operator": "strategyrun.cli.administration:operator",
-        "install-seccomp": "strategyrun.cli.administration:install_seccomp",
-        "generate": "strategyrun.cli.administration:generate",
-    },
-}
-"""Each command and where it is: some import for a second what others do without."""
-
-
-_DISTRIBUTION = "finlab-sandbox-operator"
-_FILES_WHERE_NOTHING_FITS = ":0"
-"""What kubectl is to do with the choices, as the last line of an answer."""
-
-
-def application(only: str = "", *, plugin: bool = False) -> typer.Typer:
-    """Build the command line: whole, or with the one command that is going to be used, if `only` is its name.
-
-    A plugin of kubectl teaches no shell: that is kubectl's, which asks `complete`.
-    """
-    app = typer.Typer(
-        no_args_is_help=True,
-        invoke_without_command=True,
-        add_completion=not plugin,
-        pretty_exceptions_enable=False,
-        help="Untrusted trading strategies in, trusted metrics out.",
-        context_settings={"help_option_names": ["--help", "-h"]},
-    )
-    app.callback()(_whole)  # without one, a command alone would lose its name
-    alone = any(only in commands for commands in _GROUPS.values())
-    for group, commands in _GROUPS.items():
-        for name, place in commands.items():
-            if not alone or name == only:
-                module, _, function = place.partition(":")
-                app.command(name, rich_help_panel=group)(getattr(import_module(module), function))
-    return app
-
-
-def _whole(
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
-) -> None:
-    if version:
-        typer.echo(f"strategyrun {metadata.version(_DISTRIBUTION)}")
-        raise typer.Exit
+from strategyrun.cli.exits import Exit
 
 
 def main() -> None:
     """Run the command line."""
-    plugin = sys.argv[0].endswith("kubectl-strategyrun")
-    program = "kubectl strategyrun" if plugin else "strategyrun"
-    application(sys.argv[1] if len(sys.argv) > 1 else "", plugin=plugin)(prog_name=program)
+    with _interruptible():
+        from strategyrun.cli import program  # noqa: PLC0415 - an interrupt meanwhile is heard
+
+        program.run()
 
 
 def complete() -> None:
-    """Tell kubectl, a line each, how the last of the words after `kubectl strategyrun` may go on."""
-    words = ["strategyrun", *sys.argv[1:]]
-    question = {"COMP_WORDS": shlex.join(words), "COMP_CWORD": str(len(words) - 1)}
-    os.environ |= question | {"_STRATEGYRUN_COMPLETE": "complete_bash"}
-    said = io.StringIO()
-    with suppress(SystemExit), redirect_stdout(said):
-        application(words[1] if len(words) > 2 else "")(prog_name="strategyrun")
-    for line in [*filter(None, said.getvalue().splitlines()), _FILES_WHERE_NOTHING_FITS]:
-        typer.echo(line)
+    """Tell kubectl how the words after `kubectl strategyrun` may go on."""
+    with _interruptible():
+        from strategyrun.cli import program  # noqa: PLC0415 - for the reason above
+
+        program.complete()
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Exit without a traceback where somebody interrupts."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.exit(Exit.INTERRUPTED)

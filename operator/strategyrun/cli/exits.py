@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
-from strategyrun.client import Result
+if TYPE_CHECKING:  # the code of an interrupt is needed before the client is there
+    from strategyrun.client import Result
 
 
 class Exit(IntEnum):
@@ -30,7 +32,7 @@ _BY_OUTCOME = {
 """The first that any of several runs has is the code of all: what no strategy can mend comes before what one can."""
 
 
-def exit_of(results: Iterable[Result]) -> Exit:
+def exit_of(results: Iterable["Result"]) -> Exit:
     """Return the exit code of finished runs."""
     found = {result.outcome for result in results}
     return next((code for outcome, code in _BY_OUTCOME.items() if outcome in found), Exit.SUCCEEDED)

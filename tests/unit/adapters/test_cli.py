@@ -10,7 +10,7 @@ import typer
 import yaml
 
 from strategyrun.adapters.generate import generated_files
-from strategyrun.cli import application
+from strategyrun.cli.program import application
 from support.cluster import CHECKOUT
 
 CONFIG = CHECKOUT / "config" / "sandbox.yaml"

@@ -8,8 +8,8 @@ import pytest
 import typer.main
 
 from strategyrun import Result
-from strategyrun.cli import application
 from strategyrun.cli.explaining import Explanation, explain
+from strategyrun.cli.program import application
 from strategyrun.domain.outcomes import FAILURES, Reason, named
 from strategyrun.domain.strategyrun import RERUN_ANNOTATION
 from support.answers import body, failed, scored, status

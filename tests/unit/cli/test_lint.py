@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from strategyrun.cli import application
+from strategyrun.cli.program import application
 from support.cluster import CHECKOUT
 from support.interpreters import killed_at_once
 

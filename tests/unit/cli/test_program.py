@@ -10,7 +10,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from strategyrun.cli import application
+from strategyrun.cli.program import application
 
 COMMANDS = (
     "submit",
@@ -87,6 +87,32 @@ def test_a_kubeconfig_that_cannot_be_read_is_one_clear_line(
     said = done.stdout + done.stderr
     assert said.startswith(("error: the kubeconfig cannot be read", "fail cluster     the kubeconfig cannot be read"))
     assert said.count("\n") == 1
+
+
+INTERRUPTED = """
+import signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path, target=None):
+        if name == "MODULE":
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+from strategyrun.cli import DOOR
+DOOR()
+"""
+"""Presses Ctrl-C when a module is looked for."""
+
+
+@pytest.mark.parametrize("module", ["typer", "strategyrun.cli.runs", "aiohttp"])
+@pytest.mark.parametrize("door", ["main", "complete"])
+def test_an_interrupt_while_it_starts_is_an_exit_code(door: str, module: str) -> None:
+    """What it needs takes a second to import; nobody is told where in there it was."""
+    script = INTERRUPTED.replace("MODULE", module).replace("DOOR", door)
+    done = subprocess.run(
+        [sys.executable, "-c", script, "list", ""], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_a_metric_that_there_is_not_needs_no_cluster() -> None:

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from strategyrun import AsyncClient, Client, Result
-from strategyrun.cli import application
+from strategyrun.cli.program import application
 from strategyrun.client import ClusterError, NotAskedError
 from strategyrun.client.following import Progress
 from strategyrun.client.loops import run

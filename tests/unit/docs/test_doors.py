@@ -8,7 +8,7 @@ import pytest
 import typer.main
 
 from strategyrun import Trial, client
-from strategyrun.cli import application
+from strategyrun.cli.program import application
 from support.cluster import CHECKOUT
 from support.pages import PAGES
 

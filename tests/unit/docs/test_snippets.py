@@ -13,7 +13,7 @@ import pytest
 import typer
 import yaml
 
-from strategyrun.cli import application
+from strategyrun.cli.program import application
 from strategyrun.domain.strategyrun import GROUP, StrategyRun
 from strategyrun.domain.vetting import Kind, vet
 from support.cluster import CHECKOUT

@@ -18,7 +18,7 @@ import yaml
 from typer.testing import CliRunner
 
 from strategyrun.adapters.reports import UNPACKED_LIMIT
-from strategyrun.cli import application
+from strategyrun.cli.program import application
 from support.cluster import CHECKOUT
 
 RUN = "/apis/finlab-sandbox.dev/v1alpha1/namespaces/{}/strategyruns/{}"
