@@ -88,6 +88,7 @@ class FewRuns:
         async with self._changed:
             self.asked.append(f"{verb} {name}".strip())
             self._changed.notify_all()
+        await request.read()  # whole, as an API server does before it asks anybody; whoever sent it may go meanwhile
         instead = self.instead.get(self.asked[-1], self.instead.get(verb))
         if instead and (answer := await instead()):
             return answer

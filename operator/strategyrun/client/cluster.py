@@ -7,7 +7,7 @@ from secrets import token_hex
 from typing import Any
 
 from strategyrun.adapters.runs import RunsApi, Selection
-from strategyrun.client.errors import ClusterError, NoRunError
+from strategyrun.client.errors import ClusterError, NoRunError, RefusedRunError
 from strategyrun.client.following import Follower, Listening, Progress
 from strategyrun.client.result import Result
 from strategyrun.client.translate import asking
@@ -17,7 +17,11 @@ from strategyrun.domain.strategyrun import GROUP
 SESSION_LABEL = f"{GROUP}/session"
 """The same on all runs that one client has made."""
 
-_CANCEL_SECONDS = 10
+_CANCEL_SECONDS = 12
+"""Longer than the ten that a webhook has where nobody gives it more: a run that is still being made is not there to be
+cancelled. A request that takes longer is cut, and an API server makes nothing for somebody who has gone."""
+
+_LOOK_AGAIN_SECONDS = 0.5
 
 
 class ClusterEngine:
@@ -45,19 +49,26 @@ class ClusterEngine:
             latest = replace(result, trial=trial)
             listening(latest)
 
+        async def make() -> None:
+            nonlocal latest
+            made = await self.submit(meta, spec)
+            latest = latest or made
+            self._follower.exists(made)
+
         ended = self._follower.expect(name, told)
+        making = asyncio.create_task(make())
+        making.add_done_callback(_has_failed)  # whoever waits no more need not ask for its error
         try:
             async with asyncio.timeout(seconds) as limit:
-                made = await self.submit(meta, spec)
-                latest = latest or made
-                self._follower.exists(made)
+                await asyncio.wait([making])
+                making.result()
                 await asyncio.wait([ended])
                 return replace(ended.result(), trial=trial)
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, ClusterError) and not listening.raised(error):
                 raise
             lost = _has_failed(ended) and not listening.raised(ended.exception())
-            left = None if (latest and latest.finished) or lost else await self._abandon(name)
+            left = None if (latest and latest.finished) or lost else await self._abandon(name, making)
             if not (isinstance(error, TimeoutError) and limit.expired()):
                 raise
             if _has_come(ended) and not (left and ended.result().phase == "Cancelled"):  # just now, and not by us
@@ -65,9 +76,12 @@ class ClusterEngine:
             if left and left.outcome:  # the news of it was still on its way
                 told(answer := replace(left, trial=trial, current=True))
                 return answer
+            if _is_refused(making):
+                making.result()
             seen = left or latest or Result.unheard(name, self._namespace, trial)
             return Result.late(trial, seen, seconds, cancelled=left is not None)
         finally:
+            making.cancel()
             ended.cancel()
 
     async def submit(self, meta: dict[str, Any], spec: dict[str, Any]) -> Result:
@@ -105,19 +119,37 @@ class ClusterEngine:
         """Stop waiting."""
         await self._follower.close()
 
-    async def _abandon(self, name: str) -> Result | None:
-        """Cancel a run whose answer nobody waits for any more, and return it; None where that was not possible."""
+    async def _abandon(self, name: str, making: asyncio.Task[None]) -> Result | None:
+        """Cancel a run whose answer nobody waits for any more, and return it; None where that was not possible.
+
+        While it is still being made, or might be, it is looked for again.
+        """
         with suppress(ClusterError, TimeoutError):
             async with asyncio.timeout(_CANCEL_SECONDS):
-                return await self.cancel(name)
+                while not _is_refused(making):
+                    settled = _has_come(making)
+                    try:
+                        return await self.cancel(name)
+                    except NoRunError:
+                        if settled:
+                            return None
+                    if making.cancelled():
+                        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+                    else:
+                        await asyncio.wait([making], timeout=_LOOK_AGAIN_SECONDS)
         return None
 
 
-def _has_come(ended: asyncio.Future[Result]) -> bool:
+def _has_come(awaited: asyncio.Future[Any]) -> bool:
     """Whether there is an answer, or an error in its place."""
-    return ended.done() and not ended.cancelled()
+    return awaited.done() and not awaited.cancelled()
 
 
-def _has_failed(ended: asyncio.Future[Result]) -> bool:
+def _is_refused(making: asyncio.Future[None]) -> bool:
+    """Whether the API server will have no such run: one of its name is somebody else's."""
+    return _has_come(making) and isinstance(making.exception(), RefusedRunError)
+
+
+def _has_failed(awaited: asyncio.Future[Any]) -> bool:
     """Whether a client's error has come in place of an answer: the connection's, if it is nobody else's."""
-    return _has_come(ended) and isinstance(ended.exception(), ClusterError)
+    return _has_come(awaited) and isinstance(awaited.exception(), ClusterError)
