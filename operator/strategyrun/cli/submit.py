@@ -134,8 +134,8 @@ async def _submit(client: AsyncClient, wanted: Trial | Manifest, name: str, name
 
 
 def _tell(result: Result, form: Format | None) -> None:
-    """Say each run as soon as it is there: whoever interrupts knows what goes on."""
+    """Say each run as soon as it is there: whoever interrupts, or loses the connection, knows what goes on."""
     if form is Format.NAME:
         output.names([result])
-    elif form not in (Format.JSON, Format.YAML):
-        typer.echo(f"{result.name} submitted to {result.namespace}")
+    else:  # a document comes last, if it comes, and is alone on its stream
+        typer.echo(f"{result.name} submitted to {result.namespace}", err=form in (Format.JSON, Format.YAML))

@@ -32,7 +32,7 @@ def asking(what: str, namespace: str) -> Iterator[None]:
     except NoClusterError as error:
         raise UnreachableError(said(error)) from error
     except runs.LostConnectionError as error:
-        raise LostConnectionError(f"{error}; the runs go on, ask for them by name") from error
+        raise LostConnectionError(f"cannot {asked}: {error}; the runs go on, ask for them by name") from error
     except ExistsError as error:
         raise RefusedRunError(f"cannot {asked}: the name is taken") from error
     except ApiError as error:
