@@ -8,7 +8,7 @@ class StrategyRunError(Exception):
 
 
 class NotAskedError(StrategyRunError):
-    """What was asked for makes no sense; nothing was sent anywhere."""
+    """What was asked for makes no sense, and nothing was sent anywhere; or the Client is closed."""
 
 
 class ClusterError(StrategyRunError):

@@ -24,6 +24,9 @@ from strategyrun.reporting.material import Material
 T = TypeVar("T")
 
 _GOODBYE_SECONDS = 15
+"""Longer than an engine takes to cancel a run."""
+
+_CLOSED = "this Client is closed; make another"
 
 
 class _Loop:
@@ -31,11 +34,20 @@ class _Loop:
 
     def __init__(self) -> None:
         self._loop = TidyLoop()
+        self._under_way: set[asyncio.Task[Any]] = set()
+        self._closed = False
+        self._door = threading.RLock()
+        """Held while something begins, and while the closing does: what has come in before is ended then."""
         self._thread = threading.Thread(target=self._loop.run_forever, name="strategyrun-client", daemon=True)
         self._thread.start()
 
     @property
     def open(self) -> bool:
+        """Whether anything may begin."""
+        return not self._closed and self.alive
+
+    @property
+    def alive(self) -> bool:
         """Whether the thread goes on."""
         return self._thread.is_alive()
 
@@ -48,30 +60,55 @@ class _Loop:
 
         Raises NotAskedError in the loop's own thread, and where that has ended.
         """
-        if not self.open:
-            work.close()
-            raise NotAskedError("this Client is closed; make another")
-        if threading.current_thread() is self._thread:
-            work.close()
-            raise NotAskedError("a Client waits for its loop, and cannot be asked in it; use AsyncClient there")
         started: list[asyncio.Task[T]] = []
 
         async def task() -> T:
             started.append(asyncio.ensure_future(work))
+            self._under_way.add(started[0])
+            started[0].add_done_callback(self._under_way.discard)
             return await started[0]
 
         def cancel() -> None:
             self._loop.call_soon_threadsafe(self._loop.call_soon, lambda: [each.cancel() for each in started])
 
-        return asyncio.run_coroutine_threadsafe(task(), self._loop), cancel
+        try:
+            self._require_another_thread()
+            with self._door:
+                if not self.open:
+                    raise NotAskedError(_CLOSED)
+                return asyncio.run_coroutine_threadsafe(task(), self._loop), cancel
+        except NotAskedError:
+            work.close()
+            raise
 
-    def close(self) -> None:
-        """End the thread."""
-        for last in (self._loop.shutdown_asyncgens(), self._loop.let_go()):
-            asyncio.run_coroutine_threadsafe(last, self._loop).result(_GOODBYE_SECONDS)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_GOODBYE_SECONDS)
-        self._loop.close()
+    def close(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Cancel what is under way, do the last thing when that has tidied up, and end the thread.
+
+        Raises NotAskedError in the loop's own thread.
+        """
+        self._require_another_thread()
+        with self._door:
+            if not self.open:
+                return
+            self._closed = True
+        try:
+            asyncio.run_coroutine_threadsafe(self._end(last), self._loop).result(3 * _GOODBYE_SECONDS)
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(_GOODBYE_SECONDS)
+            if not self.alive:
+                self._loop.close()
+
+    async def _end(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        await _cancelled(self._under_way)  # which ends what it has begun itself, each in its order
+        await _cancelled(asyncio.all_tasks() - {asyncio.current_task()})
+        await last()
+        await self._loop.shutdown_asyncgens()
+        await self._loop.let_go()
+
+    def _require_another_thread(self) -> None:
+        if threading.current_thread() is self._thread:
+            raise NotAskedError("a Client waits for its loop, and cannot be asked in it; use AsyncClient there")
 
 
 class _Caller:
@@ -87,26 +124,34 @@ class _Caller:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Do it and return what it returns.
 
-        An interrupt, or an error of a function that was called, cancels it, and waits until it has tidied up.
+        An interrupt, or an error of a function that was called, cancels it, and waits until it has tidied up. Raises
+        NotAskedError where the loop is closed meanwhile.
         """
         future, cancel = self._loop.start(work)
         future.add_done_callback(lambda _: self._calls.put(None))
         try:
             while (call := self._next_call()) is not None:
                 call()
-            return future.result()
         except BaseException:
             if not future.done():
-                cancel()
                 with suppress(BaseException):
+                    cancel()
                     future.result(_GOODBYE_SECONDS)
             raise
+        if not self._loop.open and (future.cancelled() or not future.done()):
+            raise NotAskedError(_CLOSED)
+        return future.result()
 
     def _next_call(self) -> Callable[[], object] | None:
-        """Wait, and turn round once a second: an interrupt that another thread was given wakes nobody here."""
+        """Wait; None where the work has ended, or the loop has.
+
+        It turns round once a second: an interrupt that another thread was given wakes nobody here.
+        """
         while True:
             with suppress(Empty):
                 return self._calls.get(timeout=1)
+            if not self._loop.alive:
+                return None
 
     def told(self, progress: Progress | None) -> Progress | None:
         """Lend a function that is told of changes: the work does not wait for it."""
@@ -151,10 +196,12 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; runs go on. Whatever is asked of it afterwards raises NotAskedError."""
-        if self._loop.open:
-            self._loop.run(self._client.close())
-            self._loop.close()
+        """Close the connection; runs go on.
+
+        What other threads wait for meanwhile is cancelled, and raises NotAskedError, as all does that is asked of it
+        afterwards.
+        """
+        self._loop.close(self._client.close)
 
     def evaluate(
         self, code: str | Path, *, progress: Progress | None = None, timeout: float | None = None, **asked: Any
@@ -234,12 +281,21 @@ class Client:
             while (answer := caller.run(upcoming(answers))) is not None:
                 yield answer
         finally:
-            if self._loop.open:
+            with suppress(NotAskedError):  # whoever closes the client ends it too
                 self._loop.run(_close(answers))
 
 
 async def _close(answers: AsyncGenerator[T, None]) -> None:
     await answers.aclose()
+
+
+async def _cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks, and wait until they have tidied up."""
+    ending = [*tasks]
+    for each in ending:
+        each.cancel()
+    if ending:
+        await asyncio.wait(ending, timeout=_GOODBYE_SECONDS)
 
 
 def _settle(found: Future[T | None], waiting: Iterator[T]) -> None:

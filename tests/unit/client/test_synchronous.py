@@ -1,7 +1,15 @@
 """The client without await, where no cluster is needed."""
 
+import asyncio
 import gc
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +17,132 @@ import pytest
 from strategyrun import Client
 from strategyrun.adapters.runs import RunsApi
 from strategyrun.client import NotAskedError
+from support.answers import body
+from support.few_runs import FewRuns
+from support.waiting import wait_until
+
+CODE = "x = 1"
+
+
+def aside(work: Callable[[], Any]) -> Future[Any]:
+    """Do it in a thread that holds up no test's end."""
+    future: Future[Any] = Future()
+
+    def do() -> None:
+        try:
+            future.set_result(work())
+        except Exception as error:  # noqa: BLE001 - whoever waits has to hear of it
+            future.set_exception(error)
+
+    threading.Thread(target=do, daemon=True).start()
+    return future
+
+
+def play(scene: Callable[[FewRuns, Client], None]) -> None:
+    """Let a client meet a few runs, in a thread beside theirs."""
+
+    async def work() -> None:
+        runs = FewRuns()
+        async with runs.serving() as connect:
+            meeting = aside(lambda: scene(runs, Client("research", connect=connect)))
+            await asyncio.wait_for(asyncio.wrap_future(meeting), 60)
+
+    asyncio.run(work())
+
+
+@contextmanager
+def nothing_is_said(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """Neither now nor when what is left over is collected."""
+    yield
+    gc.collect()
+    assert (caplog.text, *capfd.readouterr()) == ("", "", "")
+
+
+WAYS: dict[str, Callable[[Client], object]] = {
+    "evaluate": lambda client: client.evaluate(CODE),
+    "evaluate_many": lambda client: [*client.evaluate_many([CODE])],
+    "wait": lambda client: client.wait("one", "other"),
+    "log": lambda client: [*client.log("one", follow=True)],
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_whoever_waits_for_a_client_that_another_thread_closes_is_told(
+    way: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """In the words for what is asked of it later; what was made to be evaluated is cancelled, and the rest goes on."""
+    evaluates = way.startswith("evaluate")
+
+    def scene(runs: FewRuns, client: Client) -> None:
+        if not evaluates:
+            runs.runs = {name: body(name) for name in ("one", "other")}
+        waiting = aside(lambda: WAYS[way](client))
+        wait_until("it waits", lambda: "WATCH" in runs.asked and runs.runs, bool)
+        client.close()
+        with pytest.raises(NotAskedError, match="this Client is closed; make another"):
+            waiting.result(30)
+        assert {run["spec"].get("cancel", False) for run in runs.runs.values()} == {evaluates}
+
+    with nothing_is_said(caplog, capfd):
+        play(scene)
+
+
+def test_a_client_may_be_closed_by_what_it_tells() -> None:
+    """In the thread that waits."""
+
+    def scene(runs: FewRuns, client: Client) -> None:
+        with pytest.raises(NotAskedError, match="this Client is closed"):
+            client.evaluate(CODE, progress=lambda _: client.close())
+        assert [run["spec"].get("cancel") for run in runs.runs.values()] == [True]
+
+    play(scene)
+
+
+def test_what_goes_on_between_two_answers_is_cancelled_when_the_client_is_closed() -> None:
+    """As where the loop is left."""
+
+    def scene(runs: FewRuns, client: Client) -> None:
+        answers = client.evaluate_many([CODE, Path("nowhere.py")])
+        assert next(answers).reason == "SpecInvalid"
+        wait_until("the other is there", lambda: runs.runs, bool)
+        client.close()
+        with pytest.raises(NotAskedError, match="this Client is closed"):
+            next(answers)
+        assert [run["spec"].get("cancel") for run in runs.runs.values()] == [True]
+
+    play(scene)
+
+
+ENDLESS = """
+import asyncio, contextlib, threading
+from strategyrun.client import Client, NotAskedError, synchronous
+
+connecting = threading.Event()
+
+async def connect():
+    connecting.set()
+    while True:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+def wait():
+    try:
+        client.results()
+    except NotAskedError as error:
+        print(error)
+
+synchronous._GOODBYE_SECONDS = 1
+client = Client("research", connect=connect)
+threading.Thread(target=wait).start()
+connecting.wait()
+client.close()
+"""
+
+
+def test_nobody_waits_for_a_client_whose_thread_is_gone() -> None:
+    """Though what it does there does not end when it is cancelled: the program comes to its own end."""
+    done = subprocess.run([sys.executable, "-c", ENDLESS], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "this Client is closed; make another\n")
 
 
 def test_its_own_loop_cannot_wait_for_it() -> None:
