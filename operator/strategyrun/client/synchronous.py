@@ -286,7 +286,9 @@ class Client:
 
 
 async def _close(answers: AsyncGenerator[T, None]) -> None:
-    await answers.aclose()
+    """End it, unless it ends already: what was cancelled may take longer than an interrupt waits for."""
+    if not answers.ag_running:  # type: ignore[attr-defined]  # typeshed leaves it out
+        await answers.aclose()
 
 
 async def _cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from strategyrun import Client
+from strategyrun import Client, Result
 from strategyrun.adapters.runs import RunsApi
 from strategyrun.client import NotAskedError
+from strategyrun.client.following import Progress
 from support.answers import body
-from support.few_runs import FewRuns
+from support.few_runs import FewRuns, never
 from support.waiting import wait_until
 
 CODE = "x = 1"
@@ -143,6 +144,31 @@ def test_nobody_waits_for_a_client_whose_thread_is_gone() -> None:
     """Though what it does there does not end when it is cancelled: the program comes to its own end."""
     done = subprocess.run([sys.executable, "-c", ENDLESS], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (0, "this Client is closed; make another\n")
+
+
+@pytest.mark.parametrize(
+    "evaluate",
+    [
+        lambda client, progress: client.evaluate(CODE, progress=progress),
+        lambda client, progress: [*client.evaluate_many([CODE], progress=progress)],
+    ],
+    ids=["evaluate", "evaluate_many"],
+)
+def test_an_interrupt_stays_one_where_tidying_up_takes_long(
+    monkeypatch: pytest.MonkeyPatch, evaluate: Callable[[Client, Progress], object]
+) -> None:
+    """It is not waited for without end, and nothing else takes the interrupt's place."""
+    monkeypatch.setattr("strategyrun.client.synchronous._GOODBYE_SECONDS", 1)
+
+    def interrupt(_: Result) -> None:
+        raise KeyboardInterrupt
+
+    def scene(runs: FewRuns, client: Client) -> None:
+        runs.instead["PATCH"] = never
+        with client, pytest.raises(KeyboardInterrupt):
+            evaluate(client, interrupt)
+
+    play(scene)
 
 
 def test_its_own_loop_cannot_wait_for_it() -> None:
