@@ -22,7 +22,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from strategyrun.local import memory, namespaces
 
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 STOPPING = (signal.SIGTERM,)
 LOOK_SECONDS = 0.05
 ADDRESSES_BYTES = 2 * 1024 * 1024 * 1024
@@ -37,7 +37,9 @@ def main() -> None:
     """Carry out the order of standard input."""
     # Who started this may die without a word; the boxes must not outlive it.
     signal.signal(signal.SIGTERM, stop)
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    prctl = ctypes.CDLL(None).prctl
+    prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # what loses its parent in a box is still below this process
     order = json.load(sys.stdin)
     try:
         enter_namespaces(order["users"])
@@ -75,7 +77,7 @@ def enter_namespaces(users: list[int]) -> None:
 
 
 def run(step: dict[str, Any], order: dict[str, Any], deadline: float) -> dict[str, Any]:
-    """Run a box to its end, or to the deadline."""
+    """Run a box to its end, or to the deadline, and leave no process of it however that ends."""
     words = os.path.join(order["words"], step["name"])
     os.close(os.open(words, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     os.chmod(words, 0o666)  # noqa: S103 - a step of another user writes it
@@ -95,14 +97,14 @@ def run(step: dict[str, Any], order: dict[str, Any], deadline: float) -> dict[st
         preexec_fn=lambda: _begin(limit),  # noqa: PLW1509 - this process has one thread
     )
     try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
-        log, late = _watch(box, limit, deadline)
-        code = box.wait()
+        try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+            log, late = _watch(box, limit, deadline)
+            code = box.wait()
+        finally:
+            leave_no_process()
         return _end(step["name"], started_at, code, limit, late, _read_words(words), log)
     finally:
-        if box.poll() is None:
-            end(box)
-            box.wait()
         limit.close()
 
 
@@ -128,13 +130,19 @@ def _end(
     }
 
 
-def end(box: subprocess.Popen[bytes]) -> None:
-    """Kill the box by its first process, with which all others die, and then what made it."""
-    with suppress(ProcessLookupError):
-        os.kill(box.pid, signal.SIGSTOP)  # it makes no process that the next line would miss
-    for pid in [*memory.below(box.pid), box.pid]:
+def end() -> None:
+    """Kill what is below this process now; what that makes meanwhile is still below it the next time."""
+    for pid in memory.below(os.getpid()):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def leave_no_process() -> None:
+    """Kill and wait until this process has no child."""
+    with suppress(ChildProcessError):
+        while True:
+            end()
+            os.wait()
 
 
 def _watch(box: subprocess.Popen[bytes], limit: memory.Limit, deadline: float) -> tuple[bytes, bool]:
@@ -145,16 +153,16 @@ def _watch(box: subprocess.Popen[bytes], limit: memory.Limit, deadline: float) -
         os.set_blocking(box.stdout.fileno(), False)
         selector.register(box.stdout, selectors.EVENT_READ)
         while True:
-            wait = LOOK_SECONDS if not limit.own else min(1.0, max(0.0, deadline - time.monotonic()))
+            wait = LOOK_SECONDS if late or not limit.own else min(1.0, max(0.0, deadline - time.monotonic()))
             if selector.select(wait):
                 content = os.read(box.stdout.fileno(), 65536)
                 log += content[: LOG_LIMIT_BYTES - len(log)]
                 if not content:
                     return bytes(log), late
             limit.look(box.pid)
-            if time.monotonic() >= deadline and not late:
+            if time.monotonic() >= deadline:
                 late = True
-                end(box)
+                end()
 
 
 def _read_words(path: str) -> bytes:
