@@ -221,7 +221,7 @@ def _supervised(order: dict[str, Any], stop: Stop) -> dict[str, Any]:
         start_new_session=True,  # a terminal's interrupt is ours to act on
     )
     with stop.ends(supervisor):
-        told, complaint = supervisor.communicate(json.dumps(order).encode())
+        told, complaint = supervisor.communicate(json.dumps({**order, "parent": os.getpid()}).encode())
     if supervisor.returncode:
         last = complaint.decode(errors="replace").strip().splitlines()
         raise EngineError(f"the boxes' supervisor failed: {last[-1] if last else supervisor.returncode}")

@@ -41,6 +41,8 @@ def main() -> None:
     prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # what loses its parent in a box is still below this process
     order = json.load(sys.stdin)
+    if os.getppid() != order["parent"]:  # it died before the kernel was asked to tell
+        return
     try:
         enter_namespaces(order["users"])
         for path, size in order["scratch"].items():

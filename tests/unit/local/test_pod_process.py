@@ -47,13 +47,17 @@ LATE_THEN = "pod_process.time.monotonic = lambda: 1e6 if os.path.exists('left') 
 
 
 @contextmanager
-def supervisor(folder: Path, code: str, *, more: str = "") -> Iterator[subprocess.Popen[bytes]]:
+def supervisor(
+    folder: Path, code: str, *, more: str = "", parent: int | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """Start the process with the order to run a few lines of Python; what they leave does not outlive the test."""
     step: dict[str, Any] = {"name": "strategy", "seal": [], "entry": [], "settings": {"limits": {}}, "command": []}
     step["box"] = [sys.executable, "-I", "-S", "-c", code]
     order = {"name": "run", "users": [], "scratch": {}, "words": str(folder), "memory": 1 << 40, "deadline": 600}
     words = [sys.executable, "-I", "-S", "-c", PROGRAM.format(operator=f"{CHECKOUT}/operator", more=more)]
-    (folder / "order").write_text(json.dumps(order | {"steps": [step]}))
+    (folder / "order").write_text(
+        json.dumps(order | {"steps": [step], "parent": os.getpid() if parent is None else parent})
+    )
     with (folder / "order").open() as said:
         process = subprocess.Popen(words, cwd=folder, stdin=said, stdout=subprocess.PIPE)
     with process:
@@ -95,3 +99,10 @@ def test_the_deadline_ends_what_has_left_its_box(tmp_path: Path) -> None:
         assert is_gone(tmp_path)
     (end,) = json.loads(told)["ends"]
     assert (end["exitCode"], end["late"]) == (137, True)
+
+
+def test_an_order_of_one_who_has_died_is_not_carried_out(tmp_path: Path) -> None:
+    """The kernel tells only of a death that comes after it was asked to."""
+    with supervisor(tmp_path, LEAVES_ONE.format(orphan=LETS_GO, then=""), parent=0) as process:
+        told, _ = process.communicate(timeout=60)
+    assert (told, process.returncode, (tmp_path / "left").exists()) == (b"", 0, False)
