@@ -14,7 +14,8 @@ import stat
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -79,17 +80,25 @@ def enter_namespaces(users: list[int]) -> None:
 
 
 def run(step: dict[str, Any], order: dict[str, Any], deadline: float) -> dict[str, Any]:
-    """Run a box to its end, or to the deadline, and leave no process of it however that ends."""
+    """Run a box to its end, or to the deadline, and leave nothing of it however that ends."""
     words = os.path.join(order["words"], step["name"])
     os.close(os.open(words, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     os.chmod(words, 0o666)  # noqa: S103 - a step of another user writes it
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # nobody could take away what is not known yet
     limit = memory.limit(f"{order['name']}-{step['name']}", order["memory"], order["scratch"])
+    try:
+        return _box(step, words, limit, order["memory"], deadline)
+    finally:
+        limit.close()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+
+
+def _box(step: dict[str, Any], words: str, limit: memory.Limit, size: int, deadline: float) -> dict[str, Any]:
     shown = [word for source, target in limit.mounts() for word in ("--ro-bind", source, target)]
     settings = dict(step["settings"], limits=dict(step["settings"]["limits"]))
     if not limit.own:
-        settings["limits"] |= {"RLIMIT_DATA": order["memory"], "RLIMIT_AS": order["memory"] + ADDRESSES_BYTES}
+        settings["limits"] |= {"RLIMIT_DATA": size, "RLIMIT_AS": size + ADDRESSES_BYTES}
     started_at = _now()
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # nobody could end a box that is not known yet
     box = subprocess.Popen(  # noqa: S603 - our own words
         [*step["box"], *shown, *step["seal"], "--", *step["entry"], json.dumps(settings), *step["command"]],
         stdin=subprocess.DEVNULL,
@@ -99,15 +108,22 @@ def run(step: dict[str, Any], order: dict[str, Any], deadline: float) -> dict[st
         preexec_fn=lambda: _begin(limit),  # noqa: PLW1509 - this process has one thread
     )
     try:
-        try:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+        with _stoppable():
             log, late = _watch(box, limit, deadline)
             code = box.wait()
-        finally:
-            leave_no_process()
-        return _end(step["name"], started_at, code, limit, late, _read_words(words), log)
     finally:
-        limit.close()
+        leave_no_process()
+    return _end(step["name"], started_at, code, limit, late, _read_words(words), log)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Hear the word to end inside of this; around it that waits until the limit is taken away."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
 
 
 def _begin(limit: memory.Limit) -> None:

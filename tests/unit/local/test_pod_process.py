@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from support.cluster import CHECKOUT
 from support.waiting import wait_until
 
@@ -46,13 +48,30 @@ LATE_THEN = "pod_process.time.monotonic = lambda: 1e6 if os.path.exists('left') 
 """The deadline is over when the box has left one."""
 
 
+LIMITED = """\
+import signal
+def ended(now):
+    if now == {when!r}:
+        os.kill(os.getpid(), signal.SIGTERM)
+class Limit(memory.Watch):
+    def close(self):
+        ended("as it is taken away")
+        os.mkdir("closed")
+def limit(name, size, scratch):
+    ended("as it is made")
+    return Limit(size, scratch)
+memory.limit = limit
+"""
+"""A limit that has to be taken away, and somebody who ends the supervisor in a moment of it."""
+
+
 @contextmanager
 def supervisor(
-    folder: Path, code: str, *, more: str = "", parent: int | None = None
+    folder: Path, code: str, *, more: str = "", parent: int | None = None, interpreter: str = sys.executable
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start the process with the order to run a few lines of Python; what they leave does not outlive the test."""
     step: dict[str, Any] = {"name": "strategy", "seal": [], "entry": [], "settings": {"limits": {}}, "command": []}
-    step["box"] = [sys.executable, "-I", "-S", "-c", code]
+    step["box"] = [interpreter, "-I", "-S", "-c", code]
     order = {"name": "run", "users": [], "scratch": {}, "words": str(folder), "memory": 1 << 40, "deadline": 600}
     words = [sys.executable, "-I", "-S", "-c", PROGRAM.format(operator=f"{CHECKOUT}/operator", more=more)]
     (folder / "order").write_text(
@@ -106,3 +125,19 @@ def test_an_order_of_one_who_has_died_is_not_carried_out(tmp_path: Path) -> None
     with supervisor(tmp_path, LEAVES_ONE.format(orphan=LETS_GO, then=""), parent=0) as process:
         told, _ = process.communicate(timeout=60)
     assert (told, process.returncode, (tmp_path / "left").exists()) == (b"", 0, False)
+
+
+@pytest.mark.parametrize("when", ["as it is made", "as it is taken away"])
+def test_whoever_ends_the_supervisor_leaves_no_limit(tmp_path: Path, when: str) -> None:
+    """In whichever moment the word comes."""
+    code = "import time; time.sleep(600)" if when == "as it is made" else "pass"
+    with supervisor(tmp_path, code, more=LIMITED.format(when=when)) as process:
+        told, _ = process.communicate(timeout=60)
+    assert (told, process.returncode, (tmp_path / "closed").exists()) == (b"", 1, True)
+
+
+def test_a_box_that_cannot_be_started_leaves_no_limit(tmp_path: Path) -> None:
+    """It is an error of the supervisor."""
+    with supervisor(tmp_path, "pass", more=LIMITED.format(when=""), interpreter="/nonexistent") as process:
+        process.communicate(timeout=60)
+    assert (process.returncode, (tmp_path / "closed").exists()) == (1, True)
