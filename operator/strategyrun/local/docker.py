@@ -112,22 +112,23 @@ class Docker:
 
     def _ended_in_time(self, name: str, deadline: float, stop: Stop) -> bool:
         waiter = subprocess.Popen(  # noqa: S603 - our own command
-            [self._program, "wait", name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [self._program, "wait", name], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
         try:
             with stop.ends(waiter):
-                waiter.wait(max(0.1, deadline - time.monotonic()))
+                _, complaint = waiter.communicate(timeout=max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             self._try("kill", name)
             self._ask("wait", name)
             return False
+        if waiter.returncode:  # and so nobody knows whether the container has ended
+            raise _refused("wait", waiter.returncode, complaint)
         return True
 
     def _ask(self, *arguments: str) -> str:
         done = self._try(*arguments)
         if done.returncode:
-            last = done.stderr.decode(errors="replace").strip().splitlines()
-            raise EngineError(f"docker {arguments[0]}: {last[-1] if last else done.returncode}")
+            raise _refused(arguments[0], done.returncode, done.stderr)
         return done.stdout.decode(errors="replace")
 
     def _try(self, *arguments: str, errors: int = subprocess.PIPE) -> subprocess.CompletedProcess[bytes]:
@@ -140,6 +141,11 @@ class Docker:
             raise EngineError(
                 f"docker {arguments[0]}: no answer in {self._patience:g} s; is its daemon well?"
             ) from error
+
+
+def _refused(command: str, code: int, complaint: bytes) -> EngineError:
+    last = complaint.decode(errors="replace").strip().splitlines()
+    return EngineError(f"docker {command}: {last[-1] if last else code}")
 
 
 def _mount(plan: Plan, folder: Path, volume: str, path: str, read_only: bool) -> str:

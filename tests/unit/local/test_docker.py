@@ -6,6 +6,22 @@ import pytest
 
 from strategyrun.local.docker import Docker
 from strategyrun.local.engine import EngineError
+from strategyrun.local.plan import Plan, Scratch, Step
+from strategyrun.local.stop import Stop
+
+PLAN = Plan("run", (Step("strategy", "", (), {}, 1000, (), tells_by_log=True),), {"tmp": Scratch(4096)}, 1 << 26, 600)
+WORKS = """\
+#!/bin/sh
+echo "$*" >>"$0.asked"
+case "$1" in
+version) echo 27.0.1 ;;
+image) echo sha256:00 ;;
+%s
+inspect) echo '{"ExitCode": 0, "StartedAt": "2026-01-01T00:00:00Z", "FinishedAt": "0001-01-01T00:00:00Z",
+ "OOMKilled": false}' ;;
+esac
+"""
+"""Has its daemon and the image; a container that runs has no end yet."""
 
 
 @pytest.fixture
@@ -37,3 +53,12 @@ def test_a_missing_image_is_told_with_what_builds_it(command: Path) -> None:
     command.write_text("#!/bin/sh\n[ $1 = version ] && echo 27.0.1 && exit\necho 'No such image' >&2\nexit 1\n")
     with pytest.raises(EngineError, match=r"docker has no image finlab-sandbox:dev .*docker build --tag \S+:dev image"):
         Docker("finlab-sandbox:dev", b"{}")
+
+
+def test_a_daemon_that_is_lost_while_a_step_runs_gives_no_end(command: Path) -> None:
+    """The step may still run; what docker knows of it then is no answer."""
+    command.write_text(WORKS % "wait) echo 'error during connect: EOF' >&2; exit 1 ;;")
+    with pytest.raises(EngineError, match=r"^docker wait: error during connect: EOF$"):
+        Docker("finlab-sandbox:dev", b"{}").run(PLAN, Stop())
+    removed = [line.split()[-1] for line in Path(f"{command}.asked").read_text().splitlines() if line.startswith("rm ")]
+    assert [name.rpartition("-")[2] for name in removed] == ["strategy", "hold"]
