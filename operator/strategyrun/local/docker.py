@@ -112,7 +112,7 @@ class Docker:
 
     def _ended_in_time(self, name: str, deadline: float, stop: Stop) -> bool:
         waiter = subprocess.Popen(  # noqa: S603 - our own command
-            [self._program, "wait", name], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            [self._program, "wait", name], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
         )
         try:
             with stop.ends(waiter):
@@ -135,7 +135,12 @@ class Docker:
         command = [self._program, *arguments]
         try:
             return subprocess.run(  # noqa: S603 - our own command
-                command, stdout=subprocess.PIPE, stderr=errors, check=False, timeout=self._patience
+                command,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                check=False,
+                timeout=self._patience,
+                start_new_session=True,  # a terminal's interrupt is ours to act on
             )
         except subprocess.TimeoutExpired as error:
             raise EngineError(

@@ -1,5 +1,6 @@
 """What is told of a docker that is no use; what containers do is tested where there are some."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,12 @@ def test_a_daemon_that_is_lost_while_a_step_runs_gives_no_end(command: Path) -> 
         Docker("finlab-sandbox:dev", b"{}").run(PLAN, Stop())
     removed = [line.split()[-1] for line in Path(f"{command}.asked").read_text().splitlines() if line.startswith("rm ")]
     assert [name.rpartition("-")[2] for name in removed] == ["strategy", "hold"]
+
+
+def test_an_interrupt_of_the_terminal_is_not_dockers(command: Path) -> None:
+    """One that ends it half-way leaves a container that nobody knows."""
+    command.write_text(f"#!/bin/sh\ncut -d' ' -f5 /proc/$$/stat >>$0.group\n{WORKS % ''}")
+    Docker("finlab-sandbox:dev", b"{}").run(PLAN, Stop())
+    groups = Path(f"{command}.group").read_text().split()
+    assert len(groups) == len(Path(f"{command}.asked").read_text().splitlines())
+    assert str(os.getpgrp()) not in groups
