@@ -104,10 +104,16 @@ def test_prices_of_ones_own_are_read_by_the_loader(tmp_path: Path) -> None:
 
 
 def test_a_run_leaves_nothing_behind(tmp_path: Path) -> None:
-    """No container, no volume: when it has ended, and when it was interrupted."""
+    """No container, no volume."""
     before = left()
     assert run(manifest(tmp_path, HALF, evaluation=QUICK)).exit_code == 0
     assert left() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_ended_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
+    """Nor does one that is ended while a step runs."""
+    before = left()
     path = manifest(tmp_path, "import time\ntime.sleep(250)\n", timeoutSeconds=300)
     words = [sys.executable, "-m", "strategyrun.local", str(path), "--engine", "docker"]
     with subprocess.Popen(words, env=variables(), stderr=subprocess.PIPE) as command:
@@ -118,8 +124,8 @@ def test_a_run_leaves_nothing_behind(tmp_path: Path) -> None:
                 lambda names: "-strategy" in names,
                 seconds=120,
             )
-            command.send_signal(signal.SIGINT)
-            assert (command.communicate(timeout=60)[1], command.returncode) == (b"", 130)
+            command.send_signal(number)
+            assert (command.communicate(timeout=60)[1], command.returncode) == (b"", 128 + number)
         finally:
             command.kill()
     assert left() == before

@@ -86,12 +86,13 @@ def test_an_interrupted_script_leaves_no_process(tmp_path: Path, script: str) ->
     none_is_left(tmp_path)
 
 
-def test_an_interrupted_command_leaves_no_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_is_ended_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
     """The exit code is that of shells, and there is no traceback."""
     with command_on(tmp_path) as command:
         processes_of(tmp_path)
-        command.send_signal(signal.SIGINT)
-        assert (command.communicate(timeout=60)[1], command.returncode) == (b"", 130)
+        command.send_signal(number)
+        assert (command.communicate(timeout=60)[1], command.returncode) == (b"", 128 + number)
     none_is_left(tmp_path)
 
 

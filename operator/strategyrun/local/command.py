@@ -16,10 +16,11 @@ from strategyrun.local.bubblewrap import Bubblewrap
 from strategyrun.local.conduct import Outcome, conduct
 from strategyrun.local.docker import Docker
 from strategyrun.local.engine import Engine, EngineError, EngineName
-from strategyrun.local.exits import INTERRUPTED, NOT_RUN, exit_code
+from strategyrun.local.exits import NOT_RUN, exit_code
 from strategyrun.local.installation import Configuration, NotInstalledError, configured, installed
 from strategyrun.local.plan import NotRunnableError
 from strategyrun.local.request import UsageError, read
+from strategyrun.local.signals import Undisturbed, ended_by_signals
 
 Maker = Callable[[], Engine]
 _LOG_LINE_CHARS = 2000
@@ -33,6 +34,7 @@ class Output(StrEnum):
     JSON = "json"
 
 
+@ended_by_signals()
 def run(
     file: Annotated[Path, typer.Argument(help="A strategy (.py), or a manifest with one StrategyRun (.yaml, .json).")],
     param: Annotated[
@@ -64,7 +66,7 @@ def run(
         chosen: list[Engine] = []
 
         def make() -> Engine:
-            chosen.append(choose(engine, config))
+            chosen.append(Undisturbed(choose(engine, config)))
             return chosen[0]
 
         outcome = conduct(request, make, config.profile)
@@ -76,8 +78,6 @@ def run(
     except (UsageError, EngineError, NotInstalledError, NotRunnableError, InvalidSettingsError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(NOT_RUN) from error
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
     for each in chosen:
         typer.echo(f"ran with {each.about.name}; weaker than in a pod: {'; '.join(each.about.weaker)}", err=True)
     raise typer.Exit(exit_code(outcome.body["status"]))

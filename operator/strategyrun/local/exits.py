@@ -9,8 +9,8 @@ NOT_RUN = 2
 UNFINISHED = 3
 """The run waits for somebody, as one that is suspended."""
 
-INTERRUPTED = 130
-"""As shells have it."""
+BY_SIGNAL = 128
+"""And the signal's number, where one ended it: as shells have it."""
 
 _BY_CLASS = {"User": 10, "Sandbox": 20, "Platform": 30}
 
