@@ -70,7 +70,7 @@ class Docker:
                 self._ask("volume", "create", "--driver=local", *kind, volume)
             mounts = [f"--volume={volume}:/{volume}:nocopy" for volume in volumes]
             wait = ("python3", "-c", f"import time; time.sleep({plan.seconds + PATIENCE_SECONDS})")
-            self._ask("run", "--detach", f"--name={name}-hold", "--network=none", *mounts, self._image, *wait)
+            self._ask("run", "--detach", "--rm", f"--name={name}-hold", "--network=none", *mounts, self._image, *wait)
             yield
         finally:
             self._try("rm", "--force", f"{name}-hold")

@@ -160,3 +160,10 @@ def test_a_hangup_that_is_ignored_stays_so(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
+
+
+def test_the_container_that_holds_the_space_goes_by_itself(tmp_path: Path) -> None:
+    """Where nobody is left who could remove it."""
+    with command(tmp_path, "create"):
+        (made,) = [line for line in (tmp_path / "docker.did").read_text().splitlines() if line.startswith("run ")]
+    assert "--rm" in made.split()
