@@ -1,9 +1,10 @@
 """What of the sandbox is on this machine: the Python with its libraries, its code, its datasets, its configuration."""
 
+import fcntl
 import hashlib
-import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -109,23 +110,27 @@ def _datasets(python: Path, package: Path, libraries: Path) -> Path:
     builder = package / "datasets" / "us_stocks.py"
     folder = _cache() / "datasets" / hashlib.sha256(builder.read_bytes()).hexdigest()[:12]
     manifest = folder / DATASET / "manifest.json"
-    if not manifest.is_file():
-        if not table.is_file():
-            raise NotInstalledError(f"{table} is missing: bokeh-sampledata 2026.1 has the builtin dataset's prices")
-        partial = folder.with_name(f"{folder.name}.{os.getpid()}")
-        done = subprocess.run(  # noqa: S603 - our own code
-            [str(python), "-m", f"{PACKAGE}.datasets.us_stocks", str(table), str(partial / DATASET)],
-            env={"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise NotInstalledError(f"the dataset {DATASET} cannot be made: {done.stderr.strip().splitlines()[-1]}")
-        try:
+    if manifest.is_file():
+        return folder
+    if not table.is_file():
+        raise NotInstalledError(f"{table} is missing: bokeh-sampledata 2026.1 has the builtin dataset's prices")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name("lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not manifest.is_file():
+            partial = folder.with_name("partial")
+            shutil.rmtree(partial, ignore_errors=True)  # of one that was ended
+            done = subprocess.run(  # noqa: S603 - our own code
+                [str(python), "-m", f"{PACKAGE}.datasets.us_stocks", str(table), str(partial / DATASET)],
+                env={"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1"},
+                pass_fds=(lock.fileno(),),  # where it outlives this process, the next one waits for it
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode:
+                raise NotInstalledError(f"the dataset {DATASET} cannot be made: {done.stderr.strip().splitlines()[-1]}")
             partial.rename(folder)
-        except OSError:  # somebody else has made it meanwhile
-            json.loads(manifest.read_bytes())
     return folder
 
 
