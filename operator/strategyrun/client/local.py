@@ -35,6 +35,7 @@ class LocalEngine:
     def __init__(self, name: str) -> None:
         self._name = EngineName.AUTO if name == "local" else EngineName(name)
         self._engine: Engine | None = None
+        self._choice = threading.Lock()
 
     async def evaluate(self, trial: Trial, progress: Progress | None = None, seconds: float | None = None) -> Result:
         """Return the answer of a trial. Whoever stops waiting stops the boxes, and waits until they are gone.
@@ -78,17 +79,19 @@ class LocalEngine:
     def _conduct(self, trial: Trial, stop: Stop, told: Callable[[dict[str, Any]], None]) -> Outcome:
         try:
             config = configured()
-            return conduct(_request(trial), lambda: self._chosen(config), config.profile, stop=stop, told=told)
+            return conduct(_request(trial), lambda: self._chosen(config, stop), config.profile, stop=stop, told=told)
         except (UsageError, NotRunnableError) as error:
             raise NotAskedError(str(error)) from error
         except (EngineError, NotInstalledError, InvalidSettingsError, OSError) as error:
             raise ClusterError(f"nothing on this machine can run a strategy: {error}") from error
 
-    def _chosen(self, config: Configuration) -> Engine:
-        """Return the engine that works here; once it is found, nobody looks again."""
-        if self._engine is None:
-            self._engine = choose(self._name, config)
-        return self._engine
+    def _chosen(self, config: Configuration, stop: Stop) -> Engine:
+        """Return the engine that works here. One trial looks for it at a time, and once it is found nobody does."""
+        with self._choice:
+            stop.check()
+            if self._engine is None:
+                self._engine = choose(self._name, config)
+            return self._engine
 
 
 def _in_thread(work: Callable[[], Outcome], stop: Stop) -> Future[Outcome]:

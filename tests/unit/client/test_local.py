@@ -1,8 +1,10 @@
 """The client with an engine of this machine, where none gets as far as a box."""
 
+import asyncio
 import sys
 import threading
 from pathlib import Path
+from traceback import walk_stack
 from typing import Any
 
 import pytest
@@ -32,6 +34,13 @@ esac
 """
 """Has its daemon and the image, and can make nothing."""
 
+LOOKED_FOR = """\
+#!/bin/sh
+echo "$1" >>"$0.asked"
+while [ ! -e "$0.go" ]; do /bin/sleep 0.05; done
+exit 1
+"""
+"""Says that it does not work, when it is let."""
 
 SLOW = """\
 #!/bin/sh
@@ -91,6 +100,34 @@ def test_a_client_remembers_its_engine(programs: Path) -> None:
             with pytest.raises(ClusterError, match="no space left"):
                 client.evaluate(CODE)
     assert (programs / "docker.asked").read_text().split().count("version") == 1
+
+
+def looking() -> int:
+    """Return how many trials of this process want an engine now."""
+    stacks = [[each.f_code.co_name for each, _ in walk_stack(top)] for top in sys._current_frames().values()]
+    return sum("_conduct" in names and "_chosen" in names for names in stacks)
+
+
+def test_one_trial_looks_for_the_engine_at_a_time(programs: Path) -> None:
+    """The others wait; one that nobody waits for any more does not look in its turn."""
+    docker = install(programs, LOOKED_FOR)
+
+    async def evaluate() -> None:
+        async with AsyncClient(engine="docker") as client:
+            first = asyncio.create_task(client.evaluate(CODE))
+            await asyncio.to_thread(wait_until, "one looks", looking, bool)
+            second = asyncio.create_task(client.evaluate(CODE))
+            await asyncio.to_thread(wait_until, "both want one", looking, lambda now: now == 2)
+            second.cancel()
+            await asyncio.sleep(0)
+            await asyncio.to_thread(Path(f"{docker}.go").touch)
+            with pytest.raises(ClusterError, match="docker is installed, but its daemon does not answer"):
+                await first
+            with pytest.raises(asyncio.CancelledError):
+                await second
+
+    run(evaluate())
+    assert Path(f"{docker}.asked").read_text().split() == ["version"]
 
 
 def test_labels_are_carried_and_no_queue_holds_a_run_back(programs: Path) -> None:
