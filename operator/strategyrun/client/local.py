@@ -109,7 +109,11 @@ def _in_thread(work: Callable[[], Outcome], stop: Stop) -> Future[Outcome]:
 
     thread = threading.Thread(target=run, name="strategyrun-local", daemon=True)
     _under_way[thread] = stop
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:  # the machine gives no more of them
+        del _under_way[thread]
+        raise
     return future
 
 

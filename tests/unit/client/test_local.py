@@ -1,6 +1,7 @@
 """The client with an engine of this machine, where none gets as far as a box."""
 
 import asyncio
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -18,6 +19,7 @@ from strategyrun.client.loops import run
 from strategyrun.domain.strategyrun import KUEUE_LABEL
 from support.clock import pass_time
 from support.interpreters import killed_at_once
+from support.local import variables
 from support.waiting import wait_until
 
 CODE = "def strategy(data, params):\n    return data.close * 0\n"
@@ -41,6 +43,21 @@ while [ ! -e "$0.go" ]; do /bin/sleep 0.05; done
 exit 1
 """
 """Says that it does not work, when it is let."""
+NO_THREAD = f"""\
+import asyncio, threading
+from strategyrun import AsyncClient
+async def evaluate():
+    async with AsyncClient(engine="docker") as client:
+        await client.evaluate({CODE!r})
+def refused(thread):
+    raise RuntimeError("can't start new thread")
+threading.Thread.start = refused
+try:
+    asyncio.run(evaluate())
+except RuntimeError as error:
+    print(error)
+"""
+"""A program on a machine that gives no more threads."""
 
 SLOW = """\
 #!/bin/sh
@@ -128,6 +145,13 @@ def test_one_trial_looks_for_the_engine_at_a_time(programs: Path) -> None:
 
     run(evaluate())
     assert Path(f"{docker}.asked").read_text().split() == ["version"]
+
+
+def test_a_thread_that_cannot_be_started_is_no_trouble_at_the_end() -> None:
+    """The caller hears of it, and the interpreter waits for nothing that never began."""
+    words = [sys.executable, "-c", NO_THREAD]
+    done = subprocess.run(words, env=variables(), capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("can't start new thread\n", "", 0)
 
 
 def test_labels_are_carried_and_no_queue_holds_a_run_back(programs: Path) -> None:
