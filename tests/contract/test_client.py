@@ -1031,13 +1031,19 @@ def attempt(pod: str) -> Manifest:
 
 
 def test_the_doctor_sees_what_there_is(command: Command) -> None:
-    """A line for each part; on this group's CRD everything that can be asked is answered."""
-    found = {each["part"]: each for each in json.loads(command("doctor", "-o", "json").stdout)}
+    """A line for each part; on this group's CRD everything that can be asked is answered.
+
+    The cluster's operator may not be ready for a moment, where much is asked of the API server.
+    """
+    found = wait_until(
+        "the doctor finds the operator ready",
+        lambda: {each["part"]: each for each in json.loads(command("doctor", "-o", "json").stdout)},
+        lambda found: found["operator"]["level"] == "ok",
+    )
     assert found["cluster"]["level"] == "ok"
     assert "Kubernetes v1." in found["cluster"]["said"]
     assert found["crd"]["level"] == "ok"
     assert found["permissions"]["level"] == "ok"
-    assert found["operator"]["level"] == "ok"
     assert set(found) >= {"cluster", "crd", "permissions", "namespace", "operator", "profile", "network"}
 
 

@@ -6,8 +6,9 @@ they do is tell the controller (docs/adr/0005-kopf-as-event-source.md).
 
 import asyncio
 import os
+import signal
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from secrets import token_hex
 from socket import gethostname
 from typing import Any
@@ -41,12 +42,15 @@ def run_operator(
     watch in a way that a fresh start mends.
     """
     read_deep_json()
-    asyncio.run(_connect_and_operate(connect, settings, health_port, profiles, lease_namespace))
+    with suppress(asyncio.CancelledError):  # by SIGTERM, before kopf listened
+        asyncio.run(_connect_and_operate(connect, settings, health_port, profiles, lease_namespace))
 
 
 async def _connect_and_operate(
     connect: Connect, settings: Settings, health_port: int, profiles: Resource | None, lease_namespace: str | None
 ) -> None:
+    if this := asyncio.current_task():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)  # until kopf puts its own there
     async with await connect() as kube:
         mark = HOST_MARK if "KUBERNETES_SERVICE_HOST" in os.environ else "-"  # a pod's name is nobody else's
         lease = Lease(kube, lease_namespace, f"{gethostname()}{mark}{token_hex(4)}") if lease_namespace else None
