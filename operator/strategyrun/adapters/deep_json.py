@@ -32,15 +32,18 @@ class DeepDecoder(json.JSONDecoder):
                 return self._patient.raw_decode(s, idx)
 
 
+_decoder = DeepDecoder()
+
+
 def read(text: bytes) -> Any:
     """Read whatever the API server stores, in a process whose `json.loads` and stack are somebody else's."""
-    return json.loads(text, cls=DeepDecoder)
+    return _decoder.decode(text.decode(errors="surrogatepass"))
 
 
 def read_deep_json() -> None:
     """Let `json.loads` read whatever the API server stores: one run beyond it would end every list and watch."""
     sys.setrecursionlimit(_FRAMES)
-    json._default_decoder = DeepDecoder()  # type: ignore[attr-defined]
+    json._default_decoder = _decoder  # type: ignore[attr-defined]
 
 
 @contextmanager
