@@ -60,11 +60,10 @@ class Sources:
 
     async def _config_map(self, namespace: str, name: str, *, metadata_only: bool = False) -> dict[str, Any]:
         async with self._turns.place(namespace):
-            absent = self._is_absent(namespace, name)
-            body = None if absent else await self._kube.get(CONFIG_MAPS, namespace, name, metadata_only=metadata_only)
-            if body is not None:
-                return body
-            if not absent:
+            if not self._is_absent(namespace, name):
+                body = await self._kube.get(CONFIG_MAPS, namespace, name, metadata_only=metadata_only)
+                if body is not None:
+                    return body
                 self._absent = {each: at for each, at in self._absent.items() if self._is_absent(*each)}
                 self._absent[namespace, name] = self._now()
         raise LookupError(f"there is no ConfigMap {name} in namespace {namespace}")
