@@ -226,8 +226,7 @@ class Hands:
 
     def _in_vain(self, run: StrategyRun, before: Vain | None, why: str) -> Vain:
         inputs, now = inputs_hash(run), self._now()
-        again = before is not None and before.inputs_hash == inputs and before.lasts(now)
-        times = before.times + 1 if before and again else 1
+        times = before.times + 1 if before and before.holds(inputs, now) else 1
         return Vain(inputs, times, now, timedelta(seconds=pause_after(times)), why)
 
 

@@ -280,7 +280,7 @@ def _unchecked(seen: Seen, now: datetime) -> str | None:
 def _vain(seen: Seen, now: datetime) -> Vain | None:
     """Return the last vetting of the run's inputs, if it came to nothing just now."""
     vain = seen.vain
-    return vain if vain and vain.inputs_hash == inputs_hash(seen.run) and vain.lasts(now) else None
+    return vain if vain and vain.holds(inputs_hash(seen.run), now) else None
 
 
 def _follow(seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: datetime) -> Decision:

@@ -45,6 +45,10 @@ class Vain:
         """Whether it is being tried still: a run that was suspended since may find the trouble over."""
         return timedelta(0) <= now - self.at < self.pause + _VETTING
 
+    def holds(self, inputs_hash: str, now: datetime) -> bool:
+        """Whether that is being tried for these inputs."""
+        return self.inputs_hash == inputs_hash and self.lasts(now)
+
 
 @dataclass(frozen=True)
 class Kept:
