@@ -1,58 +1,48 @@
 """JSON as deep as the API server takes it: `read` for answers, and for kopf's watches all of `json.loads`."""
 
 import json
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from json.scanner import py_make_scanner  # type: ignore[attr-defined]  # typeshed leaves it out
-from threading import Lock
 from typing import Any
 
-_FRAMES = 40_000
-"""Of Python's stack, which has 1000 by default. The API server takes 10,000 levels, a list and what it says of managed
-fields add some, and Python's scanner takes two frames for each."""
-
-_raising = Lock()
+import ijson
+from ijson.common import ObjectBuilder
 
 
 class DeepDecoder(json.JSONDecoder):
-    """Reads with Python's scanner what is too deep for C's: from Python 3.12 on nobody can set that one's limit."""
+    """Reads without recursion what is too deep for C's scanner.
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._patient = json.JSONDecoder()
-        self._patient.scan_once = py_make_scanner(self._patient)  # type: ignore[attr-defined]
+    The limit of recursion is one for all threads: to raise it for one document, and to take it back while another
+    thread was deep in its own, ended the process.
+    """
 
-    def raw_decode(self, s: str, idx: int = 0) -> tuple[Any, int]:
-        """Read the document that begins there, and tell where it ends."""
+    def decode(self, s: str, *args: Any) -> Any:
+        """Read one document.
+
+        Raises JSONDecodeError.
+        """
         try:
-            return super().raw_decode(s, idx)
+            return super().decode(s, *args)
         except RecursionError:
-            with _deep_stack():
-                return self._patient.raw_decode(s, idx)
+            return _read_by_events(s)
 
 
 _decoder = DeepDecoder()
 
 
 def read(text: bytes) -> Any:
-    """Read whatever the API server stores, in a process whose `json.loads` and stack are somebody else's."""
+    """Read whatever the API server stores, in a process whose `json.loads` is somebody else's."""
     return _decoder.decode(text.decode(errors="surrogatepass"))
 
 
 def read_deep_json() -> None:
     """Let `json.loads` read whatever the API server stores: one run beyond it would end every list and watch."""
-    sys.setrecursionlimit(_FRAMES)
     json._default_decoder = _decoder  # type: ignore[attr-defined]
 
 
-@contextmanager
-def _deep_stack() -> Iterator[None]:
-    """Have the frames that Python's scanner takes; their limit is one for all threads."""
-    with _raising:
-        before = sys.getrecursionlimit()
-        sys.setrecursionlimit(max(before, _FRAMES))
-        try:
-            yield
-        finally:
-            sys.setrecursionlimit(before)
+def _read_by_events(text: str) -> Any:
+    builder = ObjectBuilder()
+    try:
+        for event, value in ijson.basic_parse(text.encode(errors="surrogatepass"), use_float=True):
+            builder.event(event, value)
+    except ijson.JSONError as error:
+        raise json.JSONDecodeError(str(error), text, 0) from error
+    return builder.value

@@ -284,8 +284,7 @@ class Kube:
         Raises ApiError, by its meaning, where the API server says no, and the rest of TROUBLE where it says nothing.
         """
         answer = await self.exchange(method, path, query=query, body=body, content=content, accept=accept)
-        document: dict[str, Any] = deep_json.read(answer)
-        return document
+        return read_document(answer)
 
     async def exchange(
         self,
@@ -348,6 +347,17 @@ class Kube:
                 self.contact.missed()
             if self.answered:
                 self.answered(method, path, code, steady() - began)
+
+
+def read_document(answer: bytes) -> dict[str, Any]:
+    """Read what the API server answers. Raises ApiError, as of a bad gateway, where it is no object: a proxy's page."""
+    try:
+        document = deep_json.read(answer)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise refusal(HTTPStatus.BAD_GATEWAY, answer)
+    return document
 
 
 def for_yaml(document: dict[str, Any]) -> str:

@@ -12,8 +12,17 @@ from typing import Any, NamedTuple
 import aiohttp
 from kubernetes.aio import client, config
 
-from strategyrun.adapters import deep_json
-from strategyrun.adapters.kube import MALFORMED, PAGE, TROUBLE, ApiError, ExistsError, Kube, NotFoundError, refusal
+from strategyrun.adapters.kube import (
+    MALFORMED,
+    PAGE,
+    TROUBLE,
+    ApiError,
+    ExistsError,
+    Kube,
+    NotFoundError,
+    read_document,
+    refusal,
+)
 from strategyrun.domain.naming import OBJECT_NAME
 from strategyrun.domain.strategyrun import KIND
 from strategyrun.domain.text import clean
@@ -207,7 +216,7 @@ class RunsApi(Kube):
         }
         async with self._stream(self.runs.path(selection.namespace), query, _WATCH_QUIET) as lines:
             async for line in lines:
-                change = deep_json.read(line)
+                change = read_document(line)
                 body = change["object"]
                 if change["type"] == "ERROR":
                     return

@@ -37,8 +37,6 @@ def asking(what: str, namespace: str) -> Iterator[None]:
         raise RefusedRunError(f"cannot {asked}: the name is taken") from error
     except ApiError as error:
         raise _meaning(error, asked) from error
-    except RecursionError as error:
-        raise ClusterError(f"cannot {asked}: an object is nested too deep to be read") from error
     except (aiohttp.ClientError, OSError) as error:
         raise UnreachableError(f"the API server does not answer: {said(error)}") from error
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import re
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
@@ -383,15 +384,16 @@ def test_a_run_as_deep_as_the_api_server_takes_it_is_in_nobodys_way() -> None:
     play(scene)
 
 
-def test_what_is_nested_too_deep_to_be_read_is_an_error_of_the_client() -> None:
-    """No API server stores so much."""
+@pytest.mark.parametrize("page", ["<html>Log in to go on</html>", "[1]", ""])
+def test_an_answer_that_is_not_the_api_servers_is_an_error_of_the_client(page: str) -> None:
+    """A proxy may send a page of its own, and say that all is well."""
 
-    async def deeper() -> web.Response:
-        return web.Response(text='{"items":[' + "[" * 200_000 + "]" * 200_000 + "]}", content_type="application/json")
+    async def stand_between() -> web.Response:
+        return web.Response(text=page, content_type="text/html")
 
     async def scene(runs: FewRuns, client: AsyncClient) -> None:
-        runs.instead["LIST"] = deeper
-        with pytest.raises(ClusterError, match=r"cannot list StrategyRuns .* nested too deep"):
+        runs.instead["LIST"] = stand_between
+        with pytest.raises(UnreachableError, match=f"the API server does not list StrategyRuns .*: {re.escape(page)}"):
             await client.results()
 
     play(scene)
