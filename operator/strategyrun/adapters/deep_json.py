@@ -1,10 +1,15 @@
 """JSON as deep as the API server takes it: `read` for answers, and for kopf's watches all of `json.loads`."""
 
 import json
+import sys
 from typing import Any
 
 import ijson
 from ijson.common import ObjectBuilder
+
+_FRAMES = 40_000
+"""Of Python's stack, which has 1000 by default. The API server takes 10,000 levels, a list and what it says of managed
+fields add some, and a deep copy takes two frames for each."""
 
 
 class DeepDecoder(json.JSONDecoder):
@@ -34,7 +39,11 @@ def read(text: bytes) -> Any:
 
 
 def read_deep_json() -> None:
-    """Let `json.loads` read whatever the API server stores: one run beyond it would end every list and watch."""
+    """Let `json.loads` read whatever the API server stores, and kopf copy it; for the whole life of the process.
+
+    One run beyond it would end every list and watch.
+    """
+    sys.setrecursionlimit(_FRAMES)
     json._default_decoder = _decoder  # type: ignore[attr-defined]
 
 
