@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -117,11 +117,13 @@ class RunsApi(Kube):
         version = f"{self.runs.group}/{self.runs.version}"
         return {"apiVersion": version, "kind": KIND, "metadata": meta, "spec": spec}
 
-    async def submit(self, manifest: dict[str, Any]) -> dict[str, Any]:
+    async def submit(self, manifest: dict[str, Any], heard: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
         """Make a run, once, and return it; a field that the schema does not know is refused.
 
         A POST whose answer is lost is repeated, and its labels tell whether it had arrived: some should be nobody
-        else's. Raises ExistsError where the name is taken and RefusedError with the API server's words.
+        else's. What the caller has `heard` of the run meanwhile is as good as the answer: a run that somebody has
+        deleted since is not made again. Raises ExistsError where the name is taken and RefusedError with the API
+        server's words.
         """
         query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
         meta = manifest["metadata"]
@@ -136,6 +138,8 @@ class RunsApi(Kube):
                 return body
             except TROUBLE as error:
                 await patience.after(error)
+                if body := heard():
+                    return body
 
     async def change(self, namespace: str, name: str, patch: dict[str, Any]) -> dict[str, Any]:
         """Merge a patch into a run and return it. Raises NotFoundError."""

@@ -1,6 +1,7 @@
 """The engine that is a cluster: a StrategyRun for each trial, and one watch for all their ends."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from secrets import token_hex
@@ -51,7 +52,7 @@ class ClusterEngine:
 
         async def make() -> None:
             nonlocal latest
-            made = await self.submit(meta, spec)
+            made = await self.submit(meta, spec, lambda: latest.body if latest else None)
             latest = latest or made
             self._follower.exists(made)
 
@@ -84,12 +85,17 @@ class ClusterEngine:
             making.cancel()
             ended.cancel()
 
-    async def submit(self, meta: dict[str, Any], spec: dict[str, Any]) -> Result:
-        """Make a run, once; `meta` has its name and what else of metadata was asked for. Raises ClusterError."""
+    async def submit(
+        self, meta: dict[str, Any], spec: dict[str, Any], heard: Callable[[], dict[str, Any] | None] = lambda: None
+    ) -> Result:
+        """Make a run, once; `meta` has its name and what else of metadata was asked for, `heard` is as of the API's.
+
+        Raises ClusterError.
+        """
         labels = {**(meta.get("labels") or {}), SESSION_LABEL: self.session}
         meta = {**meta, "namespace": self._namespace, "labels": labels}
         with asking(f"create StrategyRun {meta['name']}", self._namespace):
-            return Result.of(await self._api.submit(self._api.manifest(meta, spec)))
+            return Result.of(await self._api.submit(self._api.manifest(meta, spec), heard))
 
     async def change(self, name: str, verb: str, patch: dict[str, Any]) -> Result:
         """Merge a patch into a run. Raises ClusterError, whose message has the verb."""

@@ -325,7 +325,7 @@ def test_an_error_of_whoever_is_told_cancels_the_run(error: type[Exception]) -> 
 
     async def scene(runs: FewRuns, client: AsyncClient) -> None:
         with pytest.raises(error, match="trial-"):
-            await client.evaluate(CODE, progress=raising(error), timeout=20)
+            await client.evaluate(CODE, progress=raising(error), timeout=SECONDS)
         assert [run["spec"].get("cancel") for run in runs.runs.values()] == [True]
 
     play(scene)
@@ -399,6 +399,40 @@ def test_an_answer_that_is_not_the_api_servers_is_an_error_of_the_client(page: s
     play(scene)
 
 
+class Mute(FewRuns):
+    """Its first answer to a POST is lost on its way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lost = asyncio.Event()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        answer = await super()._handle(request)
+        if request.method == "POST" and self.asked.count("POST") == 1:
+            await self.lost.wait()
+            assert request.transport
+            request.transport.close()
+        return answer
+
+
+def test_a_run_that_was_heard_of_and_deleted_is_not_made_again() -> None:
+    """Though the answer to its POST was lost: that it had arrived is known from the watch."""
+
+    async def work() -> Result:
+        runs = Mute()
+        async with runs.client() as client:
+            told = asyncio.Event()
+            evaluating = asyncio.create_task(client.evaluate(CODE, progress=lambda _: told.set()))
+            await told.wait()
+            await runs.delete(next(iter(runs.runs)))
+            runs.lost.set()
+            result = await evaluating
+        assert (runs.asked.count("POST"), runs.runs) == (1, {})
+        return result
+
+    assert run(work()).reason == "Deleted"
+
+
 def test_a_run_that_is_deleted_is_told_as_it_was_last_seen() -> None:
     """By its labels a loop knows which it was, and by its spec what it asked for."""
 
@@ -439,7 +473,7 @@ def test_a_deletion_while_the_api_server_stumbles_ends_nobodys_waiting(looking: 
 
         if not looking:
             runs.instead["WATCH"] = drop
-        waiting = asyncio.create_task(client.wait("gone", "going", timeout=20))
+        waiting = asyncio.create_task(client.wait("gone", "going", timeout=SECONDS))
         await runs.until_asked("WATCH")
         if looking:
             runs.instead["GET gone"] = stumble
