@@ -1,10 +1,11 @@
 """How a signal ends a command: at once, but not before an engine at work has taken away what it made."""
 
+import os
 import signal
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future
 from contextlib import contextmanager
-from threading import Lock
+from threading import Thread
 from typing import Any
 
 from strategyrun.local.engine import Engine
@@ -13,17 +14,13 @@ from strategyrun.local.plan import End, Plan
 from strategyrun.local.stop import Stop
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-LOOK_SECONDS = 0.1
-"""A signal that another thread is given does not wake the one that has to act on it."""
+_DONE, _MANY = b"\0", 64
 
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Raise SystemExit inside of this for the first signal that comes; those after it change nothing any more.
-
-    One that is ignored, as SIGHUP is below nohup, stays so.
-    """
-    before = {each: handler for each in ENDING if (handler := signal.getsignal(each)) is not signal.SIG_IGN}
+    """Raise SystemExit inside of this for the first signal that comes; those after it change nothing any more."""
+    before = _handlers()
     heard: list[int] = []
 
     def end(number: int, _: Any) -> None:
@@ -49,21 +46,53 @@ class Undisturbed:
         self.about = engine.about
 
     def run(self, plan: Plan, stop: Stop) -> list[End]:
-        """Run the plan. What ends the wait for it is raised when the engine has stopped."""
-        at_work = Lock()
+        """Run the plan. A signal does what it did before, but only when the engine has stopped."""
+        ends: Future[list[End]] = Future()
+        with _noted() as (news, mouth):
 
-        def work() -> list[End]:
-            with at_work:
-                stop.check()
-                return self._engine.run(plan, stop)
+            def work() -> None:
+                try:
+                    ends.set_result(self._engine.run(plan, stop))
+                except BaseException as error:  # noqa: BLE001 - it is raised where the plan is waited for
+                    ends.set_exception(error)
+                os.write(mouth, _DONE)
 
-        with ThreadPoolExecutor(1) as thread:
-            try:
-                ends = thread.submit(work)
-                while wait([ends], LOOK_SECONDS).not_done:
-                    pass
-            except BaseException:
+            thread = Thread(target=work)
+            thread.start()
+            if _DONE not in os.read(news, _MANY):
                 stop.ask()
-                with at_work:  # the pool does not know a thread whose start was broken off
-                    raise
+                while _DONE not in os.read(news, _MANY):
+                    pass
+            thread.join()
         return ends.result()
+
+
+@contextmanager
+def _noted() -> Iterator[tuple[int, int]]:
+    """Write the numbers of signals that come inside of this into a pipe, and raise the first of them again afterwards.
+
+    A handler that raises could do so in the middle of whatever hands work from thread to thread, and leave its locks
+    taken. And what one thread is sent wakes no other, but for what is written by the wake-up descriptor.
+    """
+    heard: list[int] = []
+    news, mouth = os.pipe()
+    os.set_blocking(mouth, False)
+    before = _handlers()
+    woken = signal.set_wakeup_fd(mouth, warn_on_full_buffer=False)
+    try:
+        for each in before:
+            signal.signal(each, lambda number, _: heard.append(number))
+        yield news, mouth
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        signal.set_wakeup_fd(woken)
+        os.close(news)
+        os.close(mouth)
+        if heard:
+            signal.raise_signal(heard[0])
+
+
+def _handlers() -> dict[signal.Signals, Any]:
+    """Return what is done for the signals that end a command, but for one that is ignored, as SIGHUP is below nohup."""
+    return {each: handler for each in ENDING if (handler := signal.getsignal(each)) is not signal.SIG_IGN}

@@ -7,7 +7,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
+from types import FrameType
+from typing import Self
 
 import pytest
 
@@ -151,6 +154,49 @@ def test_an_engine_that_has_just_begun_is_waited_for(monkeypatch: pytest.MonkeyP
     with pytest.raises(SystemExit), ended_by_signals():
         Undisturbed(engine).run(PLAN, Stop())
     assert engine.tidied
+
+
+class Moment:
+    """Sends a signal when this thread has come to so many lines, of whatever code."""
+
+    def __init__(self, lines: int) -> None:
+        self._left = lines
+
+    @property
+    def came(self) -> bool:
+        """Whether there were so many."""
+        return self._left <= 0
+
+    def __call__(self, _frame: FrameType, event: str, _argument: object) -> Self:
+        """Look at a line, as `sys.settrace` has it."""
+        self._left -= event == "line"
+        if event == "line" and self._left == 0:
+            signal.raise_signal(signal.SIGINT)
+        return self
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_signal_may_come_at_any_moment() -> None:
+    """At each line between the engine's begin and its end: no lock stays taken, and no word is lost."""
+
+    def end(engine: Tidying, moment: Moment) -> None:
+        with ended_by_signals():
+            sys.settrace(moment)
+            try:
+                Undisturbed(engine).run(PLAN, Stop())
+            finally:
+                sys.settrace(None)
+
+    for lines in count(1):
+        engine, moment = Tidying(signal.SIGTERM), Moment(lines)
+        with pytest.raises(SystemExit) as left:
+            end(engine, moment)
+        assert engine.tidied == engine.begun.is_set()
+        assert left.value.code in (130, 143)
+        for each in ENDING:
+            signal.signal(each, signal.default_int_handler)
+        if not moment.came:
+            break
 
 
 def test_a_hangup_that_is_ignored_stays_so(tmp_path: Path) -> None:
