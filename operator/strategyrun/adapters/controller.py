@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from strategyrun.adapters.backoff import BACKOFF_SECONDS, is_trouble, pause_after
+from strategyrun.adapters.backoff import is_trouble, patiently, pause_after
 from strategyrun.adapters.cache import Cache, Key, Settled, key_of
 from strategyrun.adapters.hands import Hands
 from strategyrun.adapters.kube import (
@@ -142,16 +142,7 @@ class Controller:
 
         Raises what the API server keeps answering after about a minute.
         """
-        for seconds in BACKOFF_SECONDS:
-            try:
-                await self.sweep()
-            except TROUBLE as error:
-                log.warning("the first sweep failed, again in %s s: %s", seconds, error)
-                await asyncio.sleep(seconds)
-            else:
-                break
-        else:
-            await self.sweep()
+        await patiently("the first sweep", self.sweep)
         for key in self._cache.known:
             self._account_for_slot(key)
 

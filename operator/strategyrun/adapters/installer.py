@@ -4,8 +4,10 @@ import asyncio
 import logging
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
+from strategyrun.adapters.backoff import patiently
 from strategyrun.adapters.kube import NODES, TROUBLE, Kube
 from strategyrun.adapters.settings import seccomp_files
 from strategyrun.domain.sandbox import NODE_LABEL_PREFIX, NODE_READY, SeccompProfile
@@ -43,7 +45,8 @@ class Installer:
                 except TimeoutError:
                     continue
         finally:
-            await self._attempt(frozenset())
+            with suppress(*TROUBLE):  # which was told with each try
+                await patiently("taking back the labels", lambda: self._label(frozenset()))
 
     def install(self) -> frozenset[str]:
         """Put every file in its place where it is not, and return the labels of those that are there, byte for byte.

@@ -9,16 +9,18 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
+from http import HTTPStatus
 from secrets import token_hex
 from socket import gethostname
 from typing import Any
 
 import kopf
 
+from strategyrun.adapters.backoff import patiently
 from strategyrun.adapters.controller import Controller
 from strategyrun.adapters.deep_json import read_deep_json
 from strategyrun.adapters.health import Health, health_server
-from strategyrun.adapters.kube import JOBS, NODES, PAGE, PODS, Kube, Resource
+from strategyrun.adapters.kube import JOBS, NODES, PAGE, PODS, Kube, NotFoundError, Resource
 from strategyrun.adapters.lease import HOST_MARK, Lease
 from strategyrun.adapters.observer import Observer
 from strategyrun.adapters.settings import Settings
@@ -81,6 +83,7 @@ async def operate(
             return
         # Before the first watch: what is missing now (the CRD, a permission) kopf would only warn of.
         await controller.prepare()
+        await patiently("looking for the group of runs", lambda: require_listing(kube))
         shell = Shell(kube, controller, observer, stop, profiles)
         if losing:
             losing.add_done_callback(shell.ended)
@@ -93,6 +96,17 @@ async def operate(
         )
     if shell.defect is not None:
         raise shell.defect
+
+
+async def require_listing(kube: Kube) -> None:
+    """Look whether the API server lists the group of runs, which it may serve before: kopf looks once.
+
+    Raises NotFoundError, and what else a request raises.
+    """
+    group = kube.runs.group
+    listed = await kube.send("GET", "/apis")
+    if group not in {each["name"] for each in listed["groups"]}:
+        raise NotFoundError(HTTPStatus.NOT_FOUND, f"the API server does not list the group {group} yet")
 
 
 class Shell:

@@ -19,6 +19,8 @@ RENEW_SECONDS = 10.0
 _RETRY_SECONDS = 2.0
 _GIVE_UP_SECONDS = 22.0
 """Without a renewal. Sooner than anybody may take the lease, with time left to end the work."""
+_LAST_TRY_SECONDS = 3.0
+"""For one renewal more where all that time has passed: a process that was stopped has asked nobody."""
 _RELEASE_SECONDS = 5.0
 HOST_MARK = "/"
 """Between the pod's name and what tells its processes apart: they follow each other, so the next may have the lease."""
@@ -92,7 +94,7 @@ class Lease:
             await asyncio.sleep(RENEW_SECONDS if loop.time() - renewed < RENEW_SECONDS else _RETRY_SECONDS)
             ours, trouble, began = False, "somebody changes it all the time", loop.time()
             try:
-                async with asyncio.timeout_at(renewed + _GIVE_UP_SECONDS):
+                async with asyncio.timeout_at(max(renewed + _GIVE_UP_SECONDS, began + _LAST_TRY_SECONDS)):
                     ours = await self._try()
             except TROUBLE as error:
                 trouble = str(error) or type(error).__name__

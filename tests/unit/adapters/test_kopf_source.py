@@ -8,9 +8,10 @@ import kopf
 import pytest
 from kubernetes.aio import client
 
+from strategyrun.adapters.backoff import patiently
 from strategyrun.adapters.controller import Controller
-from strategyrun.adapters.kopf_source import Shell, kopf_settings
-from strategyrun.adapters.kube import PROFILES, Kube
+from strategyrun.adapters.kopf_source import Shell, kopf_settings, require_listing
+from strategyrun.adapters.kube import PROFILES, RUNS, Kube
 from strategyrun.adapters.observer import Observer
 from strategyrun.domain.sandbox import Profile
 from support.builders import job_body, pod_body, run_body
@@ -236,3 +237,24 @@ def test_a_watch_outlives_what_the_server_grants() -> None:
     assert watching.server_timeout is not None
     assert watching.client_timeout is not None
     assert watching.inactivity_timeout < watching.server_timeout < watching.client_timeout
+
+
+class Late(Kube):
+    """An API server that serves runs before it lists their group."""
+
+    def __init__(self) -> None:
+        self.runs = RUNS
+        self.listed = ["apps", "finlab-sandbox.dev"]
+        self.asked: list[str] = []
+
+    async def send(self, method: str, path: str, **_: Any) -> dict[str, Any]:
+        """List one group more each time."""
+        self.asked.append(f"{method} {path}")
+        return {"groups": [{"name": name} for name in self.listed[: len(self.asked)]]}
+
+
+def test_kopf_looks_for_runs_when_their_group_is_listed() -> None:
+    """It looks once, and one part of the API server lists what another one serves already."""
+    kube = Late()
+    run_virtually(patiently("looking", lambda: require_listing(kube)))
+    assert kube.asked == ["GET /apis"] * 2

@@ -7,6 +7,7 @@ import pytest
 
 from strategyrun.adapters.kube import ConflictError, Kube
 from strategyrun.adapters.lease import HOST_MARK, Lease
+from support.clock import pass_time
 
 
 class Held(Kube):
@@ -40,6 +41,41 @@ def test_the_next_process_of_a_pod_takes_over_at_once(before: str, taken: bool) 
             return lease.held
 
     assert asyncio.run(work()) is taken
+
+
+class Distant(Held):
+    """One whose answers take a moment."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+        self.asked: asyncio.Queue[str] = asyncio.Queue()
+        """Who is to hold it, for each time that it was replaced."""
+
+    async def get(self, *arguments: Any, **options: Any) -> dict[str, Any]:
+        """Read it, later."""
+        await asyncio.sleep(0)
+        return await super().get(*arguments, **options)
+
+    async def replace(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        """Store it, and say so."""
+        self.asked.put_nowait(manifest["spec"]["holderIdentity"])
+        return await super().replace(manifest)
+
+
+def test_who_was_stopped_for_long_asks_once_more_before_it_gives_up() -> None:
+    """A stall of the machine, and nobody took the lease meanwhile."""
+    kube = Distant()
+
+    async def work() -> None:
+        async with Lease(kube, "system", "pod-a").hold(asyncio.Event()) as renewing:
+            assert await kube.asked.get() == "pod-a"
+            await asyncio.sleep(0)  # the renewal begins its wait
+            pass_time(25)
+            again = asyncio.create_task(kube.asked.get())
+            await asyncio.wait([renewing, again], return_when=asyncio.FIRST_COMPLETED)
+            assert again.done()
+
+    asyncio.run(work())
 
 
 class Touched(Held):
