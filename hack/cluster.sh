@@ -51,9 +51,8 @@ serves_inside() {
 }
 
 create() { # CONFIG MARK
-	delete_cluster "$CLUSTER" "$KUBECONFIG" # what is left of an earlier one
 	say "creating the cluster (about 20 s)"
-	kind create cluster --quiet --name "$CLUSTER" --config "$1" --image "$NODE_IMAGE" --wait 180s
+	create_cluster "$CLUSTER" "$KUBECONFIG" "$1" "$NODE_IMAGE"
 	await_outside "$KUBECONFIG"
 	# Before a namespace has its default account, no pod can be created in it.
 	kubectl wait --for=create --timeout=60s serviceaccount/default >/dev/null

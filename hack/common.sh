@@ -83,6 +83,18 @@ delete_cluster() { # NAME KUBECONFIG
 	rm -f "$2"
 }
 
+# Creates a cluster in place of what is left of one; once more where a stall of the machine outlasted one of the limits
+# that kind and kubeadm have.
+create_cluster() { # NAME KUBECONFIG CONFIG IMAGE
+	local made=(kind create cluster --quiet --name "$1" --kubeconfig "$2" --config "$3" --image "$4" --wait 180s)
+	delete_cluster "$1" "$2"
+	"${made[@]}" || {
+		say "creating the cluster once more"
+		delete_cluster "$1" "$2"
+		"${made[@]}"
+	}
+}
+
 # True if docker could pull the image.
 pull() {
 	say "pulling $1"

@@ -17,9 +17,7 @@ remove() {
 trap remove EXIT
 
 say "creating the cluster $second (about 20 s)"
-delete_cluster "$second" "$KUBECONFIG_FINLAB" # what is left of an earlier one
-kind create cluster --quiet --name "$second" --config "$config" --image "$NODE_IMAGE" \
-	--kubeconfig "$KUBECONFIG_FINLAB" --wait 180s
+create_cluster "$second" "$KUBECONFIG_FINLAB" "$config" "$NODE_IMAGE"
 await_outside "$KUBECONFIG_FINLAB"
 docker update --restart no "$second-control-plane" >/dev/null # only with walls round it
 kubectl --kubeconfig "$KUBECONFIG_FINLAB" wait --for=create --timeout=60s serviceaccount/default >/dev/null
