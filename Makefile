@@ -39,9 +39,10 @@ abuse: up ## attack the sandbox on purpose, and print what became of each attack
 	@PYTHONPATH=operator:image:tests $(pytest) tests/abuse
 installation: up ## install, upgrade and remove, by Helm and by kustomize, in a second cluster made for that
 	@hack/installation.sh
-fuzz: venv ## try a million hostile positions files on the evaluator's reader, and 100,000 on the whole step
+fuzz: venv ## try a million hostile positions files on the evaluator's reader, 100,000 on the whole step, and histories that nobody has seen
 	@PYTHONPATH=image:tests .venv/bin/python tests/fuzz/positions.py --runs 1000000
 	@PYTHONPATH=image:tests .venv/bin/python tests/fuzz/positions.py --runs 100000 --whole
+	@HISTORIES_UNSEEN=2000 $(pytest) tests/unit/domain/test_reconcile_machine.py -k nobody_has_seen
 bench: up local ## measure: latency of a run, workloads in the sandbox, imports, evaluator, look-ahead guard, a thousand runs, local runs, the first one of all
 	@for each in latency workloads imports evaluator look_ahead scale local first_metrics; do \
 		echo "== benchmarks/$$each.py"; PYTHONPATH=image:tests hack/with.sh .venv/bin/python benchmarks/$$each.py || exit; done

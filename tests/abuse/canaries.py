@@ -62,8 +62,8 @@ class Canaries:
         return {
             "secret": self._sh(f"stat -c '%a %u %Y %s' {self.secret}; cat {self.secret}"),
             "mounts": self._sh(
-                "awk '{print $2, $3}' /proc/1/mounts | "
-                "grep -v -e ^/var/lib/kubelet/pods/ -e ^/run/containerd/ -e ^/run/netns/ -e ^/var/run/netns/ | sort"
+                "awk '{print $2, $3}' /proc/1/mounts | grep -v -e ^/var/lib/kubelet/pods/ "
+                "-e ^/run/containerd/ -e ^/var/lib/containerd/ -e ^/run/netns/ -e ^/var/run/netns/ | sort"
             ),
             "settings": self._sh(f"grep -sH . {settings} || true"),
         }

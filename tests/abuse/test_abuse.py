@@ -17,7 +17,7 @@ from support.namespaces import temporary_namespace
 from support.runs import strategy_run, wait_finished
 from support.waiting import IN_LINE, wait_until
 
-pytestmark = pytest.mark.timeout(1800)  # a test may wait for the whole suite
+pytestmark = pytest.mark.timeout(3600)  # a test may wait for the whole suite
 
 AT_ONCE = 2
 REFUSED = "refused"

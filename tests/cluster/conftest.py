@@ -11,6 +11,7 @@ from support.cluster import CUSTOM_RESOURCE_DEFINITION, Cluster, Kind
 from support.definitions import installed
 from support.journal import Journal, Open
 from support.namespaces import temporary_namespace
+from support.waiting import IN_LINE
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -43,6 +44,6 @@ def bench(cluster: Cluster, kind: Kind, request: pytest.FixtureRequest) -> Itera
     """Give the test a namespace in which real pods run for an operator of its own."""
     with (
         temporary_namespace(cluster, request.node.nodeid, admission=False) as namespace,
-        workbench(cluster, kind, namespace) as lent,
+        workbench(cluster, kind, namespace, IN_LINE) as lent,
     ):
         yield lent

@@ -14,8 +14,6 @@ from support.runs import wait_finished
 from support.snippets import snippets
 from support.waiting import IN_LINE, wait_until
 
-pytestmark = pytest.mark.timeout(1200)
-
 TERMINAL = CHECKOUT / "docs" / "terminal.md"
 PYTHON = CHECKOUT / "docs" / "python.md"
 REPORT = CHECKOUT / "docs" / "report.md"

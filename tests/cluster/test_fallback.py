@@ -17,7 +17,7 @@ from support.operator import RunningOperator, with_slots, with_timeouts
 from support.runs import condition, snapshot_of
 from support.waiting import wait_until
 
-pytestmark = pytest.mark.timeout(1200)  # the first test waits for the runs of the module's fixture too
+pytestmark = pytest.mark.timeout(1800)  # the first test waits for the runs of the module's fixture too
 
 CONFIGURED = load_settings(CHECKOUT / "config" / "sandbox.yaml")
 SMALL = Resources(cpu="50m", memory="512Mi")
@@ -66,7 +66,7 @@ def settings(seccomp: SeccompProfile | None = None, *, start_seconds: int = 180,
     return with_timeouts(with_slots(replace(CONFIGURED, profile=changed), 6), start_seconds=start_seconds)
 
 
-CANNOT_START = 80
+CANNOT_START = 120
 """Seconds that runs wait whose sandbox cannot start; their fallback has as many to find room."""
 NO_IMAGE = settings(image="nowhere.invalid/finlab-sandbox:none", start_seconds=CANNOT_START)
 

@@ -91,8 +91,8 @@ def wait_whole(cluster: Cluster, node: str) -> None:
 def test_the_file_is_put_back(cluster: Cluster, node: str, damage: str, left: str) -> None:
     """Within seconds, byte for byte; where the folder is gone, by a container that starts anew."""
     wait_whole(cluster, node)
-    # In one command: the installer looks every few seconds.
-    assert on_node(node, "sh", "-c", f"{damage}; cat {FILE}; echo looked") == f"{left}looked\n"
+    # In one command, and opened by the shell itself: the installer looks every few seconds.
+    assert on_node(node, "sh", "-c", f"{damage}; cat <{FILE}; echo looked") == f"{left}looked\n"
     wait_whole(cluster, node)
 
 

@@ -216,7 +216,7 @@ def test_code_that_nobody_vetted_is_not_run(operated: Bench) -> None:
 
 def test_a_snapshot_replaced_while_a_strategy_runs_changes_nothing(operated: Bench) -> None:
     """The answer speaks of the code that ran; if the evaluator reads another's inputs, there is no answer."""
-    source = "import time\ntime.sleep(10)\n" + HOLD_EVERYTHING
+    source = "import time\ntime.sleep(60)\n" + HOLD_EVERYTHING
     operated.apply(source=source, evaluation={"lookAhead": {"action": "Off"}})
     operated.wait_reason("StrategyRunning")
     replace_snapshot(operated, HOLD_EVERYTHING)

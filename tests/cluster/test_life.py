@@ -178,7 +178,7 @@ def test_deleted_run_leaves_nothing(
 @pytest.mark.parametrize("kind", [JOB, POD], ids=lambda kind: kind.kind)
 def test_attempt_that_somebody_deleted_is_repeated(cluster: Cluster, namespace: str, kind: Kind) -> None:
     """Evidence that vanished is the platform's failure: it goes on record and a second attempt succeeds."""
-    cluster.create(strategy_run(namespace=namespace, source=SLOW, params={"seconds": 20}))
+    cluster.create(strategy_run(namespace=namespace, source=SLOW, params={"seconds": 45}))
     _wait_phase(cluster, namespace, "Running")
     (victim,) = cluster.list(kind, namespace)
     cluster.delete(kind, victim["metadata"]["name"], namespace)

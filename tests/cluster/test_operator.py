@@ -16,7 +16,6 @@ FINAL = ("Succeeded", "Failed")
 
 
 @pytest.mark.alone
-@pytest.mark.timeout(1200)
 def test_ten_runs_outlive_an_operator_that_is_killed_twice(cluster: Cluster, namespace: str, journal: Open) -> None:
     """Each run ends Succeeded after one attempt, with one Job and one pod; no answer is ever taken back."""
     journals = {kind: journal(kind) for kind in (STRATEGY_RUN, JOB, POD)}
@@ -53,7 +52,7 @@ def test_code_that_cannot_be_read_never_gets_a_pod(cluster: Cluster, namespace: 
             return data["close"] >
         """
     cluster.create(strategy_run(namespace=namespace, source=source))
-    status = wait_finished(cluster, namespace, seconds=60)["status"]
+    status = wait_finished(cluster, namespace)["status"]
     assert (status["phase"], status["reason"]) == ("Failed", "CodeRejected")
     assert status["failure"]["class"] == "User"
     assert status["failure"]["findings"] == [

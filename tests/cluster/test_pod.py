@@ -20,7 +20,7 @@ from strategyrun.domain.vetting import Kind
 from support.cluster import CHECKOUT, CONFIG_MAP, JOB, NETWORK_POLICY, NODE, POD, Cluster, Manifest
 from support.journal import Open
 from support.runs import HOLD_EVERYTHING, strategy_run, wait_finished
-from support.waiting import wait_until
+from support.waiting import IN_LINE, wait_until
 
 GOLDEN = Path(__file__).parent / "golden"
 SETTINGS: Settings = load_settings(CHECKOUT / "config" / "sandbox.yaml")
@@ -143,7 +143,7 @@ def test_a_strategy_that_outlives_the_harness_ends_at_the_deadline_of_its_pod(cl
     deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
     snapshot_of_run, built = _manifests(namespace, SETTINGS.profile.sandbox, SETTINGS.profile.seccomp)
     pod = built["spec"]["template"]["spec"]
-    pod["activeDeadlineSeconds"] = 60  # they begin before the strategy does
+    pod["activeDeadlineSeconds"] = 120  # they begin before the strategy does
     pod["initContainers"][-1] |= {"command": ["python3", "-c", deaf], "args": []}
     _wait_verdict(cluster, namespace, Reason.TIMEOUT, [snapshot_of_run, built])
 
@@ -169,7 +169,10 @@ def _wait_verdict(cluster: Cluster, namespace: str, expected: Reason, manifests:
         return judge(job_seen, observe_pod(pods[0]) if pods else None, podless=not pods)
 
     wait_until(
-        f"the verdict is {expected}", look, lambda verdict: getattr(verdict, "reason", None) == expected, seconds=240
+        f"the verdict is {expected}",
+        look,
+        lambda verdict: getattr(verdict, "reason", None) == expected,
+        seconds=IN_LINE,
     )
 
 

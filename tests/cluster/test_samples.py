@@ -45,7 +45,7 @@ def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]
         applied = cluster.kubectl("apply", "--namespace", name, "--filename", str(CHECKOUT / "manifests" / "samples"))
         assert sorted(applied.split()[::2]) == [f"strategyrun.finlab-sandbox.dev/{sample}" for sample in SAMPLES]
         cluster.kubectl(
-            "wait", "--namespace", name, "--for=condition=Finished", RESOURCE, "--all", "--timeout=480s", seconds=500
+            "wait", "--namespace", name, "--for=condition=Finished", RESOURCE, "--all", "--timeout=1000s", seconds=1020
         )
         yield name
 

@@ -4,6 +4,7 @@ import copy
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from secrets import token_hex
 from typing import Any, NamedTuple
 
 import pytest
@@ -439,10 +440,10 @@ def _wait_pod(place: Place, job_name: str) -> Manifest:
     return found[0]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def living(place: Place) -> tuple[Manifest, Manifest]:
-    """A Job and its pod that no node has room for."""
-    owner = place.admin.create(strategy_run("living", place.namespace, kind=place.runs))
+    """A Job and its pod that no node has room for. They live no longer than the policies let a Job of a run."""
+    owner = place.admin.create(strategy_run(f"living-{token_hex(4)}", place.namespace, kind=place.runs))
     made = place.operator.create(job_of(StrategyRun.parse(owner)))
     return made, _wait_pod(place, made["metadata"]["name"])
 

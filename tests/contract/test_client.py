@@ -113,8 +113,9 @@ class Stage:
 
 
 @pytest.fixture
-def stage(bench: Bench) -> Stage:
-    """Give the test the operator's part."""
+def stage(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """Give the test the operator's part; a cancellation has as long as a test waits for anything."""
+    monkeypatch.setattr("strategyrun.client.cluster._CANCEL_SECONDS", PATIENCE)
     return Stage(bench)
 
 
@@ -379,10 +380,10 @@ def test_a_run_without_an_answer_in_time_is_cancelled_and_says_what_it_waited_fo
     """Whoever gave it the time has a result, and can tell a full cluster from an operator that is not there."""
     with stage.client() as client:
         stage.submit("other")
-        result = client.evaluate(CODE, timeout=10)
+        result = client.evaluate(CODE, timeout=20)
         assert (result.outcome, result.reason, result.finished) == ("Cancelled", "DeadlineExceeded", True)
         assert result.message == (
-            "no answer within 10 s, so it was cancelled; it was Pending (NotSeen): no operator has seen it yet"
+            "no answer within 20 s, so it was cancelled; it was Pending (NotSeen): no operator has seen it yet"
         )
         assert result.trial is not None
         assert result.body["spec"]["source"]["inline"] == CODE
@@ -396,7 +397,7 @@ def test_the_time_of_each_trial_is_its_own(stage: Stage, aside: ThreadPoolExecut
     """One that has no answer makes room for the next, which has all its time."""
     trials = [Trial(CODE, name=name) for name in ("late", "good")]
     with stage.client() as client:
-        reading = aside.submit(lambda: [*client.evaluate_many(trials, concurrency=1, timeout=15)])
+        reading = aside.submit(lambda: [*client.evaluate_many(trials, concurrency=1, timeout=40)])
         names = wait_until("the other one waits", stage.names, lambda names: len(names) == 2)
         stage.answer(min(names), scored(1.0))
         found = [(result.trial.name, result.reason) for result in reading.result(PATIENCE) if result.trial]
@@ -583,8 +584,8 @@ def test_who_waits_no_longer_is_told_which_have_not_ended(stage: Stage) -> None:
     stage.submit("ended", scored(1.0))
     stage.submit("slow", status("Running", "StrategyRunning"))
     with stage.client() as client, pytest.raises(NotFinishedError) as raised:
-        client.wait("slow", "ended", timeout=10)
-    assert str(raised.value) == "not ended within 10 s, and they go on: slow (Running, StrategyRunning)"
+        client.wait("slow", "ended", timeout=20)
+    assert str(raised.value) == "not ended within 20 s, and they go on: slow (Running, StrategyRunning)"
     assert [result.name for result in raised.value.ended] == ["ended"]
     assert [result.name for result in raised.value.unfinished] == ["slow"]
     assert not stage.bench.run("slow")["spec"].get("cancel")
@@ -755,7 +756,7 @@ def test_a_wait_that_is_over_too_early_says_what_the_run_waits_for(stage: Stage,
     """Exit code 124, and the same words as explain."""
     waiting = status("Queued", "WaitingForSlot", queue={"position": 3, "reason": "all 4 slots are taken"})
     stage.submit("slow", waiting)
-    done = command("wait", "slow", "--timeout", "10")
+    done = command("wait", "slow", "--timeout", "20")
     assert done.exit_code == 124
     assert "slow: Queued (WaitingForSlot, position 3): All places are taken" in done.stderr
     explained = command("explain", "slow")

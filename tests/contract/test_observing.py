@@ -185,8 +185,8 @@ def test_the_lease_passes_at_once_on_a_clean_end_and_after_its_time_on_kill_9(be
         assert finished(two.port) == 0
 
         assert one.terminate() == 0
-        assert lease(bench)["holderIdentity"] != first
         two.wait_ready()
+        assert lease(bench)["holderIdentity"] != first
         assert lease(bench)["leaseTransitions"] == 1
         bench.apply("second", source=BAD)
         bench.wait_reason("CodeRejected", name="second")

@@ -16,7 +16,7 @@ from support.attacks import assert_ends_right
 from support.local import LocalRun, in_boxes, manifest, run_local
 from support.waiting import wait_until
 
-pytestmark = pytest.mark.timeout(1800)  # a test may wait for the whole suite
+pytestmark = pytest.mark.timeout(3600)  # a test may wait for the whole suite
 
 AT_ONCE = 2
 REFUSED = "refused"

@@ -244,9 +244,9 @@ def test_what_is_mounted_of_this_machine_cannot_be_written(tmp_path: Path) -> No
 def test_the_plans_limit_ends_what_nothing_else_does() -> None:
     """A step that has no harness, and ignores every signal that it can."""
     began = time.monotonic()
-    ends = boxes(step("one", "import time; time.sleep(60)"), step("two", "print('never')"), seconds=1)
+    ends = boxes(step("one", "import time; time.sleep(300)"), step("two", "print('never')"), seconds=1)
     assert [(end.exit_code, end.late) for end in ends] == [(137, True)]
-    assert time.monotonic() - began < 50
+    assert time.monotonic() - began < 250
 
 
 def test_memory_is_limited_without_a_word_of_the_step() -> None:

@@ -16,12 +16,13 @@ OURS = f"{naming.MANAGED_BY_LABEL}={naming.MANAGED_BY}"
 
 
 class Bench:
-    """A namespace, the runs in it, and what the operator made of them."""
+    """A namespace, the runs in it, and what the operator made of them; `patience` is in seconds."""
 
-    def __init__(self, cluster: Cluster, kind: Kind, namespace: str) -> None:
+    def __init__(self, cluster: Cluster, kind: Kind, namespace: str, patience: float = PATIENCE) -> None:
         self.cluster = cluster
         self.kind = kind
         self.namespace = namespace
+        self._patience = patience
 
     def apply(self, name: str = "run", *, labels: dict[str, str] | None = None, **spec: Any) -> Manifest:
         """Create a run."""
@@ -61,7 +62,7 @@ class Bench:
 
     def wait(self, what: str, holds: Callable[[Manifest], object], name: str = "run") -> Manifest:
         """Wait until a run's status holds."""
-        return wait_until(f"{name}: {what}", lambda: self.status(name), holds)
+        return wait_until(f"{name}: {what}", lambda: self.status(name), holds, seconds=self._patience)
 
     def wait_reason(self, reason: str, name: str = "run") -> Manifest:
         """Wait until a run has this reason."""
@@ -92,9 +93,9 @@ class Bench:
 
 
 @contextmanager
-def workbench(cluster: Cluster, kind: Kind, namespace: str) -> Iterator[Bench]:
+def workbench(cluster: Cluster, kind: Kind, namespace: str, patience: float = PATIENCE) -> Iterator[Bench]:
     """Lend a namespace, and leave the next operator of this kind without work."""
-    yield Bench(cluster, kind, namespace)
+    yield Bench(cluster, kind, namespace, patience)
     cluster.request("DELETE", f"/apis/{kind.api_version}/namespaces/{namespace}/{PLURAL}")
 
 

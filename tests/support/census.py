@@ -64,17 +64,25 @@ def require_order(bench: Bench, proxy: FaultProxy, *, pods: bool = True, heard: 
     made = Counter({name: count for (resource, name), count in proxy.created.items() if resource == "jobs"})
     assert not made - recorded, f"made and not recorded: {made - recorded}"
     assert not heard or not recorded - made, f"recorded and not made: {recorded - made}"
-    jobs = {job["metadata"]["name"]: job["metadata"]["uid"] for job in bench.cluster.list(JOB, bench.namespace)}
+    failed = {attempt["jobName"] for attempt in attempts if attempt.get("reason") in PLATFORM_FAILURES}
+
+    def each_has_its_own(seen: tuple[dict[str, str], Counter[str]]) -> bool:
+        jobs, owners = seen
+        needed = {uid for name, uid in jobs.items() if name not in failed}
+        return needed <= owners.keys() <= set(jobs.values())
+
+    # The garbage collector comes after whoever deletes a Job.
+    jobs, owners = wait_until("each Job has its pods", lambda: _jobs_and_owners(bench), each_has_its_own)
     assert jobs.keys() <= recorded.keys()
-    owners = Counter(
-        owner["uid"]
-        for pod in bench.cluster.list(POD, bench.namespace, labels=OURS)
-        for owner in pod["metadata"]["ownerReferences"]
-    )
-    taken = {jobs.get(attempt["jobName"]) for attempt in attempts if attempt.get("reason") in PLATFORM_FAILURES}
-    assert set(jobs.values()) - taken <= owners.keys() <= set(jobs.values()), f"Jobs {jobs}, by UID their pods {owners}"
     assert not pods or set(owners.values()) <= {1}, f"by the Job's UID its pods {owners}"
     wait_until("no snapshot is left", lambda: snapshots_of(bench), lambda left: not left)
+
+
+def _jobs_and_owners(bench: Bench) -> tuple[dict[str, str], Counter[str]]:
+    """Return the UIDs of Jobs by their names, and how many pods there are by the UID of their Job."""
+    jobs = {job["metadata"]["name"]: job["metadata"]["uid"] for job in bench.cluster.list(JOB, bench.namespace)}
+    pods = bench.cluster.list(POD, bench.namespace, labels=OURS)
+    return jobs, Counter(owner["uid"] for pod in pods for owner in pod["metadata"]["ownerReferences"])
 
 
 def snapshots_of(bench: Bench) -> list[str]:

@@ -9,16 +9,21 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from time import sleep
 from typing import Any, NamedTuple
 
 import kubernetes
 import urllib3
 import yaml
 
+from support.waiting import StillNotError, wait_until
+
 Manifest = dict[str, Any]
 
 CHECKOUT = Path(__file__).parents[2]
 FIELD_MANAGER = "finlab-sandbox-tests"
+_WHILE_ETCD_STANDS = (1, 2, 5, 10)
+"""Seconds between tries. It gives up a write after seven that a stalled disk or machine takes, and then says so."""
 _DESCRIBED = 20
 
 
@@ -96,8 +101,8 @@ class Cluster:
         api = kubernetes.config.new_client_from_config(str(kubeconfig))  # type: ignore[no-untyped-call]
         cluster = cls(kubeconfig, api)
         try:
-            cluster.request("GET", "/readyz", timeout=60)
-        except (RefusedError, urllib3.exceptions.HTTPError) as error:
+            wait_until("the API server is ready", lambda: refusal(lambda: cluster.request("GET", "/readyz")), nothing)
+        except (StillNotError, urllib3.exceptions.HTTPError) as error:
             host = api.configuration.host
             raise NoClusterError(f"no cluster answers at {host} ({kubeconfig}); try `make up`: {error}") from error
         return cluster
@@ -235,10 +240,15 @@ class Cluster:
         prepared = self._api.param_serialize(
             method, path, query_params=query or {}, header_params=headers, body=body, auth_settings=["BearerToken"]
         )
-        response = self._api.call_api(*prepared, _request_timeout=timeout)
-        if response.status >= 400:
-            raise RefusedError(response.status, _message(response.read().decode()))
-        return response
+        for seconds in (*_WHILE_ETCD_STANDS, None):
+            response = self._api.call_api(*prepared, _request_timeout=timeout)
+            if response.status < 400:
+                return response
+            no = RefusedError(response.status, _message(response.read().decode()))
+            if seconds is None or no.code < 500 or "etcdserver" not in no.message:
+                raise no
+            sleep(seconds)
+        raise AssertionError("unreachable")
 
     def _json(
         self,

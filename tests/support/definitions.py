@@ -40,9 +40,9 @@ def _listing(cluster: Cluster, kind: Kind) -> str:
 
 
 def _sweep(cluster: Cluster) -> None:
-    """Delete what sessions left behind that were killed more than an hour ago."""
+    """Delete what sessions left behind that were killed: none lasts for six hours."""
     for old in cluster.list(CUSTOM_RESOURCE_DEFINITION, labels=_LABEL):
         created = datetime.fromisoformat(old["metadata"]["creationTimestamp"])
-        if datetime.now(UTC) - created > timedelta(hours=1):
+        if datetime.now(UTC) - created > timedelta(hours=6):
             with suppress(RefusedError):  # another process of this session was faster
                 cluster.delete(CUSTOM_RESOURCE_DEFINITION, old["metadata"]["name"])

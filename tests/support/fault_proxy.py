@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from http import HTTPStatus
-from math import inf
 from pathlib import Path
 from ssl import create_default_context
 from time import monotonic
@@ -142,8 +141,7 @@ def replay(answers: dict[str, Answer]) -> Callable[[Call], Act]:
 
 
 class Fault:
-    """Something that happens to the requests that it is meant for; `met` counts how often it has, `first_at` says when
-    it first did."""
+    """Something that happens to the requests that it is meant for."""
 
     def __init__(self, act: Callable[[Call], Act], when: When, skip: int, times: int | None) -> None:
         self._act = act
@@ -151,9 +149,13 @@ class Fault:
         self._skip = skip
         self._left = times
         self._happened = threading.Event()
-        self.met = 0
-        self.first_at = inf
-        """By the monotonic clock; infinity before."""
+        self.met_at: list[float] = []
+        """Each time that it has happened, by the monotonic clock."""
+
+    @property
+    def met(self) -> int:
+        """Count how often it has happened."""
+        return len(self.met_at)
 
     def take(self, call: Call, forward: Forward) -> Forward | None:
         """Return what becomes of a request, if this fault is meant for it."""
@@ -169,8 +171,7 @@ class Fault:
             try:
                 return await act(forward)
             finally:
-                self.met += 1
-                self.first_at = min(self.first_at, monotonic())
+                self.met_at.append(monotonic())
                 self._happened.set()
 
         return happen

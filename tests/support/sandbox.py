@@ -61,12 +61,14 @@ sys.meta_path.insert(0, Deadly)
 HARNESS = """\
 import os, sys
 sys.path.insert(0, {image!r})
+from finlab_sandbox.harness import found, supervisor
 from finlab_sandbox.harness.paths import Paths
-from finlab_sandbox.harness.supervisor import supervise
-os._exit(supervise(Paths(
+found.SPARE_SECONDS, supervisor.TRACE_GRACE = {spare!r}, 10.0
+os._exit(supervisor.supervise(Paths(
     code={code!r}, input={input!r}, positions={positions!r}, document={document!r}, result={result!r}
 )))
 """
+"""What a pod waits for seconds, a machine that does other things as well waits for longer."""
 EVALUATE = """\
 import sys
 sys.path.insert(0, {image!r})
@@ -94,11 +96,12 @@ class Ended:
 
 @dataclass(frozen=True)
 class Steps:
-    """One run: its folder and dataset."""
+    """One run: its folder and dataset; `spare` are seconds for a look-ahead check that turns in circles."""
 
     folder: Path
     dataset: Path
     nonce: str = field(default="a nonce")
+    spare: float = 300.0
 
     @property
     def code(self) -> Path:
@@ -135,6 +138,7 @@ class Steps:
         (self.folder / "document.json").unlink(missing_ok=True)
         script = HARNESS.format(
             image=str(IMAGE),
+            spare=self.spare,
             code=str(self.code),
             input=str(self.folder / "input.json"),
             positions=str(self.positions),

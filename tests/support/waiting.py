@@ -13,7 +13,7 @@ PATIENCE = 150.0
 """Seconds for what comes at once on a machine with nothing else to do. Where it comes they cost nothing."""
 
 IN_LINE = 540.0
-"""Seconds for what waits for a slot of the deployed operator: the runs of all tests stand in one line."""
+"""Seconds for what waits for a slot of the deployed operator, or for room: the runs of all tests share one node."""
 
 
 class StillNotError(AssertionError):

@@ -24,6 +24,7 @@ from strategyrun.reporting.material import Material
 T = TypeVar("T")
 
 _GOODBYE_SECONDS = 15
+_END_SECONDS = 45
 """Longer than an engine takes to cancel a run."""
 
 _CLOSED = "this Client is closed; make another"
@@ -92,10 +93,10 @@ class _Loop:
                 return
             self._closed = True
         try:
-            asyncio.run_coroutine_threadsafe(self._end(last), self._loop).result(3 * _GOODBYE_SECONDS)
+            asyncio.run_coroutine_threadsafe(self._end(last), self._loop).result(_END_SECONDS)
         finally:
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(_GOODBYE_SECONDS)
+            self._thread.join(_END_SECONDS)
             if not self.alive:
                 self._loop.close()
 

@@ -35,11 +35,15 @@ BOMBS = {
 }
 
 
+LONG = 600
+"""Seconds, for a child that has not all of a processor."""
+
+
 def vet(source: bytes, **options: float) -> Reading:
     """Vet one source."""
 
     async def work() -> Reading:
-        return (await Vetter(**options).vet(source))[0]  # type: ignore[arg-type]
+        return (await Vetter(**{"wall_seconds": LONG, **options}).vet(source))[0]  # type: ignore[arg-type]
 
     return asyncio.run(work())
 
@@ -172,7 +176,7 @@ def test_a_cancelled_vetting_leaves_no_child(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(sys, "executable", stand_in(tmp_path, script))
 
     async def work() -> None:
-        vetting = asyncio.create_task(Vetter().vet(HONEST))
+        vetting = asyncio.create_task(Vetter(wall_seconds=LONG).vet(HONEST))
         await asyncio.to_thread(
             wait_until, "the child runs", lambda: mark.read_text() if mark.exists() else "", lambda text: text
         )
@@ -200,7 +204,7 @@ print('{{"kind": "Script", "flaws": [{{"line": %d, "rule": "count", "hint": ""}}
     monkeypatch.setattr(sys, "executable", stand_in(tmp_path, script))
 
     async def work() -> list[Reading]:
-        vetter = Vetter(at_once=2)
+        vetter = Vetter(at_once=2, wall_seconds=LONG)
         answers = await asyncio.gather(*(vetter.vet(HONEST + b"#" * number) for number in range(8)))
         return [reading for reading, _ in answers]
 
@@ -215,7 +219,7 @@ def test_nobody_waits_behind_the_burst_of_another_namespace(tmp_path: Path, monk
     ended: list[str] = []
 
     async def work() -> None:
-        vetter = Vetter(at_once=1)
+        vetter = Vetter(at_once=1, wall_seconds=LONG)
 
         async def one(namespace: str, number: int) -> None:
             await vetter.vet(HONEST + b"#" * number, namespace)
@@ -237,7 +241,7 @@ print('{{"kind": "Positions", "flaws": [], "gate": []}}')
     monkeypatch.setattr(sys, "executable", stand_in(tmp_path, script))
 
     async def work() -> None:
-        vetter = Vetter()
+        vetter = Vetter(wall_seconds=LONG)
         await asyncio.gather(*(vetter.vet(HONEST) for _ in range(5)))
         await vetter.vet(HONEST)
 

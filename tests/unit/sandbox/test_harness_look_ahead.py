@@ -2,6 +2,7 @@
 
 import re
 import signal
+from dataclasses import replace
 from datetime import date
 from textwrap import dedent
 from typing import Any
@@ -182,7 +183,7 @@ def test_a_process_that_ends_in_the_check_is_complete(steps: Steps, then: str, n
 
 def test_a_check_that_does_not_end_is_ended(steps: Steps) -> None:
     """At a limit of its own, seconds after the positions were safe, however much time the run has left."""
-    ended = checked(steps, COUNTED + "while RUN == '3':\n    pass\n", timeout=600)
+    ended = checked(replace(steps, spare=20), COUNTED + "while RUN == '3':\n    pass\n", timeout=600)
     assert found(ended)["note"] == "the check was ended: it took too long"
 
 
