@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -17,25 +18,38 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _DONE, _MANY = b"\0", 64
 
 
+class _Ended(SystemExit):
+    """The end by a signal."""
+
+
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Raise SystemExit inside of this for the first signal that comes; those after it change nothing any more."""
-    before = _handlers()
-    heard: list[int] = []
+    """Raise SystemExit inside of this for a signal; those that come while it is on its way out change nothing."""
+    before, out = _handlers(), False
 
     def end(number: int, _: Any) -> None:
-        heard.append(number)
-        if len(heard) == 1:
-            raise SystemExit(BY_SIGNAL + number)
+        if not (out or _on_its_way()):
+            raise _Ended(BY_SIGNAL + number)
 
     for each in before:
         signal.signal(each, end)
     try:
         yield
+    except _Ended:
+        out = True
+        raise
     finally:
-        if not heard:
+        if not out:
             for each, handler in before.items():
                 signal.signal(each, handler)
+
+
+def _on_its_way() -> bool:
+    """Whether something is tidied up for the end. What is raised in a finalizer is lost, and the next signal counts."""
+    error = sys.exception()
+    while error and not isinstance(error, _Ended):
+        error = error.__context__
+    return error is not None
 
 
 class Undisturbed:

@@ -5,12 +5,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from types import FrameType
-from typing import Self
+from typing import Any
 
 import pytest
 
@@ -21,6 +21,7 @@ from strategyrun.local.stop import Stop, StoppedError
 from support.local import variables
 from support.waiting import wait_until
 
+TraceFunction = Callable[[FrameType, str, Any], Any]
 PLAN = Plan("run", (), {}, 0, 0)
 CODE = "def strategy(data, params):\n    return data.close * 0\n"
 DOCKER = """\
@@ -157,22 +158,33 @@ def test_an_engine_that_has_just_begun_is_waited_for(monkeypatch: pytest.MonkeyP
 
 
 class Moment:
-    """Sends a signal when this thread has come to so many lines, of whatever code."""
+    """Sends a signal when this thread has come to so many lines, of whatever code, while signals are but noted."""
 
     def __init__(self, lines: int) -> None:
         self._left = lines
+        self._raising: object = None
 
     @property
     def came(self) -> bool:
         """Whether there were so many."""
         return self._left <= 0
 
-    def __call__(self, _frame: FrameType, event: str, _argument: object) -> Self:
-        """Look at a line, as `sys.settrace` has it."""
-        self._left -= event == "line"
-        if event == "line" and self._left == 0:
-            signal.raise_signal(signal.SIGINT)
-        return self
+    @contextmanager
+    def awaited(self) -> Iterator[None]:
+        """Count the lines inside of this."""
+        self._raising = signal.getsignal(signal.SIGINT)
+        sys.settrace(self._look)
+        try:
+            yield
+        finally:
+            sys.settrace(None)
+
+    def _look(self, _frame: FrameType, event: str, _argument: object) -> TraceFunction:
+        if event == "line" and signal.getsignal(signal.SIGINT) is not self._raising:
+            self._left -= 1
+            if self._left == 0:
+                signal.raise_signal(signal.SIGINT)
+        return self._look
 
 
 @pytest.mark.usefixtures("handlers")
@@ -180,12 +192,8 @@ def test_a_signal_may_come_at_any_moment() -> None:
     """At each line between the engine's begin and its end: no lock stays taken, and no word is lost."""
 
     def end(engine: Tidying, moment: Moment) -> None:
-        with ended_by_signals():
-            sys.settrace(moment)
-            try:
-                Undisturbed(engine).run(PLAN, Stop())
-            finally:
-                sys.settrace(None)
+        with ended_by_signals(), moment.awaited():
+            Undisturbed(engine).run(PLAN, Stop())
 
     for lines in count(1):
         engine, moment = Tidying(signal.SIGTERM), Moment(lines)
@@ -197,6 +205,55 @@ def test_a_signal_may_come_at_any_moment() -> None:
             signal.signal(each, signal.default_int_handler)
         if not moment.came:
             break
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_signal_that_was_lost_leaves_nobody_deaf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a handler raises in a finalizer is printed and goes no further: the next signal counts."""
+    lost: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: lost.append(unraisable.exc_value))
+
+    class Last:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    def scene() -> None:
+        with ended_by_signals():
+            Last()
+            assert lost
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as left:
+        scene()
+    assert left.value.code == 143
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_second_signal_breaks_off_no_tidying() -> None:
+    """Neither inside of what is ended nor on the way out of the program, whatever has been caught meanwhile."""
+    tidied = []
+
+    def tidy() -> None:
+        try:
+            raise LookupError
+        except LookupError:
+            signal.raise_signal(signal.SIGTERM)
+        tidied.append(True)
+
+    def scene() -> None:
+        try:
+            with ended_by_signals():
+                try:
+                    signal.raise_signal(signal.SIGINT)
+                finally:
+                    tidy()
+        finally:
+            tidy()
+
+    with pytest.raises(SystemExit) as left:
+        scene()
+    tidy()
+    assert (left.value.code, tidied) == (130, [True] * 3)
 
 
 def test_a_hangup_that_is_ignored_stays_so(tmp_path: Path) -> None:
