@@ -49,6 +49,7 @@ from strategyrun.domain.strategyrun import KIND, Phase, StrategyRun, StrategyRun
 WORKERS = 32
 SWEEP_SECONDS = 60.0
 _NEVER_TAKEN = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
+_TOO_LARGE = "request is too large"  # for etcd, of which the API server makes a 500
 
 Found = TypeVar("Found")
 
@@ -313,10 +314,12 @@ class Controller:
         except (ConflictError, NotFoundError):
             key = key_of(run.namespace, run.uid)
             await self._read(key, run.namespace, run.name)
+            if (latest := self._cache.run(key)) and latest.resource_version == run.resource_version:
+                raise  # it is no news that is in the way
             self._queue.add_after(key, pause_after(1))
             return None
         except ApiError as error:
-            if error.status not in _NEVER_TAKEN:
+            if error.status not in _NEVER_TAKEN and _TOO_LARGE not in error.message:
                 raise
             # Not in the API server's words: they repeat those of the strategy.
             log.error("the status is refused, the run is given up: code %s", error.status, extra=about(run))
@@ -363,14 +366,17 @@ class Controller:
         self._queue.add(key)
 
     def _account_for_slot(self, key: Key) -> None:
-        """Let the run's recorded phase decide who holds a slot; what becomes free goes to the line."""
+        """Let the run's recorded phase decide who holds a slot; what becomes free goes to the line.
+
+        A run that nothing brings on does not stand in it: it would be let in first, and take nothing.
+        """
         run = self._cache.run(key)
         status = run.status if run else None
         now = self._now()
         if run and holds_slot(run, status, self._cache.sight(key).jobs.values()):
             self._slots.take(key, run.namespace)
             return
-        if run and status and stands_in_line(run):
+        if run and status and stands_in_line(run) and not is_trouble(self._failures.get(key, 0)):
             freed = self._slots.wait(_ticket(run))
             if met_quota(status):
                 self._slots.pause(run.namespace, now + QUOTA_POLL)

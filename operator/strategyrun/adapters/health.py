@@ -54,9 +54,8 @@ class Health:
         """Return what has to hold for runs to be worked on without delay."""
         facts = [self._leased(self.lease)] if self.lease else []
         facts.append(Fact("sweep", self.work.swept_at is not None, self._swept()))
-        since = self.observer.writing_fails_since
-        failing = 0.0 if since is None else _now() - since
-        said = f"all fail for {failing:.0f} s" if failing else "the last one succeeded"
+        failing = self.observer.writing_fails_for()
+        said = f"all fail for {failing:.0f} s" if failing else "they do not all fail"
         waits = self.work.queue.oldest
         return [
             *facts,

@@ -25,7 +25,7 @@ from strategyrun.adapters.lease import HOST_MARK, Lease
 from strategyrun.adapters.observer import Observer
 from strategyrun.adapters.settings import Settings
 from strategyrun.domain import naming
-from strategyrun.domain.strategyrun import KIND
+from strategyrun.domain.strategyrun import GROUP, KIND
 
 Connect = Callable[[], Awaitable[Kube]]
 
@@ -193,9 +193,26 @@ class Shell:
         self._controller.profiles.on_node(type, dict(body))
 
 
+class _NothingKept(kopf.DiffBaseStorage):
+    """No object says what it was before: an author could write what kopf cannot read, and nobody heard of his run."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        """Find nothing in an object that is worth to be kept."""
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> None:
+        """Find nothing that was kept."""
+
+    def store(self, **_: Any) -> None:
+        """Keep nothing."""
+
+
 def kopf_settings() -> kopf.OperatorSettings:
-    """Return settings under which kopf writes nothing and outlives what a network does."""
+    """Return settings under which kopf writes nothing, reads nothing of its own, and outlives what a network does."""
     settings = kopf.OperatorSettings()
+    settings.persistence.diffbase_storage = _NothingKept()
+    settings.persistence.finalizer = f"{GROUP}/{token_hex(8)}"  # one that nobody has put on an object
+    settings.queueing.error_delays = ()
     settings.posting.enabled = False
     settings.scanning.disabled = True
     settings.queueing.idle_timeout = 2

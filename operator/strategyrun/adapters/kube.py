@@ -1,5 +1,6 @@
 """The API server as the controller needs it: raw documents, few verbs, errors by meaning."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -34,6 +35,7 @@ _NOBODY_THERE = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPSta
 _TRIES = 5
 _LONGEST_PAUSE_SECONDS = 10.0
 """Shorter than what a lease may go without being renewed (`adapters.lease`)."""
+_PAGE_PAUSES = (0.5, 2.0)
 
 Answered = Callable[[str, str, str, float], None]
 """What is told of each request: method, path, the answer's code (empty: none came), seconds."""
@@ -200,12 +202,23 @@ class Kube:
         token = ""
         while True:
             query = {"limit": PAGE, "labelSelector": selector, "fieldSelector": fields, "continue": token}
-            page = await self.send("GET", resource.path(namespace), query=query, accept=accept)
+            page = await self._page(resource.path(namespace), query, accept)
             for item in page["items"] or []:
                 yield item
             token = page["metadata"].get("continue", "")
             if not token:
                 return
+
+    async def _page(self, path: str, query: dict[str, Any], accept: str) -> dict[str, Any]:
+        """Read a page; again where no answer came, for one of hundreds would void them all."""
+        for seconds in _PAGE_PAUSES:
+            try:
+                return await self.send("GET", path, query=query, accept=accept)
+            except TROUBLE as error:
+                if isinstance(error, ApiError) and error.status < 500:
+                    raise
+                await asyncio.sleep(seconds)
+        return await self.send("GET", path, query=query, accept=accept)
 
     async def get(
         self, resource: Resource, namespace: str, name: str, *, metadata_only: bool = False

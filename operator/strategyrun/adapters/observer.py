@@ -44,6 +44,9 @@ class Work(Protocol):
         """How many runs nothing brings on."""
 
 
+_OF_LATE_SECONDS = 60.0
+"""Twice as long as a write that fails waits for its next time."""
+
 log = logging.getLogger(__name__)
 
 
@@ -59,8 +62,8 @@ class Observer:
         self.watches = Watches(WATCHED)
         self.written_at: float | None = None
         """Loop time of the last status write that succeeded."""
-        self.writing_fails_since: float | None = None
-        """Loop time of the first write after that which did not."""
+        self._failed_at: tuple[float, float] | None = None
+        """Loop time of the first and of the last write after that which did not."""
         kube.answered = self.telemetry.requested
 
     async def work(self) -> None:
@@ -72,6 +75,7 @@ class Observer:
         if unsure := self._unsure.pop(run.uid, None):
             before, status = unsure
             if run.status is not None and run.status.document() == status.document():
+                self._written()
                 self._recorded(before, status)
         self.events.saw(run, self._clock())
 
@@ -82,22 +86,35 @@ class Observer:
     @contextmanager
     def writing(self, run: StrategyRun, status: StrategyRunStatus) -> Iterator[None]:
         """Watch over a status write."""
-        loop = asyncio.get_running_loop()
         try:
             yield
         except (ConflictError, NotFoundError):
             self.telemetry.wrote("Conflict")
-            self.writing_fails_since = None  # the API server takes writes, if not this one
+            self._failed_at = None  # the API server takes writes, if not this one
             raise
         except TROUBLE:
             self.telemetry.wrote("Failed")
             self._unsure[run.uid] = run, status
-            self.writing_fails_since = self.writing_fails_since or loop.time()
+            now = asyncio.get_running_loop().time()
+            first, last = self._failed_at or (now, now)
+            self._failed_at = (first if now - last <= _OF_LATE_SECONDS else now), now
             raise
         self.telemetry.wrote("Written")
-        self.written_at, self.writing_fails_since = loop.time(), None
+        self._written()
         self._unsure.pop(run.uid, None)
         self._recorded(run, status)
+
+    def writing_fails_for(self) -> float:
+        """Return the seconds between the first and the last of the writes that all failed; 0 where none did of late.
+
+        One that failed may be tried no more: it was heard all the same, or its run is gone.
+        """
+        now = asyncio.get_running_loop().time()
+        first, last = self._failed_at or (now, now)
+        return last - first if now - last <= _OF_LATE_SECONDS else 0.0
+
+    def _written(self) -> None:
+        self.written_at, self._failed_at = asyncio.get_running_loop().time(), None
 
     def _recorded(self, run: StrategyRun, status: StrategyRunStatus) -> None:
         self.telemetry.recorded(run, status)

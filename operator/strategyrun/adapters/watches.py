@@ -26,15 +26,11 @@ class Watches:
         self._owed: dict[str, dict[str, _Told]] = {kind: {} for kind in kinds}
 
     def told(self, kind: str, event: str | None, body: dict[str, Any]) -> None:
-        """Take note of what a watch has told."""
+        """Take note of what a watch has told; of an end too, for a list that has begun before may have the object."""
         uid, version = version_of(body)
-        if event == "DELETED":
-            self._told[kind].pop(uid, None)
-            self._owed[kind].pop(uid, None)
-            return
         self._told[kind][uid] = _Told(version, _now())
         owed = self._owed[kind].get(uid)
-        if owed and owed.version <= version:
+        if owed and (owed.version <= version or event == "DELETED"):
             del self._owed[kind][uid]
 
     def listed(self, kind: str, versions: dict[str, int], began: float) -> None:

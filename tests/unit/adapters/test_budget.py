@@ -155,6 +155,19 @@ def test_no_other_error_is_sent_twice() -> None:
     assert (result, len(seen)) == (503, 1)
 
 
+@pytest.mark.parametrize(
+    ("codes", "found"), [((503, 500, 200), []), ((503, 503, 503), 503), ((403,), 403)], ids=["passes", "stays", "no"]
+)
+def test_a_page_of_a_list_is_asked_for_again(codes: tuple[int, ...], found: list[object] | int) -> None:
+    """A sweep is of hundreds, and one that is not answered would void them all."""
+
+    async def work(kube: Kube) -> list[object]:
+        return [each async for each in kube.list(CONFIG_MAPS)]
+
+    result, seen = answered([(code, {}) for code in codes], work)
+    assert (result, len(seen)) == (found, len(codes))
+
+
 def test_a_server_that_stays_busy_is_given_up() -> None:
     """The caller hears of it after five tries."""
     result, seen = answered([(429, {"Retry-After": "0"})] * 5, read)

@@ -11,8 +11,9 @@ import pytest
 from kubernetes.aio import client
 
 from strategyrun.adapters.controller import Controller
-from strategyrun.adapters.kube import CONFIG_MAPS, JOBS, PODS, ApiError, Kube, RefusedError, Resource
+from strategyrun.adapters.kube import CONFIG_MAPS, JOBS, PODS, ApiError, ConflictError, Kube, RefusedError, Resource
 from strategyrun.adapters.observer import Observer
+from strategyrun.adapters.vetting import Gate, Vetter
 from strategyrun.domain import job, naming
 from strategyrun.domain.inputs import inputs_hash
 from strategyrun.domain.model import rfc3339
@@ -20,6 +21,7 @@ from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.reconcile import QUOTA_POLL
 from strategyrun.domain.status import accept, advance
 from strategyrun.domain.strategyrun import Attempt, Executor, FallbackStatus, Phase, StrategyRun, StrategyRunStatus
+from strategyrun.domain.vetting import Kind, Reading
 from support.builders import NOW, Document, job_body, make_inputs, make_run, pod_body, run_body, terminated
 from support.clock import run_virtually
 from support.operator import UNSCHEDULABLE, with_slots
@@ -401,3 +403,96 @@ def test_what_an_operator_may_not_read_is_told_in_the_words_of_the_refusal(lacks
                 await asyncio.wait([working])
 
     run_virtually(work())
+
+
+class Refusing(Lists):
+    """An API server that takes no status of the run `stuck`, and has no other version of it."""
+
+    def __init__(self, error: ApiError, *runs: Document) -> None:
+        super().__init__(*runs)
+        self._error = error
+        self.asked = 0
+        """How often it was to take that status."""
+        self.taken: set[tuple[str, str]] = set()
+        """Of the others' the name and the phase."""
+
+    async def get(self, resource: Resource, namespace: str, name: str, **_: Any) -> Document | None:  # noqa: ARG002
+        """Return a run as it was listed; there is nothing else."""
+        runs = self._held[self.runs] if resource == self.runs else ()
+        return next((run for run in runs if run["metadata"]["name"] == name), None)
+
+    async def create(self, _: Document) -> Document:
+        """Answer nothing."""
+        await asyncio.Event().wait()
+        return {}
+
+    async def apply_status(self, document: Document) -> Document:
+        """Refuse the one, and take the others."""
+        name, status = document["metadata"]["name"], document["status"]
+        if name == "stuck":
+            self.asked += 1
+            raise self._error
+        self.taken.add((name, status["phase"]))
+        version = int(document["metadata"]["resourceVersion"]) + 1
+        (run,) = [each for each in self._held[self.runs] if each["metadata"]["name"] == name]
+        run |= {"metadata": run["metadata"] | {"resourceVersion": str(version)}, "status": status}
+        return run
+
+
+@pytest.fixture
+def vetted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Find nothing in sources, and start no process: its time is not the virtual one."""
+
+    async def vet(*_: object) -> tuple[Reading, Gate]:
+        return Reading(Kind.POSITIONS), ()
+
+    monkeypatch.setattr(Vetter, "vet", vet)
+
+
+@pytest.mark.usefixtures("vetted")
+def test_a_conflict_that_brings_no_news_is_trouble() -> None:
+    """Nobody has changed the run, and the next try will not go better: it is tried ever more seldom, and counted."""
+
+    async def work() -> None:
+        async with Refusing(ConflictError(409, "said by a policy"), run_body("stuck", uid="stuck")) as kube:
+            controller = Scene(kube).controller
+            await controller.prepare()
+            working = asyncio.create_task(controller.run())
+            await asyncio.sleep(55)
+            working.cancel()
+            await asyncio.wait([working])
+            assert (kube.asked, controller.troubled) == (8, 1)
+
+    run_virtually(work())
+
+
+@pytest.mark.usefixtures("vetted")
+def test_a_run_that_nothing_brings_on_keeps_no_slot_from_others() -> None:
+    """It was the first in line, and would be let in for ever; the next one is, when it counts as in trouble."""
+    error = ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "a webhook does not answer")
+    stuck, waits = (run_at(name, Phase.QUEUED, Reason.WAITING_FOR_SLOT) for name in ("stuck", "waits"))
+
+    async def work() -> None:
+        async with Refusing(error, stuck, waits) as kube:
+            controller = Scene(kube).controller
+            await controller.prepare()
+            working = asyncio.create_task(controller.run())
+            await asyncio.sleep(60)
+            assert ("waits", "Starting") in kube.taken
+            working.cancel()
+            await asyncio.wait([working])
+
+    run_virtually(work())
+
+
+def test_a_status_that_is_too_large_for_etcd_ends_the_run() -> None:
+    """The API server makes a 500 of that, which would be tried for ever."""
+
+    class Full(Takes):
+        async def apply_status(self, document: Document) -> Document:
+            if document["status"]["phase"] != "Failed":
+                raise ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "etcdserver: request is too large")
+            return await super().apply_status(document)
+
+    status = first_status(Full(run_body("large", uid="large")))
+    assert (status["phase"], status["reason"]) == ("Failed", "PolicyDenied")

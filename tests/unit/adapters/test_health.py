@@ -158,6 +158,34 @@ def test_a_key_that_waits_makes_unready_and_only_a_stopped_queue_unhealthy() -> 
     play(act)
 
 
+@pytest.mark.parametrize("heard", [True, False], ids=["heard all the same", "its run is gone"])
+def test_a_status_write_that_nobody_repeats_says_nothing(*, heard: bool) -> None:
+    """Its answer was lost, or nobody needs it: one is not all, and what all failed a while ago says nothing of now."""
+
+    async def act(scene: Scene) -> None:
+        swept(scene)
+        run = make_run()
+        status = StrategyRunStatus(observed_generation=1, phase=Phase.QUEUED, reason="Suspended", inputs_hash="a")
+
+        async def fail() -> int:
+            with pytest.raises(ConnectionError), scene.observer.writing(run, status):
+                raise ConnectionError
+            return (await scene.ask("/readyz"))[0]
+
+        for expected in (200, 200, 200, 503):
+            pass_time(25)
+            swept(scene)
+            assert await fail() == expected
+        if heard:
+            scene.observer.saw(run.model_copy(update={"status": status}))
+        else:
+            pass_time(UNREADY_SECONDS + 1)
+        assert (await scene.ask("/readyz"))[0] == 200
+        assert await fail() == 200
+
+    play(act)
+
+
 def test_status_writes_that_all_fail_make_unready() -> None:
     """One that succeeds mends it, and so does one that the API server answers with a conflict."""
 
@@ -167,9 +195,10 @@ def test_status_writes_that_all_fail_make_unready() -> None:
         status = StrategyRunStatus(observed_generation=1, phase=Phase.QUEUED, reason="Suspended", inputs_hash="a")
         with pytest.raises(ConnectionError), scene.observer.writing(run, status):
             raise ConnectionError
-        pass_time(UNREADY_SECONDS + 1)
-        with pytest.raises(ConnectionError), scene.observer.writing(run, status):
-            raise ConnectionError
+        for seconds in (UNREADY_SECONDS, 1):
+            pass_time(seconds)
+            with pytest.raises(ConnectionError), scene.observer.writing(run, status):
+                raise ConnectionError
         assert await scene.ask("/readyz") == (503, "failed: writes: all fail for 61 s\n")
         with pytest.raises(ConflictError), scene.observer.writing(run, status):
             raise ConflictError(409, "newer")

@@ -79,6 +79,24 @@ def test_what_is_told_while_a_sweep_lists_is_remembered() -> None:
     scene(work())
 
 
+def test_what_is_deleted_while_a_sweep_lists_is_not_owed() -> None:
+    """Nobody could ever tell of it again: it was told."""
+
+    async def work() -> None:
+        watches = Watches(["Pod"])
+        began = asyncio.get_running_loop().time()
+        watches.told("Pod", "ADDED", body("a", 5))
+        await asyncio.sleep(1)
+        watches.told("Pod", "DELETED", body("a", 6))
+        watches.listed("Pod", {"a": 5}, began)
+        assert watches.behind("Pod") == 0
+        await asyncio.sleep(1)
+        watches.listed("Pod", {}, 2)
+        assert not watches._told["Pod"]
+
+    scene(work())
+
+
 def test_what_is_gone_is_forgotten() -> None:
     """An operator that runs for months does not remember every pod."""
 
