@@ -26,6 +26,11 @@ def key_of(namespace: str, uid: str) -> Key:
     return f"{namespace}/{uid}"
 
 
+def namespace_of(key: Key) -> str:
+    """Read the namespace from the key of a run."""
+    return key.partition("/")[0]
+
+
 class Settled(NamedTuple):
     """All that is kept of a run that has its answer and nothing to delete now: where to read it again, and when."""
 

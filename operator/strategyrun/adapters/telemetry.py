@@ -85,7 +85,7 @@ class Telemetry:
             "Runs that several looks in a row could not bring on, or whose source could not be checked.",
         )
         self.workqueue_depth = self._gauge("workqueue_depth", "Keys that wait for a worker.")
-        self.workqueue_oldest = self._gauge("workqueue_oldest_seconds", "How long the next key has waited.")
+        self.workqueue_oldest = self._gauge("workqueue_oldest_seconds", "How long the oldest key has waited.")
         self.sweep_age = self._gauge("sweep_age_seconds", "Since the last complete sweep, or since the start.")
         self.watch_behind = self._gauge("watch_behind_seconds", "How long a watch has owed what a sweep found.", "kind")
         self.lease_held = self._gauge("lease_held", "1 where this operator may work.")

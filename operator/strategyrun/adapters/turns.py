@@ -1,9 +1,10 @@
 """A few places for many who wait: those who come together take turns."""
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+
+from strategyrun.adapters.lines import Lines
 
 
 class Turns:
@@ -11,8 +12,7 @@ class Turns:
 
     def __init__(self, places: int) -> None:
         self._free = places
-        self._lines: dict[str, deque[asyncio.Future[None]]] = {}
-        """Who waits, by group; the group whose turn is next comes first."""
+        self._lines: Lines[asyncio.Future[None]] = Lines()
 
     @asynccontextmanager
     async def place(self, group: str) -> AsyncIterator[None]:
@@ -28,7 +28,7 @@ class Turns:
             self._free -= 1
             return
         turn = asyncio.get_running_loop().create_future()
-        self._lines.setdefault(group, deque()).append(turn)
+        self._lines.join(group, turn)
         try:
             await turn
         except asyncio.CancelledError:
@@ -38,11 +38,7 @@ class Turns:
 
     def _pass_on(self) -> None:
         while self._lines:
-            group = next(iter(self._lines))
-            line = self._lines.pop(group)
-            turn = line.popleft()
-            if line:
-                self._lines[group] = line
+            turn = self._lines.next()
             if not turn.done():
                 turn.set_result(None)
                 return

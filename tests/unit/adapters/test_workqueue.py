@@ -53,6 +53,37 @@ def test_what_is_urgent_while_it_is_worked_on_is_so_afterwards() -> None:
     assert run_virtually(work()) == ["a", "b"]
 
 
+@pytest.mark.parametrize("urgent", [False, True])
+def test_namespaces_take_turns_and_each_keeps_its_order(urgent: bool) -> None:
+    """In both lanes: behind a burst of one namespace no other waits for more than a key of it."""
+
+    async def work() -> list[str]:
+        queue = WorkQueue()
+        for key in ("a/1", "a/2", "a/3", "b/1", "b/2", "c/1"):
+            queue.add(key, urgent=urgent)
+        return [await take(queue) for _ in range(6)]
+
+    assert run_virtually(work()) == ["a/1", "b/1", "c/1", "a/2", "b/2", "a/3"]
+
+
+def test_what_can_wait_has_every_fourth_turn_while_urgent_keys_come_for_ever() -> None:
+    """Somebody makes a run whenever one is taken note of: others' slots and deadlines do not wait for the last."""
+
+    async def work() -> list[str]:
+        queue, order = WorkQueue(), []
+        for key in ("a/0", "a/1", "b/0"):
+            queue.add(key)
+        for number in range(12):
+            queue.add(f"c/{number}", urgent=True)
+            queue.add(f"c/{number}-too", urgent=True)
+            order.append(await take(queue))
+        return order
+
+    order = run_virtually(work())
+    assert order[3::4] == ["a/0", "b/0", "a/1"]
+    assert sum(key.startswith("c") for key in order) == 9
+
+
 def test_an_empty_queue_makes_its_workers_wait() -> None:
     """Nothing is handed out that was not added."""
     with pytest.raises(NothingWillHappenError):
@@ -182,13 +213,16 @@ def test_waiting_costs_nothing() -> None:
     assert run_virtually(work()) < 20
 
 
-def test_a_worker_that_is_cancelled_takes_no_key_with_it() -> None:
-    """What it waited for goes to another one."""
+@pytest.mark.parametrize("arrived", [False, True])
+def test_a_worker_that_is_cancelled_takes_no_key_with_it(arrived: bool) -> None:
+    """What it waited for goes to another one, also where it came in the same moment."""
 
     async def work() -> str:
         queue = WorkQueue()
         first = asyncio.create_task(queue.get())
         await asyncio.sleep(1)
+        if arrived:
+            queue.add("a")
         first.cancel()
         queue.add("a")
         return await take(queue)
@@ -267,3 +301,26 @@ def test_what_ends_a_run_goes_before_a_burst_of_beginnings() -> None:
     order = run_virtually(work())
     assert order[0] == "c"
     assert sorted(order[1:]) == ["a", "b", "c"]
+
+
+_steps = st.lists(st.none() | st.tuples(st.sampled_from(["a/1", "a/2", "b/1"]), st.booleans()))
+
+
+@given(steps=_steps)
+def test_what_is_added_is_taken_once_however_often_and_urgently(steps: list[tuple[str, bool] | None]) -> None:
+    """No key is lost between the lanes, none is in both."""
+
+    async def work() -> set[str]:
+        queue, waiting = WorkQueue(), set[str]()
+        for step in steps:
+            if step:
+                queue.add(step[0], urgent=step[1])
+                waiting.add(step[0])
+            elif waiting:
+                waiting.remove(await take(queue))
+            assert len(queue) == len(waiting)
+        while len(queue):
+            waiting.remove(await take(queue))
+        return waiting
+
+    assert run_virtually(work()) == set()
