@@ -658,7 +658,7 @@ LET_THROUGH: dict[str, Manifest] = {
 
 @pytest.mark.parametrize("case", LET_THROUGH)
 def test_the_deny_all_policy_is_what_its_name_says(place: Place, case: str) -> None:
-    """The operator takes it for there by its name; nobody makes another of it, nor changes one into it."""
+    """The operator looks at it before a Job alone; nobody makes another of it, nor changes one into it."""
     good = deny_all(place.namespace)
     change = copy.deepcopy(LET_THROUGH[case])
     if case == "selects-fewer":

@@ -17,7 +17,7 @@ from strategyrun.adapters.controller import Controller
 from strategyrun.adapters.health import Health, health_server
 from strategyrun.adapters.observer import Observer
 from strategyrun.domain.crd import crd
-from strategyrun.domain.network_policy import POLICY_NAME
+from strategyrun.domain.network_policy import POLICY_NAME, deny_all
 from strategyrun.domain.strategyrun import PLURAL
 from support import kubelet
 from support.bench import Bench, count, owned, workbench
@@ -376,6 +376,32 @@ def test_a_refusal_stops_what_would_follow(bench: Bench, operator: RunningOperat
     assert "exceeded quota" in status["attempts"][0]["message"]
     assert bench.names(JOB) == []
     assert count(operator.calls, "create", "jobs") == (1 if refused == "count/jobs.batch" else 0)
+
+
+def test_a_policy_that_is_there_needs_no_room(bench: Bench, operator: RunningOperator) -> None:
+    """The quota that it has used up refuses another, not the runs that rely on this one."""
+    bench.cluster.create(deny_all(bench.namespace))
+    bench.spend("count/networkpolicies.networking.k8s.io", 1)
+    bench.apply()
+    bench.wait_pod()
+    assert count(operator.calls, "create", "networkpolicies") == 0
+
+
+@pytest.mark.usefixtures("operator")
+def test_a_policy_that_has_the_name_and_lets_something_through_stops_the_run(bench: Bench) -> None:
+    """It may be older than the admission policies, which are off here. Once it is deleted runs go on."""
+    policy = deny_all(bench.namespace)
+    stored = bench.cluster.create(policy | {"spec": policy["spec"] | {"egress": [{}]}})
+    bench.apply(retry={"limit": 0})
+    status = bench.wait_reason("NameConflict")
+    message = f"NetworkPolicy {POLICY_NAME} does not deny all traffic of all runs"
+    assert (status["phase"], status["message"]) == ("Failed", message)
+    assert bench.names(JOB) == []
+    kept = bench.cluster.get(NETWORK_POLICY, POLICY_NAME, bench.namespace)
+    assert kept["metadata"]["uid"] == stored["metadata"]["uid"]
+    bench.cluster.delete(NETWORK_POLICY, POLICY_NAME, bench.namespace)
+    bench.apply("again")
+    bench.wait_pod("again")
 
 
 # Edits and deletions at any moment

@@ -18,6 +18,7 @@ from strategyrun.adapters.kube import Kube, RefusedError, Resource
 from strategyrun.adapters.observer import Observer
 from strategyrun.adapters.settings import load_settings
 from strategyrun.domain.crd import profile_crd
+from strategyrun.domain.network_policy import POLICY_NAME
 from strategyrun.domain.sandbox import NODE_READY, PROFILE_KIND, PROFILE_PLURAL
 from strategyrun.domain.strategyrun import GROUP
 from support.bench import Bench, count, owned
@@ -180,6 +181,15 @@ def test_the_operator_may_use_the_profile_that_is_shipped_and_no_other() -> None
     assert binding["subjects"] == manifests()["ClusterRoleBinding"]["subjects"]
 
 
+def test_the_operator_reads_no_policy_but_its_own() -> None:
+    """By name."""
+    rules = [each for each in manifests()["ClusterRole"]["rules"] if each["resources"] == ["networkpolicies"]]
+    assert [(each["verbs"], each.get("resourceNames")) for each in rules] == [
+        (["create"], None),
+        (["get"], [POLICY_NAME]),
+    ]
+
+
 def test_the_api_server_grants_what_the_manifests_say(cluster: Cluster, operated_kind: Kind, account: Account) -> None:
     """Nothing comes to it from another binding, but what every account of the namespace may."""
 
@@ -293,6 +303,8 @@ FORBIDDEN: dict[str, tuple[str, str, dict[str, Any] | None]] = {
         "/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies/finlab-sandbox-deny-all",
         None,
     ),
+    "read-policies": ("GET", "/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies", None),
+    "read-anothers-policy": ("GET", "/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies/any", None),
     "change-a-job": ("PATCH", "/apis/batch/v1/namespaces/{namespace}/jobs/any", {}),
     "change-a-config-map": ("PATCH", "/api/v1/namespaces/{namespace}/configmaps/any", {}),
     "make-a-run": ("POST", "/apis/{runs}/namespaces/{namespace}/strategyruns", {"metadata": {"name": "any"}}),

@@ -22,7 +22,7 @@ WRITES: dict[str, When] = {
     "the tidying": to("delete", "configmaps"),
     "the Job's deletion": to("delete", "jobs"),
 }
-"""All that an operator does for a run, in this order."""
+"""All that an operator does for the first run of a namespace, in this order."""
 
 
 def wait_long(what: str, seconds: float) -> None:

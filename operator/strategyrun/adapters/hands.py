@@ -15,6 +15,7 @@ from strategyrun.adapters.kube import (
     CONFIG_MAPS,
     EVENTS,
     JOBS,
+    NETWORK_POLICIES,
     PODS,
     TROUBLE,
     ApiError,
@@ -44,6 +45,7 @@ from strategyrun.domain.acts import (
 from strategyrun.domain.inputs import inputs_hash
 from strategyrun.domain.job import EVALUATE_CONTAINER, is_snapshot
 from strategyrun.domain.job import report as build_report
+from strategyrun.domain.network_policy import denies_all
 from strategyrun.domain.observation import PodObservation
 from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.reconcile import is_to_stop
@@ -172,21 +174,19 @@ class Hands:
     async def _create(self, run: StrategyRun, manifest: dict[str, Any]) -> bool:
         """POST an object, or take the one of its name if it may be it; after a refusal nothing may follow.
 
-        Raises what passes, and sees to it that the run's next status says so.
+        The policy is there as a rule, and is asked for first: quota and admission refuse a POST before the API server
+        finds its name taken. Raises what passes, and sees to it that the run's next status says so.
         """
         key, kind, name = key_of(run.namespace, run.uid), manifest["kind"], manifest["metadata"]["name"]
+        found: dict[str, Any] | None = None
         if kind == "Job":
             self._cache.sight(key).gone.discard(name)
         try:
-            body: dict[str, Any] | None = await self._kube.create(manifest)
-        except ExistsError:
             if kind == "NetworkPolicy":
-                return True
-            body = await self._kube.get(BY_KIND[kind], run.namespace, name)
-            if body is not None and kind == "ConfigMap" and not is_snapshot(body, manifest):
-                message = f"ConfigMap {name} is not this run's snapshot"
-                self._cache.sight(key).refused = Fault(Reason.NAME_CONFLICT, message)
-                body = None
+                found = await self._kube.get(NETWORK_POLICIES, run.namespace, name)
+            body: dict[str, Any] | None = found or await self._kube.create(manifest)
+        except ExistsError:
+            body = found = await self._kube.get(BY_KIND[kind], run.namespace, name)
         except RefusedError as error:
             self._cache.sight(key).refused = Fault(refusal_reason(error.message), error.message)
             body = None
@@ -195,6 +195,9 @@ class Hands:
                 message = f"the API server does not take the {kind}: {error.message}"
                 self._cache.sight(key).hindered = hindrance(message)
             raise
+        if found is not None and (conflict := _conflict(found, manifest)):
+            self._cache.sight(key).refused = Fault(Reason.NAME_CONFLICT, conflict)
+            body = None
         if body is not None and kind == "ConfigMap":
             self._cache.put_snapshot(body)
         if body is not None and kind == "Job":
@@ -228,6 +231,16 @@ class Hands:
         inputs, now = inputs_hash(run), self._now()
         times = before.times + 1 if before and before.holds(inputs, now) else 1
         return Vain(inputs, times, now, timedelta(seconds=pause_after(times)), why)
+
+
+def _conflict(found: dict[str, Any], wanted: dict[str, Any]) -> str | None:
+    """Say why what has an object's name already cannot be taken for it; whose a Job is, the cache knows."""
+    kind, name = wanted["kind"], wanted["metadata"]["name"]
+    if kind == "ConfigMap" and not is_snapshot(found, wanted):
+        return f"{kind} {name} is not this run's snapshot"
+    if kind == "NetworkPolicy" and not denies_all(found):
+        return f"{kind} {name} does not deny all traffic of all runs"
+    return None
 
 
 def _told_at(event: dict[str, Any]) -> str:

@@ -6,9 +6,9 @@ from contextlib import suppress
 from datetime import datetime
 from secrets import token_hex
 
-from strategyrun.adapters.kube import JOBS, PODS, ExistsError, Kube, NotFoundError, RefusedError
+from strategyrun.adapters.kube import JOBS, NETWORK_POLICIES, PODS, ExistsError, Kube, NotFoundError, RefusedError
 from strategyrun.domain.canary import SERIAL_LABEL, Canary, Measurement, Role, canary_job, conclude, observe_canary
-from strategyrun.domain.network_policy import deny_all
+from strategyrun.domain.network_policy import POLICY_NAME, deny_all
 from strategyrun.domain.sandbox import Profile
 
 MEASURE_SECONDS = 60.0
@@ -29,8 +29,9 @@ async def measure(kube: Kube, profile: Profile, *, namespace: str, hardened: boo
         made.append(job["metadata"]["name"])
 
     try:
-        with suppress(ExistsError):
-            await kube.create(deny_all(namespace))
+        if await kube.get(NETWORK_POLICIES, namespace, POLICY_NAME) is None:
+            with suppress(ExistsError):
+                await kube.create(deny_all(namespace))
         await start(Role.PEER)
         if hardened:
             await start(Role.SANDBOX)

@@ -15,7 +15,7 @@ from strategyrun.cli.output import Format, Output, console
 from strategyrun.cli.session import Namespace, ask
 from strategyrun.client import AsyncClient, UnreachableError
 from strategyrun.domain.crd import crd
-from strategyrun.domain.network_policy import POLICY_NAME, deny_all
+from strategyrun.domain.network_policy import POLICY_NAME, denies_all
 from strategyrun.domain.sandbox import PROFILE_PLURAL
 from strategyrun.domain.strategyrun import GROUP, PLURAL
 
@@ -202,7 +202,7 @@ def isolation(policies: dict[str, dict[str, Any]], namespace: str) -> Finding:
     """Say whether the policy that runs rely on is what its name says; `policies` are the namespace's by name."""
     if POLICY_NAME not in policies:
         return Finding("network", "ok", f"no NetworkPolicy {POLICY_NAME} in {namespace} yet; the first run makes it")
-    if policies[POLICY_NAME].get("spec") == deny_all(namespace)["spec"]:
+    if denies_all(policies[POLICY_NAME]):
         return Finding("network", "ok", f"NetworkPolicy {POLICY_NAME} is in {namespace}")
     wrong = f"NetworkPolicy {POLICY_NAME} in {namespace} does not deny all traffic of all runs"
     fix = f"kubectl delete networkpolicy {POLICY_NAME} -n {namespace}; the next run makes it anew"

@@ -259,7 +259,7 @@ _FAILURES = [
         ),
         (
             Reason.QUOTA_EXCEEDED,
-            "The namespace's ResourceQuota has no room for the pod, its Job or a ConfigMap; the run waits for it.",
+            "The namespace's ResourceQuota has no room for the pod, its Job or another object; the run waits for it.",
             (
                 "Run `kubectl describe resourcequota -n NAMESPACE`; it goes on by itself when there is room. Where a "
                 "count of configmaps or jobs is spent, delete old runs: their reports are ConfigMaps."
@@ -290,8 +290,11 @@ _FAILURES = [
         ),
         (
             Reason.NAME_CONFLICT,
-            "An object with the name of the run's Job or snapshot exists and is not the run's.",
-            "Run `kubectl get jobs,configmaps -n NAMESPACE` and delete the object that status.message names.",
+            "An object with the name of the run's Job, snapshot or NetworkPolicy exists and is not what the run needs.",
+            (
+                "Run `kubectl get jobs,configmaps,networkpolicies -n NAMESPACE` and delete the object that "
+                "status.message names."
+            ),
         ),
         (
             Reason.EVALUATOR_FAILED,

@@ -1,4 +1,5 @@
-"""How the hands keep a report, find what events say and stop a Job: the real client against a real HTTP server."""
+"""How the hands keep a report, find what events say, stop a Job and make what it needs: the real client against a
+real HTTP server."""
 
 import asyncio
 import base64
@@ -15,8 +16,10 @@ from strategyrun.adapters.kube import ApiError
 from strategyrun.adapters.observer import Observer
 from strategyrun.adapters.sources import Sources
 from strategyrun.adapters.workqueue import WorkQueue
-from strategyrun.domain.acts import Act, FindTrouble, KeepReport, StopJob
-from strategyrun.domain.verdict import Trouble
+from strategyrun.domain.acts import Act, Create, FindTrouble, KeepReport, StopJob
+from strategyrun.domain.network_policy import POLICY_NAME, deny_all
+from strategyrun.domain.outcomes import Reason
+from strategyrun.domain.verdict import Fault, Trouble
 from support.answering import answering
 from support.builders import JOB_UID, NOW, Document, after, job_body, make_job, make_run, pod_body, running, terminated
 
@@ -59,8 +62,8 @@ class Server:
             return web.json_response({"metadata": {"continue": rest}, "items": self.events[at : at + 1]})
         return web.Response(body=LOG)
 
-    def do(self, act: Act) -> Sight:
-        """Let hands do it, and return what is known then."""
+    def do(self, act: Act, *, on: bool = True) -> Sight:
+        """Let hands do it, and return what is known then; `on` is whether the next may follow."""
 
         async def work() -> None:
             async with answering(self.answer) as kube:
@@ -68,7 +71,7 @@ class Server:
                 sources = Sources(kube, observer, lambda: self.now)
                 hands = Hands(kube, self.cache, WorkQueue(), sources, lambda: self.now)
                 try:
-                    assert await hands.do(RUN, act)
+                    assert await hands.do(RUN, act) is on
                 finally:
                     await hands.close()
 
@@ -173,3 +176,104 @@ def test_a_job_is_stopped_unless_its_pod_has_ended_and_stays(job: Document, pod:
     sight = server.do(StopJob(make_job().name, JOB_UID))
     assert server.deleted == ([make_job().name] if stopped else [])
     assert bool(sight.jobs) is not stopped
+
+
+POLICY = deny_all(RUN.namespace)
+OPEN = POLICY | {"spec": POLICY["spec"] | {"egress": [{}]}}
+QUOTA = f"{POLICY_NAME} is forbidden: exceeded quota: few, used: count/networkpolicies.networking.k8s.io=1"
+WEBHOOK = "admission webhook denied the request: nobody makes NetworkPolicies"
+CONFLICT = Fault(Reason.NAME_CONFLICT, f"NetworkPolicy {POLICY_NAME} does not deny all traffic of all runs")
+
+
+class PolicyServer(Server):
+    """An API server that keeps a NetworkPolicy. As quota and admission do, it refuses a POST whatever it keeps."""
+
+    def __init__(self, stored: Document | None = None, *, refusal: str = "", rival: Document | None = None) -> None:
+        super().__init__()
+        self.stored, self.refusal = stored, refusal
+        self.rival = rival
+        """What somebody makes in the moment before a POST arrives."""
+        self.asked: list[str] = []
+        self.unread = 0
+        """The code that a GET is answered with, if any."""
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """Give or take the policy."""
+        self.asked.append(request.method)
+        if request.method == "GET" and self.unread:
+            return _no(self.unread, "no")
+        if request.method == "GET":
+            assert request.path.endswith(f"/namespaces/{RUN.namespace}/networkpolicies/{POLICY_NAME}")
+            return web.json_response(self.stored) if self.stored else _no(404, "NotFound")
+        if self.refusal:
+            return _no(403, "Forbidden", self.refusal)
+        self.stored = self.stored or self.rival
+        if self.stored:
+            return _no(409, "AlreadyExists")
+        self.stored = await request.json()
+        return web.json_response(self.stored, status=201)
+
+
+def _no(status: int, reason: str, message: str = "no") -> web.Response:
+    return web.json_response({"reason": reason, "message": message}, status=status)
+
+
+@pytest.mark.parametrize("refusal", ["", QUOTA, WEBHOOK], ids=["", "no room", "nobody may"])
+def test_a_policy_that_is_there_is_not_made_again(refusal: str) -> None:
+    """One request, and none that quota or admission could refuse: both look before the name is found taken."""
+    server = PolicyServer(POLICY, refusal=refusal)
+    assert server.do(Create(POLICY)).refused is None
+    assert server.asked == ["GET"]
+
+
+def test_a_policy_that_is_absent_is_made() -> None:
+    """And again where somebody has deleted it: that it was there is no fact."""
+    server = PolicyServer()
+    for _ in range(2):
+        assert server.do(Create(POLICY)).refused is None
+        assert server.stored == POLICY
+        server.stored = None
+    assert server.asked == ["GET", "POST"] * 2
+
+
+@pytest.mark.parametrize(
+    ("refusal", "reason"),
+    [pytest.param(QUOTA, Reason.QUOTA_EXCEEDED, id="quota"), pytest.param(WEBHOOK, Reason.POLICY_DENIED, id="policy")],
+)
+def test_without_its_policy_no_job_is_made(refusal: str, reason: Reason) -> None:
+    """The API server's words say why; nothing is asked after it."""
+    server = PolicyServer(refusal=refusal)
+    assert server.do(Create(POLICY), on=False).refused == Fault(reason, refusal)
+    assert server.asked == ["GET", "POST"]
+
+
+def test_a_policy_that_another_makes_meanwhile_is_taken() -> None:
+    """Two runs of a new namespace begin together: the API server is asked what it is."""
+    server = PolicyServer(rival=POLICY)
+    assert server.do(Create(POLICY)).refused is None
+    assert server.asked == ["GET", "POST", "GET"]
+
+
+@pytest.mark.parametrize("server", [PolicyServer(OPEN), PolicyServer(rival=OPEN)], ids=["before", "meanwhile"])
+def test_a_policy_that_has_the_name_alone_is_no_policy(server: PolicyServer) -> None:
+    """No Job relies on it, and it is left to whoever made it."""
+    assert server.do(Create(POLICY), on=False).refused == CONFLICT
+    assert server.stored == OPEN
+
+
+def test_a_policy_that_may_not_be_read_is_not_taken_for_there() -> None:
+    """The lack of a right is told as any refusal is, and nothing is made."""
+    server = PolicyServer(POLICY)
+    server.unread = 403
+    assert server.do(Create(POLICY), on=False).refused == Fault(Reason.POLICY_DENIED, "no")
+    assert server.asked == ["GET"]
+
+
+def test_an_api_server_that_cannot_say_is_asked_again() -> None:
+    """The run's status says what it waits for."""
+    server = PolicyServer(POLICY)
+    server.unread = 500
+    with pytest.raises(ApiError):
+        server.do(Create(POLICY))
+    assert server.cache.sight(key_of(RUN.namespace, RUN.uid)).hindered
+    assert server.asked == ["GET"]
