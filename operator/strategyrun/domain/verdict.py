@@ -108,7 +108,8 @@ _TROUBLES = {
     "FailedCreatePodSandBox": Reason.POD_SANDBOX_FAILED,
 }
 _RUNTIME_MISSING = re.compile(r"no runtime for .* is configured|RuntimeHandler .* not supported")
-_POLICY = re.compile(r"(admission|calling) webhook|ValidatingAdmissionPolicy")
+_POLICY = re.compile(r"(admission|calling) webhook|ValidatingAdmissionPolicy|jsonpatch|operation does not apply")
+"""Of a webhook whose patch does not fit the object the API server tells no name."""
 _CLAIM_MISSING = re.compile(r'persistentvolumeclaim "[^"]*" not found')
 
 _SIGNALS = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM"}

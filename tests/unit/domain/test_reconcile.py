@@ -435,6 +435,23 @@ def test_a_webhook_that_does_not_answer_is_named_while_it_is_waited_for() -> Non
     assert (over.reason, over.attempts[-1].reason) == (Reason.RETRYING, Reason.POLICY_DENIED)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "jsonpatch add operation does not apply: doc is missing path: /metadata/annotations/x: missing value",
+        "replace operation does not apply: doc is missing key: /spec/priority: missing value",
+    ],
+)
+def test_a_webhook_that_breaks_the_job_is_given_up_too(said: str) -> None:
+    """The API server does not name it: a patch that does not fit is somebody's webhook or policy all the same."""
+    message = f"the API server does not take the Job: Internal error occurred: {said}"
+    seen = look(begun(), hindered=hindrance(message))
+    waiting = answer(decide(seen, after(START_SECONDS - 1)))
+    assert (waiting.reason, waiting.message) == (Reason.POLICY_DENIED, message)
+    over = answer(decide(seen, after(START_SECONDS)))
+    assert (over.reason, over.attempts[-1].reason) == (Reason.RETRYING, Reason.POLICY_DENIED)
+
+
 def test_an_api_server_that_fails_is_waited_for_however_long_it_takes() -> None:
     """Nothing is wrong with the run or its sandbox; what the API server says is there to be read."""
     message = "the API server does not take the Job: etcdserver: mvcc: database space exceeded"
