@@ -17,6 +17,7 @@ from strategyrun.domain.inputs import digest
 from strategyrun.domain.model import rfc3339
 from strategyrun.domain.observation import observe_job, observe_pod
 from strategyrun.domain.outcomes import STARTS_FALLBACK, Reason
+from strategyrun.domain.reconcile import NODE_PATIENCE
 from strategyrun.domain.strategyrun import KUEUE_LABEL, Attempt, Executor, Phase, StrategyRun, StrategyRunStatus
 from support.builders import (
     CODE,
@@ -142,6 +143,8 @@ class Pod:
     """Hashes of the files that it mounted."""
     spoilt: bool = False
     """Somebody took it away before it ended by itself."""
+    hangs: bool = False
+    """Its node cannot end it."""
     preempted: bool = False
     """Its Job was held back: another pod will follow it."""
     outcome: str | None = None
@@ -400,7 +403,18 @@ class Cluster:
         pod = self.pods.get(job.pod_uid or "")
         if pod is not None and not pod.over:
             pod.spoilt = True
-            self._remove_pod(pod)
+            if pod.hangs:
+                self.changed(pod, deleted=self.now)
+            else:
+                self._remove_pod(pod)
+
+    def hang(self, pod: Pod, step: str) -> None:
+        """Let a step hang in the kernel until its Job's deadline and after it."""
+        pod.hangs = True
+        if step == "evaluator":
+            ended = terminated(0, started=self.now, finished=self.now)
+            self.changed(pod, phase="Running", strategy=ended, evaluate=running(self.now))
+        self.overrun_job(pod.job)
 
     def end_overrun(self) -> None:
         """Let the Job controller say of Jobs whose pods it has ended that they have failed."""
@@ -421,7 +435,7 @@ class Cluster:
                 self.delete_snapshot(name)
         live = {job.uid for job in self.jobs.values()}
         for pod in list(self.pods.values()):
-            if pod.job.uid not in live:
+            if pod.job.uid not in live and not pod.hangs:
                 self._remove_pod(pod)
         for uid in self.runs.keys() - owners:
             self._remove_run(uid)
@@ -568,6 +582,10 @@ class Cluster:
                 overrun = job.conditions.get("FailureTarget") == "DeadlineExceeded"
                 waited = self.now - (job.released or job.made)
                 assert overrun or waited >= START - SECOND, "it was not given its time to start"
+            case Reason.TIMEOUT | Reason.EVALUATOR_FAILED if "not ended the pod" in (attempt.message or ""):
+                (hung,) = [pod for pod in pods if pod.hangs]
+                assert self.now >= hung.state["deleted"] + NODE_PATIENCE - SECOND, "its node was not given its time"
+                REACHED[f"{attempt.reason} of what hangs"] += 1
             case Reason.JOB_VANISHED:
                 job = self._job_of(attempt)
                 pod = self.pods.get(job.pod_uid or "")

@@ -58,6 +58,8 @@ class PodObservation(Model):
     deleting: bool = False
     leaving_since: datetime | None = None
     """When somebody asked for the pod to go: a drain, a preemption, a deletion."""
+    gone_by: datetime | None = None
+    """When its grace is over: a node ends it by then."""
     node: str | None = None
     phase: str = "Pending"
     reason: str = ""
@@ -194,6 +196,7 @@ def observe_pod(body: dict[str, Any]) -> PodObservation:
         created_at=meta["creationTimestamp"],
         deleting="deletionTimestamp" in meta,
         leaving_since=_leaving_since(meta, spec, disruption),
+        gone_by=meta.get("deletionTimestamp"),
         node=spec.get("nodeName"),
         phase=status.get("phase", "Pending"),
         reason=status.get("reason", ""),

@@ -67,7 +67,7 @@ from strategyrun.domain.strategyrun import (
     Summary,
 )
 from strategyrun.domain.text import LINE_LIMIT, clean
-from strategyrun.domain.verdict import Fault, Pending, Running, Success, Unseen, judge
+from strategyrun.domain.verdict import Fault, Lingering, Pending, Running, Success, Unseen, judge
 from strategyrun.domain.vetting import VENDOR_RULE
 
 SOURCE_POLL = timedelta(seconds=5)
@@ -76,6 +76,8 @@ QUOTA_POLL = timedelta(seconds=15)
 PROFILE_PATIENCE = timedelta(seconds=120)
 REPORT_PATIENCE = timedelta(seconds=15)
 """Short, for a slot is held: where no log can be had at all, it would be held so long by every run."""
+NODE_PATIENCE = timedelta(seconds=60)
+"""So long after its grace a pod may go on: what hangs in the kernel or the runtime no signal ends."""
 VAIN_VETTINGS = 3
 """So many in a row are told of: the first may be a moment's."""
 TROUBLE_AFTER, TROUBLE_POLL = timedelta(seconds=5), timedelta(seconds=10)
@@ -303,8 +305,9 @@ def _follow(seen: Seen, status: StrategyRunStatus, attempt: Attempt, now: dateti
         case Pending() as pending:
             return _await_start(seen, status, job, pod, pending, now)
         case Running():
-            status = advance(witness(status, job, pod), run, now, Phase.RUNNING, Reason.RUNNING, "the strategy runs")
-            return Decision(status, tidy)
+            return Decision(_running(seen, status, job, pod, now), tidy)
+        case Lingering() as lingering:
+            return _await_end(seen, status, job, pod, lingering, now)
         case Unseen():
             return Decision(status, (*tidy, FindPod(job.uid)))
         case Success() as success:
@@ -351,6 +354,26 @@ def _await_start(
     if now >= look_at:
         return Decision(status, (*tidy, FindTrouble(uid)), wake_at=min(deadline, now + TROUBLE_POLL))
     return Decision(status, tidy, wake_at=min(deadline, look_at))
+
+
+def _await_end(
+    seen: Seen,
+    status: StrategyRunStatus,
+    job: JobObservation,
+    pod: PodObservation | None,
+    lingering: Lingering,
+    now: datetime,
+) -> Decision:
+    """Give a node its time to end a pod; when that is over, end the attempt and leave the pod to the node.
+
+    Until it has ended, the Job controller does not say that the Job has failed.
+    """
+    deadline = seen.waited_since(lingering.gone_by) + NODE_PATIENCE
+    if now < deadline:
+        tidy = _tidy(seen, status.attempts[-1])
+        return Decision(_running(seen, status, job, pod, now), tidy, wake_at=deadline)
+    message = f"the node has not ended the pod {NODE_PATIENCE.seconds} s after its deadline"
+    return _ended(seen, witness(status, job, pod), now, Fault(lingering.reason, message), pod)
 
 
 def _conclude(seen: Seen, status: StrategyRunStatus, job: JobObservation, success: Success, now: datetime) -> Decision:
@@ -461,6 +484,13 @@ def _unavailable(
         again = advance(status, run, now, Phase.QUEUED, Reason.FALLING_BACK, message, fallback=told)
         return Decision(again, _tidy(seen), wake_at=now)
     return Decision(fail(status, run, now, fault, pod), _tidy(seen))
+
+
+def _running(
+    seen: Seen, status: StrategyRunStatus, job: JobObservation, pod: PodObservation | None, now: datetime
+) -> StrategyRunStatus:
+    """Return the status of a run whose strategy, or its evaluation, goes on."""
+    return advance(witness(status, job, pod), seen.run, now, Phase.RUNNING, Reason.RUNNING, "the strategy runs")
 
 
 def _interrupted(

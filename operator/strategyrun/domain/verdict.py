@@ -32,6 +32,15 @@ class Running:
 
 
 @dataclass(frozen=True)
+class Lingering:
+    """The Job's time is over, and its pod goes on: a node that is well has ended it by `gone_by`."""
+
+    gone_by: datetime
+    reason: Reason
+    """What the attempt ends with if the node does not end the pod; which step was at work decides."""
+
+
+@dataclass(frozen=True)
 class Unseen:
     """The Job has ended, and the pod that could say how has not been seen."""
 
@@ -70,7 +79,7 @@ class Trouble:
     message: str = ""
 
 
-Verdict = Pending | Running | Unseen | Success | Fault
+Verdict = Pending | Running | Lingering | Unseen | Success | Fault
 
 _HELD = Pending(
     Reason.WAITING_FOR_SLOT,
@@ -150,7 +159,7 @@ def judge(
     if pod.phase == "Failed":
         return _failed_without_a_word(pod)
     if pod.strategy.terminated or pod.strategy.running:
-        return Running()
+        return _going_on(job, pod)
     if job.failure == _DEADLINE:
         return Fault(Reason.TIMEOUT if began else Reason.START_TIMEOUT, job.failure_message)
     if pod.deleting:
@@ -170,6 +179,12 @@ def _without_pod(job: JobObservation, podless: bool, began: bool, trouble: Troub
     if job.failure == _DEADLINE:
         return Fault(Reason.TIMEOUT if began else Reason.START_TIMEOUT, job.failure_message)
     return Fault(Reason.JOB_VANISHED, f"the pod of Job {job.name} is gone: {job.failure_message or 'it was deleted'}")
+
+
+def _going_on(job: JobObservation, pod: PodObservation) -> Running | Lingering:
+    if job.failure == _DEADLINE and pod.gone_by:
+        return Lingering(pod.gone_by, Reason.TIMEOUT if pod.strategy.running else Reason.EVALUATOR_FAILED)
+    return Running()
 
 
 def _evaluated(job: JobObservation, pod: PodObservation) -> Verdict:

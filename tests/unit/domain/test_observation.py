@@ -195,6 +195,12 @@ def test_reads_since_when_a_pod_was_to_go(changes: Document, since: datetime | N
     assert make_pod(**changes).leaving_since == since
 
 
+def test_reads_by_when_a_pod_is_to_be_gone() -> None:
+    """The API server stamps a deletion with the end of the grace."""
+    assert make_pod().gone_by is None
+    assert make_pod(deleted=after(12), grace=30).gone_by == after(42)
+
+
 def test_a_disruption_that_is_over_is_none() -> None:
     """Only a condition that is True says anything."""
     body = pod_body(disruption="PreemptionByScheduler")

@@ -26,6 +26,7 @@ from strategyrun.domain.nesting import NESTING_LIMIT
 from strategyrun.domain.observation import JobObservation, PodObservation, observe_job, observe_pod
 from strategyrun.domain.outcomes import Reason
 from strategyrun.domain.reconcile import (
+    NODE_PATIENCE,
     PROFILE_PATIENCE,
     QUOTA_POLL,
     REPORT_PATIENCE,
@@ -591,6 +592,75 @@ def test_what_has_begun_does_not_wait_to_start(pods: tuple[PodObservation, ...])
     assert decision == Decision(started())
 
 
+OVERDUE = after(602) + NODE_PATIENCE
+"""When a node has had its time to end a pod that was asked to go 600 seconds after NOW."""
+NOT_ENDED = "the node has not ended the pod 60 s after its deadline"
+
+
+def lingering(run: StrategyRun | None = None, **changes: Any) -> Document:
+    """Build what is seen of a Job over its deadline whose pod goes on."""
+    job = make_job(run, conditions={"FailureTarget": "DeadlineExceeded"})
+    return {"jobs": (job,), "pods": (make_pod(job_body(run), deleted=after(600), **changes),)}
+
+
+def test_a_pod_that_its_node_does_not_end_does_not_keep_its_run() -> None:
+    """The Job never says that it has failed. A wake-up is set, for nothing else may happen; the Job goes with the
+    answer, as it would not expire."""
+    run = make_run(retry={"limit": 5}, fallback={"policy": "OnSandboxUnavailable"})
+    seen = look(started(run), run, **lingering(run, strategy=running(after(4))))
+    assert decide(seen, OVERDUE - timedelta(seconds=1)) == Decision(started(run), (), OVERDUE)
+    over = decide(seen, OVERDUE)
+    assert (answer(over).phase, answer(over).reason, answer(over).message) == (Phase.FAILED, Reason.TIMEOUT, NOT_ENDED)
+    assert (answer(over).fallback, len(answer(over).attempts)) == (None, 1)
+    assert over.acts == (StopJob(make_job(run).name, JOB_UID),)
+    assert not holds_slot(run, over.status, seen.jobs)
+
+
+def test_a_pod_that_was_never_seen_to_run_and_is_not_ended() -> None:
+    """The operator was away: that the strategy began is on record then, and it is not told as a start."""
+    over = answer(decide(look(begun(), **lingering(strategy=running(after(4)))), OVERDUE))
+    assert (over.reason, over.attempts[0].started_at) == (Reason.TIMEOUT, after(4))
+
+
+def test_an_evaluation_that_its_node_does_not_end_is_tried_again() -> None:
+    """The strategy had ended in time. Its Job goes before another is made; the pod is left to its node."""
+    seen = look(started(), **lingering(strategy=terminated(0, started=after(4)), evaluate=running(after(30))))
+    over = decide(seen, OVERDUE)
+    assert (answer(over).phase, answer(over).reason) == (Phase.QUEUED, Reason.RETRYING)
+    assert (answer(over).attempts[0].reason, answer(over).attempts[0].message) == (Reason.EVALUATOR_FAILED, NOT_ENDED)
+    assert over.acts == (StopJob(make_job().name, JOB_UID),)
+    due = OVERDUE + RETRY_BACKOFF
+    waiting = decide(replace(seen, run=at(over.status)), due)
+    assert waiting == Decision(over.status, (StopJob(make_job().name, JOB_UID),))
+    again = decide(look(answer(over), pods=seen.pods), due)
+    assert kinds(again) == ["NetworkPolicy", "ConfigMap", "Job"]
+
+
+def test_what_a_pod_says_before_its_node_is_given_up_counts() -> None:
+    """A report that came late came."""
+    seen = look(started(), jobs=lingering()["jobs"], pods=(scored_pod(phase="Running", deleted=after(600)),))
+    assert answer(decide(seen, after(650))).phase is Phase.SUCCEEDED
+
+
+def test_a_time_without_the_api_server_counts_against_no_node() -> None:
+    """It could not tell that it had ended the pod."""
+    back = after(5000)
+    seen = look(started(), **lingering(strategy=running(after(4))), in_contact_since=back)
+    assert decide(seen, back + NODE_PATIENCE - timedelta(seconds=1)).wake_at == back + NODE_PATIENCE
+    assert failure(decide(seen, back + NODE_PATIENCE)).reason == Reason.TIMEOUT
+
+
+@pytest.mark.parametrize("later", ["goes on", "without its Job", "scored"])
+def test_a_pod_that_was_given_up_changes_no_answer(later: str) -> None:
+    """Its Job goes, it may stay for days, and what it says then is said to nobody."""
+    seen = look(started(), **lingering(strategy=running(after(4))))
+    over = answer(decide(seen, OVERDUE))
+    pods = (scored_pod(deleted=after(600)),) if later == "scored" else seen.pods
+    jobs = seen.jobs if later == "goes on" else ()
+    decision = decide(replace(seen, run=at(over), jobs=jobs, pods=pods), after(9999))
+    assert decision == Decision(over, (StopJob(make_job().name, JOB_UID),) if jobs else ())
+
+
 def test_success_ends_the_run_and_leaves_the_job_to_its_ttl() -> None:
     """The snapshot goes at once; the Job stays for those who want to read logs."""
     seen = look(started(), jobs=(make_job(),), pods=(scored_pod(),), snapshots=frozenset({"s"}))
@@ -993,7 +1063,9 @@ PODS = [
     make_pod(),
     make_pod(strategy=waiting("CreateContainerError", "boom")),
     running_pod(),
+    make_pod(strategy=running(after(4)), deleted=after(10)),
     make_pod(strategy=terminated(0), evaluate=running()),
+    make_pod(strategy=terminated(0), evaluate=running(), deleted=after(10)),
     scored_pod(),
     failed_pod(message=last_words()),
     evicted_pod(),

@@ -317,6 +317,7 @@ HAPPENINGS = [
     *("other time limit", "other retries", "rerun", "other code", "run deleted", "run deleted in the foreground"),
     "written by an earlier version",
     *("no image", "job overrun", "evict", "lose", "drained later", "time", "garbage collected"),
+    *("the strategy hangs", "the evaluator hangs"),
     *("no image", "no image", "not mounted", "not mounted", "elsewhere", "other code", "other code"),
     *("edited and taken back", "job deleted", "pod deleted", "deletions linger"),
     *("suspended", "resumed", "cancelled", "profile gone", "profile back"),
@@ -425,9 +426,8 @@ class Histories(RuleBasedStateMachine):
                     cluster.now += timedelta(seconds=[6, 6, 130, 130][number])
                     self._look()
                     self._look()
-            case "job overrun":
-                for job in self._active_jobs():
-                    cluster.overrun_job(job)
+            case "job overrun" | "the strategy hangs" | "the evaluator hangs":
+                self._overrun(what, number)
             case "evict" | "lose":
                 self._end_a_strategy(what, number)
             case "drained later" if over:
@@ -439,6 +439,19 @@ class Histories(RuleBasedStateMachine):
                 cluster.delete_job(_pick(list(cluster.jobs), number))
             case "pod deleted" if cluster.pods:
                 cluster.delete_pod(_pick(list(cluster.pods.values()), number))
+
+    def _overrun(self, what: str, number: int) -> None:
+        """Let the time of a Job be over; what hangs in its pod goes on."""
+        if what == "job overrun":
+            for job in self._active_jobs():
+                self.cluster.overrun_job(job)
+            return
+        for pod in [pod for pod in self._bring_on(self._running_pods) if pod.job in self._active_jobs()]:
+            self.cluster.hang(pod, what.split()[1])
+            self._things_arrive()
+            self._look()
+            self.cluster.now += timedelta(seconds=[1, 61, 130, 130][number])
+            self._look()
 
     def _kueue(self, what: str, number: int) -> None:
         """Let Kueue change its mind about a Job of its own, and again; the Job controller follows, or is late."""
@@ -572,7 +585,9 @@ class Histories(RuleBasedStateMachine):
         self.cluster.refusals.clear()
         if self.cluster.runs:
             self.cluster.change(suspend=False)
-        self._nothing_starts = self._nothing_starts and not self.cluster.set_by
+        if self.cluster.set_by:
+            self._nothing_starts = False
+            self._nothing_hangs()
         for _ in range(6):
             self._all_look()
             self.cluster.collect()
@@ -584,6 +599,10 @@ class Histories(RuleBasedStateMachine):
         else:
             raise AssertionError(f"no answer: {self.cluster.runs}")
         self._jobs_expire()
+
+    def _nothing_hangs(self) -> None:
+        for pod in [pod for pod in self._pods() if pod.hangs]:
+            self.cluster.delete_pod(pod)
 
     def _nothing_runs_unwanted(self) -> None:
         for job in self.cluster.jobs.values():
@@ -691,7 +710,7 @@ class Histories(RuleBasedStateMachine):
         return [pod for pod in self._pods() if "waiting" in pod.state["strategy"]]
 
     def _running_pods(self) -> list[Pod]:
-        return [pod for pod in self._pods() if "running" in pod.state["strategy"]]
+        return [pod for pod in self._pods() if "running" in pod.state["strategy"] and not pod.hangs]
 
     def _pods(self) -> Iterator[Pod]:
         return (pod for pod in self.cluster.pods.values() if not pod.over)
@@ -721,6 +740,7 @@ def test_any_history_ends_well() -> None:
         run_state_machine_as_test(seed(number)(Histories), settings=SETTINGS)
     expected = {
         *("Evaluated", "StrategyError", "CodeRejected", "SourceMissing", "StartTimeout", "Retrying"),
+        *("Timeout of what hangs", "EvaluatorFailed of what hangs"),
         *("score", "fail", "evict", "lose", *DISTURBANCES, "inputs came back"),
         *("QuotaExceeded", "PolicyDenied", "MountFailed", "Tampered"),
         *(

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from strategyrun.domain.observation import PodObservation, observe_pod
+from strategyrun.domain.observation import JobObservation, PodObservation, observe_pod
 from strategyrun.domain.outcomes import FAILURES, SAID_BY_HARNESS, Reason
 from strategyrun.domain.strategyrun import FailureClass
-from strategyrun.domain.verdict import Fault, Pending, Running, Success, Trouble, Unseen, Verdict, judge
+from strategyrun.domain.verdict import Fault, Lingering, Pending, Running, Success, Trouble, Unseen, Verdict, judge
 from support.builders import (
     Document,
     after,
@@ -144,6 +144,39 @@ def test_the_jobs_deadline_ends_the_start_or_the_strategy(
     fault = judge(OVERRUN, pod, podless=True, began=began)
     assert isinstance(fault, Fault)
     assert (fault.reason, fault.message) == (reason, "Job was active longer than specified deadline")
+
+
+@pytest.mark.parametrize(
+    "job", [make_job(conditions={"FailureTarget": "DeadlineExceeded"}), OVERRUN], ids=["to-fail", "failed"]
+)
+@pytest.mark.parametrize(
+    ("pod", "reason"),
+    [
+        (starting(running(), deleted=after(600)), Reason.TIMEOUT),
+        (evaluating(running(), deleted=after(600)), Reason.EVALUATOR_FAILED),
+        (evaluating(waiting(), deleted=after(600)), Reason.EVALUATOR_FAILED),
+    ],
+    ids=["strategy", "evaluator", "evaluator-about-to-start"],
+)
+def test_a_pod_that_goes_on_after_the_jobs_deadline(job: JobObservation, pod: PodObservation, reason: Reason) -> None:
+    """Its node may be about to end it. If not, the step at work says whose fault that is."""
+    assert judge(job, pod) == Lingering(after(602), reason)
+
+
+@pytest.mark.parametrize(
+    ("pod", "reason"),
+    [
+        (failed_pod(message=last_words("Timeout"), phase="Running", deleted=after(600)), Reason.TIMEOUT),
+        (failed_pod(message=last_words(), phase="Running", deleted=after(600)), Reason.STRATEGY_ERROR),
+        (starting(running(), deleted=after(600), disruption="DeletionByTaintManager"), Reason.NODE_LOST),
+    ],
+    ids=["harness-out-of-time", "strategy-failed-before", "node-lost"],
+)
+def test_what_is_known_of_a_pod_that_goes_on_counts_at_once(pod: PodObservation, reason: Reason) -> None:
+    """What its harness said, or why it was taken away, does not wait for the node to end the rest of it."""
+    fault = judge(make_job(conditions={"FailureTarget": "DeadlineExceeded"}), pod)
+    assert isinstance(fault, Fault)
+    assert fault.reason is reason
 
 
 SUSPENDED = make_job().model_copy(update={"suspended": True})
