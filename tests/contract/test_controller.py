@@ -756,6 +756,30 @@ def test_a_document_nested_beyond_reason_stops_nobody(bench: Bench, tmp_path: Pa
         assert "Traceback" not in process.log
 
 
+@pytest.mark.parametrize(
+    "mark",
+    [
+        {"annotations": {"kopf.zalando.org/last-handled-configuration": "x"}},
+        {"annotations": {"kopf.zalando.org/last-handled-configuration": "5"}},
+        {"finalizers": ["kopf.zalando.org/KopfFinalizerMarker"]},
+    ],
+    ids=["annotation", "annotation-that-is-json", "finalizer"],
+)
+def test_marks_of_kopf_keep_no_run_from_being_seen(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, mark: dict[str, Any]
+) -> None:
+    """An author may write them, and another operator does: the watch tells of every version all the same."""
+    monkeypatch.setattr(controller, "SWEEP_SECONDS", 3600)
+    with RunningOperator(bench.cluster, bench.kind):
+        run = strategy_run("marked", bench.namespace, kind=bench.kind, source="x =")
+        bench.cluster.create(run | {"metadata": run["metadata"] | mark})
+        bench.wait_reason("CodeRejected", name="marked")
+        for number in range(5):
+            bench.edit({"spec": {"params": {"v": number}}}, "marked")
+            bench.wait("it is answered", lambda seen, asked=number + 2: seen["observedGeneration"] == asked, "marked")  # type: ignore[misc]
+        bench.edit({"metadata": {"finalizers": None}}, "marked")
+
+
 @pytest.fixture(scope="module")
 def newer_kind(cluster: Cluster) -> Iterator[Kind]:
     """Install the CRD of a later version: with a dataset and a phase that this operator does not know."""

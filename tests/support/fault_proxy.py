@@ -280,7 +280,7 @@ class FaultProxy:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         watches = request.query.get("watch") == "true"
-        call = call_of(request.method, request.path)._replace(body=await request.read())
+        call = Call.of(request.method, request.path)._replace(body=await request.read())
         call = call._replace(verb="watch") if watches else call
 
         async def forward() -> Answer:
@@ -334,14 +334,6 @@ class FaultProxy:
                 await told.write(line)
                 await told.write_eof()
             _break(request)
-
-
-def call_of(method: str, path: str) -> Call:
-    """Read the API server's path; discovery is a request for no resource."""
-    parts = path.strip("/").split("/")
-    if len(parts) < (3 if parts[0] == "api" else 4):
-        return Call("discover", "", path, "")
-    return Call.of(method, path)
 
 
 def dropping(every: int) -> Events:

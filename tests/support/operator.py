@@ -81,8 +81,10 @@ class Call(NamedTuple):
 
     @classmethod
     def of(cls, method: str, path: str) -> "Call":
-        """Read the API server's path."""
+        """Read the API server's path; discovery is a request for no resource."""
         parts = path.strip("/").split("/")
+        if len(parts) < (3 if parts[0] == "api" else 4):
+            return cls("discover", "", path, "")
         group, rest = ("", parts[2:]) if parts[0] == "api" else (parts[1], parts[3:])
         if rest[0] == "namespaces" and len(rest) > 2:
             rest = rest[2:]

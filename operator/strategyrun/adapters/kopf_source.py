@@ -212,7 +212,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.persistence.diffbase_storage = _NothingKept()
     settings.persistence.finalizer = f"{GROUP}/{token_hex(8)}"  # one that nobody has put on an object
-    settings.queueing.error_delays = ()
+    settings.queueing.error_delays = (1,)  # what nobody could handle is told, and tried at its next event
     settings.posting.enabled = False
     settings.scanning.disabled = True
     settings.queueing.idle_timeout = 2
