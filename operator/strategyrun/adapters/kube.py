@@ -10,11 +10,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
-import yaml
 from kubernetes.aio import client, config
 from kubernetes.aio.client.api_client import RequestSerialized
 
-from strategyrun.adapters import deep_json
+from strategyrun.adapters import deep_json, kubeconfig
 from strategyrun.adapters.budget import Budget
 from strategyrun.adapters.clock import ServerClock
 from strategyrun.adapters.contact import Contact
@@ -103,13 +102,6 @@ class RefusedError(ApiError):
     """
 
 
-class NoClusterError(Exception):
-    """Neither a service account nor a kubeconfig says where the API server is."""
-
-
-MALFORMED = (yaml.YAMLError, OSError, ValueError, TypeError, KeyError, AttributeError)
-"""What the library raises for a kubeconfig that is no YAML, or whose parts are not as they should be."""
-
 TROUBLE = (ApiError, aiohttp.ClientError, OSError)
 """What any request may raise, and what passes: no answer (OSError has the time-outs) or not the one asked for."""
 
@@ -146,18 +138,13 @@ class Kube:
     async def connect(cls) -> Self:
         """Use the pod's service account, or the kubeconfig where there is none.
 
-        Raises NoClusterError where there is neither, and where the kubeconfig is none.
+        Raises NoClusterError where there is neither, and where the kubeconfig is none or its plugin fails.
         """
         configuration = client.Configuration()
         try:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         except config.ConfigException:
-            try:
-                await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-            except config.ConfigException as error:
-                raise NoClusterError(f"no service account, and no kubeconfig: {error}") from error
-            except MALFORMED as error:
-                raise NoClusterError(f"the kubeconfig cannot be read: {error}") from error
+            await kubeconfig.load(configuration)
         return cls(configuration)
 
     async def credentials(self) -> Credentials:

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
-from kubernetes.aio import client, config
+from kubernetes.aio import client
 
 from strategyrun.adapters.kube import (
-    MALFORMED,
     PAGE,
     TROUBLE,
     ApiError,
@@ -23,6 +22,7 @@ from strategyrun.adapters.kube import (
     read_document,
     refusal,
 )
+from strategyrun.adapters.kubeconfig import context_namespace
 from strategyrun.domain.naming import OBJECT_NAME
 from strategyrun.domain.strategyrun import KIND
 from strategyrun.domain.text import clean
@@ -280,8 +280,4 @@ def default_namespace() -> str:
     """Return the pod's namespace, or that of the kubeconfig's context."""
     if os.environ.get("KUBERNETES_SERVICE_HOST") and _POD_NAMESPACE.is_file():
         return _POD_NAMESPACE.read_text(encoding="utf-8").strip()
-    try:
-        _, active = config.kube_config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
-        return str(active["context"].get("namespace") or "default")
-    except (config.ConfigException, *MALFORMED):
-        return "default"
+    return context_namespace()

@@ -9,7 +9,8 @@ import typer
 
 from strategyrun.adapters import installer
 from strategyrun.adapters.generate import write_generated
-from strategyrun.adapters.kube import PROFILES, NoClusterError
+from strategyrun.adapters.kube import PROFILES
+from strategyrun.adapters.kubeconfig import NoClusterError
 from strategyrun.adapters.logs import LogFormat, configure
 from strategyrun.adapters.settings import InvalidSettingsError, load_settings
 from strategyrun.cli.session import fail

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 import aiohttp
 
 from strategyrun.adapters import runs
-from strategyrun.adapters.kube import ApiError, ExistsError, NoClusterError
+from strategyrun.adapters.kube import ApiError, ExistsError
+from strategyrun.adapters.kubeconfig import NoClusterError
 from strategyrun.adapters.runs import said
 from strategyrun.client.errors import (
     ClusterError,
