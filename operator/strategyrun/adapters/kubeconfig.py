@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import aiohttp
 import yaml
 from kubernetes.aio import client, config
 from kubernetes.aio.config.exec_provider import ExecProvider
@@ -81,12 +80,13 @@ async def _words(loader: Any) -> str:
 
 
 def _renewing(loader: Any, steady: Callable[[], float]) -> Callable[[client.Configuration], Awaitable[None]] | None:
-    """Return what the library is to await before each request; None where the token is for good."""
+    """Return what the library is to await before each request; None where the token is for good.
+
+    One of OpenID is not renewed: the library does not verify the certificate of whom it would send its secrets to.
+    """
     read: Callable[[], Awaitable[Any]]
     pause: Callable[[], float]
-    if loader.provider == "oidc":
-        read, pause = loader._load_oid_token, lambda: _ASK_SECONDS
-    elif "exec" in loader._user:
+    if "exec" in loader._user:
         read, pause = loader.load_from_exec_plugin, lambda: _until_asked(loader)
     elif "tokenFile" in loader._user:
         read, pause = lambda: asyncio.to_thread(loader._load_user_token), lambda: _FILE_SECONDS
@@ -101,7 +101,7 @@ def _renewing(loader: Any, steady: Callable[[], float]) -> Callable[[client.Conf
                 return
             try:
                 await read()
-            except (config.ConfigException, aiohttp.ClientError, *MALFORMED) as error:
+            except (config.ConfigException, *MALFORMED) as error:
                 log.warning("the kubeconfig's token could not be renewed: %s", error)
             configuration.api_key["BearerToken"] = loader.token.strip()
             due = steady() + pause()

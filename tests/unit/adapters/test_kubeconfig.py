@@ -1,7 +1,6 @@
 """Tokens of a kubeconfig that expire, with the real library, plugin programs and an HTTP server."""
 
 import asyncio
-import base64
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -157,41 +156,6 @@ def test_a_file_with_a_token_is_read_once_a_minute(home: Path) -> None:
         await at(270)
 
     assert shown(home, {"tokenFile": str(token)}, work) == [f"Bearer {text}" for text in "aabbbc"]
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the library's own request
-def test_a_token_of_openid_is_renewed(home: Path) -> None:
-    """By the library, from the identity provider, before the token expires."""
-
-    def token(expiry: int) -> str:
-        return f"h.{base64.b64encode(json.dumps({'exp': expiry}).encode()).decode().rstrip('=')}.s"
-
-    async def work() -> list[str]:
-        seen: list[str] = []
-
-        async def handle(request: web.Request) -> web.Response:
-            if request.path.endswith("openid-configuration"):
-                return web.json_response({"token_endpoint": f"http://{request.host}/token"})
-            if request.path == "/token":
-                return web.json_response({"id_token": token(32503680000), "refresh_token": "r"})
-            seen.append(request.headers["Authorization"])
-            return web.json_response({})
-
-        async with serving(handle) as server:
-            known = {"idp-issuer-url": server.host, "client-id": "i", "client-secret": "s", "refresh-token": "r"}
-            provider = {"name": "oidc", "config": known | {"id-token": token(32503680000 - 1)}}
-            write(home / ".kube/config", {"auth-provider": provider}, server.host)
-            configuration, now = client.Configuration(), 0.0
-            await kubeconfig.load(configuration, steady=lambda: now)
-            async with Kube(configuration) as kube:
-                await kube.get(CONFIG_MAPS, "a", "b")
-                with pytest.MonkeyPatch.context() as patch:
-                    patch.setattr("kubernetes.aio.config.kube_config._is_expired", lambda _: True)
-                    now = 31.0
-                    await kube.get(CONFIG_MAPS, "a", "b")
-        return seen
-
-    assert asyncio.run(work()) == [f"Bearer {token(32503680000 - 1)}", f"Bearer {token(32503680000)}"]
 
 
 @pytest.mark.parametrize(
