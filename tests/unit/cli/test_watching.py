@@ -33,6 +33,26 @@ with watching() as tell:
 console().print(runs_table([ended], now()))
 print("colours:", "\\x1b" in for_terminal(Material.read(ended.body, None)))
 """
+MANY = """\
+from strategyrun import Result
+from strategyrun.cli import watching
+from support.answers import body, scored, status
+
+made = []
+
+def counted(results, *arguments):
+    made.append(len(rows := [*results]))
+    return table(rows, *arguments)
+
+table, watching.runs_table = watching.runs_table, counted
+running, ended = (status("Running", "StrategyRunning"), scored(1.5))
+with watching.watching() as tell:
+    for written in (running, ended):
+        for number in range(500):
+            tell(Result.of(body(f"run-{number:03}", written)))
+    tell(Result.of(body("run-007", running)))
+print("tables:", "few" if len(made) < 500 else "many", "rows:", max(made))
+"""
 ENVIRONMENT = {"PYTHONPATH": str(CHECKOUT / "tests"), "TERM": "xterm-256color", "COLUMNS": "120"}
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*3\dm")
 RENEWED = "\x1b[2K"
@@ -62,6 +82,18 @@ def test_a_terminal_has_colours_and_a_table_that_renews_itself() -> None:
     assert "Succeeded" in live
     assert "my-run" in answer
     assert "colours: True" in answer
+
+
+def test_a_terminal_has_the_runs_that_changed_last_and_the_number_of_the_others() -> None:
+    """In a stable order, and in no more lines than it has; a change makes no table, however many runs there are."""
+    shown = on_a_terminal("-c", MANY, NO_COLOR="1", LINES="10")
+    last = shown.rpartition("NAME")[2]
+    assert re.findall(r"run-\d+ +\w+", last) == [
+        "run-007   Running",
+        *(f"run-{number}   Succeeded" for number in range(494, 500)),
+    ]
+    assert "and 493 more: 493 Succeeded" in last
+    assert "tables: few rows: 7" in last
 
 
 def test_no_color_takes_the_colours_away_and_nothing_else() -> None:
