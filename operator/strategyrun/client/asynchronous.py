@@ -298,9 +298,9 @@ class AsyncClient:
             await asyncio.gather(*ends)
 
     async def _with_pod(self, name: str) -> Result:
-        """Wait until a run has a pod, or will have none."""
+        """Wait until a run has a pod, or will have none; that of an answer of before is not its own any more."""
         result = await self.result(name)
-        if result.pod or result.finished:
+        if result.finished or (result.pod and not result.outcome):
             return result
         api = await self._connected()
         with asking("follow StrategyRuns", self.namespace):
@@ -308,7 +308,7 @@ class AsyncClient:
                 async for _, body in changes:
                     if body is None:
                         break
-                    if (result := Result.of(body)).pod or result.finished:
+                    if (result := Result.of(body)).finished or (result.pod and not result.outcome):
                         return result
         raise NoRunError(f"StrategyRun {name} in namespace {self.namespace} was deleted before it had a pod")
 

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import re
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from strategyrun.client import ClusterError, NotAskedError, NotFinishedError, Re
 from strategyrun.client.cluster import SESSION_LABEL
 from strategyrun.client.following import Progress
 from strategyrun.client.loops import run
+from strategyrun.domain.strategyrun import RERUN_ANNOTATION
 from support.answers import body, cancelled, failed, scored, status
 from support.clock import pass_time
 from support.cluster import Manifest
@@ -574,6 +575,33 @@ def test_an_answer_that_is_not_the_one_is_no_end() -> None:
         assert (raised.value.ended, [result.name for result in raised.value.unfinished]) == ([], ["again"])
 
     play(scene)
+
+
+def test_who_follows_the_log_of_a_rerun_waits_for_its_pod(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The status still names the pod of before, until the operator has taken note."""
+    pods: list[str] = []
+
+    async def log_lines(_: RunsApi, _in: str, pod: str, *_container: str, **_how: bool) -> AsyncGenerator[str, None]:
+        pods.append(pod)
+        yield f"printed by {pod}"
+
+    async def scene(runs: FewRuns, client: AsyncClient) -> None:
+        await runs.put("again", scored(1.5, attempts=[{"number": 1, "podName": "before"}]))
+        await client.rerun("again")
+        following = asyncio.create_task(read(client))
+        await runs.until_asked("WATCH")
+        await runs.put("again", runs.runs["again"]["status"])
+        rerun = runs.runs["again"]["metadata"]["annotations"][RERUN_ANNOTATION]
+        attempts = [{"number": 1, "podName": "after"}]
+        await runs.put("again", status("Running", "StrategyRunning", attempts=attempts, observedRerun=rerun))
+        assert await following == ["printed by after"]
+
+    async def read(client: AsyncClient) -> list[str]:
+        return [line async for line in client.log("again", follow=True)]
+
+    monkeypatch.setattr(RunsApi, "log_lines", log_lines)
+    play(scene)
+    assert pods == ["after"]
 
 
 def test_an_error_of_the_connection_is_told_once() -> None:
