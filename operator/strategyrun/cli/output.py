@@ -2,6 +2,7 @@
 
 import json
 import sys
+from codecs import lookup
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
@@ -57,12 +58,13 @@ def within_reason() -> Iterator[None]:
 
 
 def document(content: Any, form: Format) -> None:
-    """Print a document as JSON or YAML."""
+    """Print a document as JSON or YAML, with their own escapes where the stream has not every letter."""
+    every = lookup(sys.stdout.encoding or "utf-8").name.startswith("utf")
     with within_reason():
         if form is Format.JSON:
-            typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+            typer.echo(json.dumps(content, indent=2, ensure_ascii=not every))
         else:
-            typer.echo(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), nl=False)
+            typer.echo(yaml.safe_dump(content, sort_keys=False, allow_unicode=every), nl=False)
 
 
 def runs(results: Sequence[Result], form: Format) -> None:

@@ -6,6 +6,7 @@ import shlex
 import sys
 from contextlib import redirect_stdout, suppress
 from importlib import import_module, metadata
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -72,9 +73,20 @@ def _whole(
 
 def run() -> None:
     """Do what the command line asks for, and exit."""
+    _can_be_written("stdout")
+    _can_be_written("stderr")
     plugin = sys.argv[0].endswith("kubectl-strategyrun")
     program = "kubectl strategyrun" if plugin else "strategyrun"
     application(sys.argv[1] if len(sys.argv) > 1 else "", plugin=plugin)(prog_name=program)
+
+
+def _can_be_written(name: str) -> None:
+    """Let what is written to a stream be no error, though it is closed, or its encoding has not every letter."""
+    stream = getattr(sys, name)
+    if stream is None:
+        setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - open for as long as the program
+    elif isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
 
 
 def complete() -> None:
