@@ -1,7 +1,17 @@
 """The client, for programs with an event loop of their own."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Iterator,
+)
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from secrets import token_hex
@@ -68,6 +78,8 @@ class AsyncClient:
         self._engine: ClusterEngine | None = None
         self._connecting = asyncio.Lock()
         self._stack = AsyncExitStack()
+        self._under_way: set[asyncio.Task[Any]] = set()
+        """What loops have begun: one that is left by `break` ends only when the event loop has the time."""
 
     async def __aenter__(self) -> Self:
         """Give the client."""
@@ -76,14 +88,18 @@ class AsyncClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the connection; runs go on."""
+        """Close the client, as `close` does."""
         await self.close()
 
     async def close(self) -> None:
-        """Close the connection; runs go on."""
-        await self._stack.aclose()
-        self._engine = None
-        self._connecting = asyncio.Lock()  # a lock that was waited for belongs to its loop
+        """Cancel what `evaluate_many` has under way, and close the connection; runs that were submitted go on."""
+        try:
+            while left := (self._under_way & asyncio.all_tasks()) - {asyncio.current_task()}:
+                await _end(left)
+        finally:
+            await self._stack.aclose()
+            self._engine = None
+            self._connecting = asyncio.Lock()  # a lock that was waited for belongs to its loop
 
     async def evaluate(
         self, code: str | Path, *, progress: Progress | None = None, timeout: float | None = None, **asked: Any
@@ -125,7 +141,7 @@ class AsyncClient:
         try:
             while True:
                 if not (exhausted or reading) and len(under_way) < concurrency:
-                    reading.add(asyncio.create_task(upcoming(waiting)))
+                    reading.add(self._begin(upcoming(waiting)))
                 if not (reading or under_way):
                     return
                 await asyncio.wait({*reading, *under_way}, return_when=asyncio.FIRST_COMPLETED)
@@ -134,13 +150,11 @@ class AsyncClient:
                         exhausted = True
                     else:
                         trial = asked if isinstance(asked, Trial) else Trial(asked)
-                        under_way.add(asyncio.create_task(self._answer(engine, trial, progress, timeout)))
+                        under_way.add(self._begin(self._answer(engine, trial, progress, timeout)))
                 for answered in _ended(under_way):
                     yield await answered
         finally:
-            for task in (left := [*reading, *under_way]):
-                task.cancel()
-            await asyncio.gather(*left, return_exceptions=True)
+            await _end([*reading, *under_way])
 
     async def submit(self, trial: Trial, *, name: str = "") -> Result:
         """Make a run and return it as it is now; without a `name` it gets one of its own. Raises ClusterError."""
@@ -319,6 +333,13 @@ class AsyncClient:
                 async for line in lines:
                     yield line
 
+    def _begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Begin a part of a loop, which ends with the client."""
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return task
+
     async def _answer(self, engine: Engine, trial: Trial, progress: Progress | None, seconds: float | None) -> Result:
         listening = Listening(progress)
         try:
@@ -381,6 +402,14 @@ def _unfinished(seconds: float | None, ended: list[Result], left: list[Result]) 
 async def upcoming(items: AsyncIterator[T]) -> T | None:
     """Return the next item, None after the last: `anext` as a coroutine, which a task needs."""
     return await anext(items, None)
+
+
+async def _end(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel tasks, and wait until they have tidied up. A second time would break off the cancelling of their runs."""
+    for task in tasks:
+        if not task.cancelling():
+            task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _ended(tasks: set[asyncio.Task[T]]) -> Iterator[asyncio.Task[T]]:

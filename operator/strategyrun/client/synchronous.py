@@ -193,7 +193,7 @@ class Client:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the connection; runs go on."""
+        """Close the client, as `close` does."""
         self.close()
 
     def close(self) -> None:

@@ -268,6 +268,36 @@ def test_a_run_that_is_refused_when_its_time_is_over_is_refused() -> None:
     play(scene)
 
 
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "dropped"])
+def test_a_loop_that_is_left_cancels_its_runs_before_the_connection_is_closed(*, kept: bool) -> None:
+    """Whether or not anybody keeps what was read: it ends when the event loop has the time, and the client first."""
+
+    async def work() -> None:
+        runs, told = FewRuns(), set()
+        all_told = asyncio.Event()
+
+        def tell(result: Result) -> None:
+            told.add(result.name)
+            if len(told) == 3:
+                all_told.set()
+
+        async def answer() -> None:
+            await all_told.wait()
+            await runs.put(min(runs.runs), scored(1.5))
+
+        async with runs.client() as client:
+            answering = asyncio.create_task(answer())
+            answers = client.evaluate_many([CODE] * 3, concurrency=3, progress=tell)
+            async for _ in answers:
+                break
+            await answering
+            if not kept:
+                del answers
+        assert [runs.runs[name]["spec"].get("cancel") for name in sorted(runs.runs)] == [None, True, True]
+
+    run(work())
+
+
 def untold(runs: FewRuns, written: Manifest) -> Instead:
     """Let the one run have this status before the request goes on its way, and no watch tell of it."""
 
