@@ -19,6 +19,7 @@ from strategyrun.adapters.kube import (
     ExistsError,
     Kube,
     NotFoundError,
+    RefusedError,
     read_document,
     refusal,
 )
@@ -71,7 +72,6 @@ class Patience:
         self._now = asyncio.get_running_loop().time
         self._since: float | None = None
         self._pause = _FIRST_PAUSE
-        self.tried = 0
 
     def renew(self) -> None:
         """It has answered."""
@@ -82,7 +82,6 @@ class Patience:
 
         Raises the error itself where trying again cannot help, and LostConnectionError after `patience` seconds.
         """
-        self.tried += 1
         refused = isinstance(error, ApiError) and error.status < 500 and error.status not in (410, 429)
         if refused or not self._api.reached:
             raise error
@@ -121,25 +120,33 @@ class RunsApi(Kube):
         """Make a run, once, and return it; a field that the schema does not know is refused.
 
         A POST whose answer is lost is repeated, and its labels tell whether it had arrived: some should be nobody
-        else's. What the caller has `heard` of the run meanwhile is as good as the answer: a run that somebody has
-        deleted since is not made again. Raises ExistsError where the name is taken and RefusedError with the API
-        server's words.
+        else's. So they do where the repeat is refused, for the run may have taken the last place of a quota. What the
+        caller has `heard` of the run meanwhile is as good as the answer: a run that somebody has deleted since is not
+        made again. Raises ExistsError where the name is taken and RefusedError with the API server's words.
         """
         query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
         meta = manifest["metadata"]
-        patience = Patience(self)
+        patience, lost = Patience(self), False
         while True:
             try:
-                return await self.send("POST", self.runs.path(meta["namespace"]), query=query, body=manifest)
-            except ExistsError:
-                body = await self.read(meta["namespace"], meta["name"]) if patience.tried else None
-                if not body or not meta.get("labels") or body["metadata"].get("labels") != meta["labels"]:
-                    raise
-                return body
+                try:
+                    return await self.send("POST", self.runs.path(meta["namespace"]), query=query, body=manifest)
+                except (ExistsError, RefusedError):
+                    if not (lost and (body := await self._made(meta))):
+                        raise
+                    return body
             except TROUBLE as error:
+                lost = lost or not isinstance(error, ApiError) or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
                 await patience.after(error)
                 if body := heard():
                     return body
+
+    async def _made(self, meta: dict[str, Any]) -> dict[str, Any] | None:
+        """Read the run of this name, if it has these labels; a policy may have added others."""
+        body = await self.read(meta["namespace"], meta["name"])
+        labels = meta.get("labels") or {}
+        there = body["metadata"].get("labels") or {} if body else {}
+        return body if labels and labels.items() <= there.items() else None
 
     async def change(self, namespace: str, name: str, patch: dict[str, Any]) -> dict[str, Any]:
         """Merge a patch into a run and return it. Raises NotFoundError."""

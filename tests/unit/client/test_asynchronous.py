@@ -464,6 +464,61 @@ def test_a_run_that_was_heard_of_and_deleted_is_not_made_again() -> None:
     assert run(work()).reason == "Deleted"
 
 
+async def submitted_twice(runs: Mute, code: int, reason: str) -> Result:
+    """Make a run whose POST arrives unheard, and whose repeat is refused in these words."""
+
+    async def refuse_repeats() -> web.Response | None:
+        return refusal(code, reason) if runs.asked.count("POST") > 1 else None
+
+    runs.instead["POST"] = refuse_repeats
+    async with runs.client() as client:
+        await client.results()
+        submitting = asyncio.create_task(client.submit(Trial(CODE, labels={"trial": "days-20"}), name="mine"))
+        async with asyncio.timeout(30):
+            while "mine" not in runs.runs:  # noqa: ASYNC110 - the server has its own time
+                await asyncio.sleep(0.01)
+        runs.runs["mine"]["metadata"]["labels"] |= {"team": "quant"}
+        runs.lost.set()
+        return await submitting
+
+
+@pytest.mark.parametrize(("code", "reason"), [(409, "AlreadyExists"), (403, "Forbidden"), (422, "Invalid")])
+def test_a_run_whose_post_had_arrived_is_found_however_its_repeat_is_refused(code: int, reason: str) -> None:
+    """It may have taken the last place of a quota itself; and what a policy has added to it makes it no other."""
+    runs = Mute()
+    result = run(submitted_twice(runs, code, reason))
+    assert (result.name, result.labels["trial"], result.labels["team"]) == ("mine", "days-20", "quant")
+    assert runs.asked[-1] == "GET mine"
+
+
+def test_a_stumble_while_it_is_looked_for_is_no_end() -> None:
+    """It is asked again, as after any other."""
+    runs = Mute()
+
+    async def stumble() -> web.Response:
+        del runs.instead["GET"]
+        return refusal(503, "ServiceUnavailable")
+
+    runs.instead["GET"] = stumble
+    assert run(submitted_twice(runs, 409, "AlreadyExists")).name == "mine"
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["somebody else's", "none"])
+@pytest.mark.parametrize(
+    ("code", "reason", "words"), [(409, "AlreadyExists", "the name is taken"), (422, "Invalid", "said by the test")]
+)
+def test_a_repeat_is_refused_where_no_such_run_is_there(code: int, reason: str, words: str, *, there: bool) -> None:
+    """The lost POST had not arrived: what has the name now, if anything has, came from elsewhere."""
+    runs = Mute()
+
+    async def look() -> web.Response:
+        return web.json_response(body("mine")) if there else refusal(404, "NotFound")
+
+    runs.instead["GET"] = look
+    with pytest.raises(RefusedRunError, match=words):
+        run(submitted_twice(runs, code, reason))
+
+
 def test_a_run_that_is_deleted_is_told_as_it_was_last_seen() -> None:
     """By its labels a loop knows which it was, and by its spec what it asked for."""
 
