@@ -8,7 +8,7 @@ from secrets import token_hex
 from typing import Any
 
 from strategyrun.adapters.runs import RunsApi, Selection
-from strategyrun.client.errors import ClusterError, NoRunError, RefusedRunError
+from strategyrun.client.errors import ClusterError, NoRunError, RefusedRunError, UnreachableError
 from strategyrun.client.following import Follower, Listening, Progress
 from strategyrun.client.result import Result
 from strategyrun.client.translate import asking
@@ -128,7 +128,7 @@ class ClusterEngine:
     async def _abandon(self, name: str, making: asyncio.Task[None]) -> Result | None:
         """Cancel a run whose answer nobody waits for any more, and return it; None where that was not possible.
 
-        While it is still being made, or might be, it is looked for again.
+        While it is still being made, or might be, it is looked for again, and an API server that stumbles asked again.
         """
         with suppress(ClusterError, TimeoutError):
             async with asyncio.timeout(_CANCEL_SECONDS):
@@ -136,10 +136,10 @@ class ClusterEngine:
                     settled = _has_come(making)
                     try:
                         return await self.cancel(name)
-                    except NoRunError:
-                        if settled:
+                    except (NoRunError, UnreachableError) as error:
+                        if settled and isinstance(error, NoRunError):
                             return None
-                    if making.cancelled():
+                    if making.done():
                         await asyncio.sleep(_LOOK_AGAIN_SECONDS)
                     else:
                         await asyncio.wait([making], timeout=_LOOK_AGAIN_SECONDS)

@@ -98,6 +98,26 @@ def test_a_run_that_cannot_be_cancelled_in_time_is_not_called_cancelled(
     play(scene)
 
 
+@pytest.mark.parametrize(("code", "reason"), [(503, "ServiceUnavailable"), (409, "Conflict"), (500, "InternalError")])
+def test_a_run_is_cancelled_though_the_api_server_stumbles(code: int, reason: str) -> None:
+    """It is asked again, after a pause."""
+
+    async def scene(runs: FewRuns, client: AsyncClient) -> None:
+        asked: list[float] = []
+
+        async def stumble() -> web.Response | None:
+            asked.append(asyncio.get_running_loop().time())
+            return refusal(code, reason) if len(asked) == 1 else None
+
+        runs.instead["PATCH"] = stumble
+        result = await out_of_time(runs, client.evaluate(CODE, timeout=SECONDS), runs.made())
+        assert "so it was cancelled" in result.message
+        assert runs.runs[result.name]["spec"]["cancel"] is True
+        assert asked[1] - asked[0] > 0.4
+
+    play(scene)
+
+
 def test_a_run_that_is_cancelled_in_time_says_what_it_waited_for() -> None:
     """As it was then, and not when it was last told."""
 
