@@ -16,6 +16,7 @@ from strategyrun.adapters.kube import (
     PAGE,
     TROUBLE,
     ApiError,
+    ConflictError,
     ExistsError,
     Kube,
     NotFoundError,
@@ -80,10 +81,11 @@ class Patience:
     async def after(self, error: Exception) -> None:
         """Pause before the next try.
 
-        Raises the error itself where trying again cannot help, and LostConnectionError after `patience` seconds.
+        Raises the error itself where trying again cannot help, and LostConnectionError after `patience` seconds. A
+        conflict is another request's: what is made at the same time may count on the same quota.
         """
         refused = isinstance(error, ApiError) and error.status < 500 and error.status not in (410, 429)
-        if refused or not self._api.reached:
+        if (refused and not isinstance(error, ConflictError)) or not self._api.reached:
             raise error
         self._since = self._since or self._now()
         if self._now() - self._since > self._api.patience:

@@ -94,7 +94,7 @@ class ClusterEngine:
         """
         labels = {**(meta.get("labels") or {}), SESSION_LABEL: self.session}
         meta = {**meta, "namespace": self._namespace, "labels": labels}
-        with asking(f"create StrategyRun {meta['name']}", self._namespace):
+        with asking(f"create StrategyRun {meta['name']}", self._namespace, makes=True):
             return Result.of(await self._api.submit(self._api.manifest(meta, spec), heard))
 
     async def change(self, name: str, verb: str, patch: dict[str, Any]) -> Result:

@@ -539,6 +539,58 @@ def test_a_repeat_is_refused_where_no_such_run_is_there(code: int, reason: str, 
         run(submitted_twice(runs, code, reason))
 
 
+def test_a_conflict_over_a_quota_is_no_answer_to_a_post() -> None:
+    """Runs that are made at the same time count on the same quota: one of them is told to try again."""
+
+    async def scene(runs: FewRuns, client: AsyncClient) -> None:
+        async def conflict() -> web.Response | None:
+            return refusal(409, "Conflict") if runs.asked.count("POST") == 1 else None
+
+        runs.instead["POST"] = conflict
+        assert (await client.submit(Trial(CODE), name="mine")).name == "mine"
+        assert runs.asked == ["POST", "POST"]
+
+    play(scene)
+
+
+DENIED = 'admission webhook "size.example" denied the request: too large'
+LIMIT = "Request entity too large: limit is 3145728"
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "reason"),
+    [*((code, DENIED, "PolicyDenied") for code in (401, 404, 413, 418)), (413, LIMIT, "SpecInvalid")],
+)
+def test_a_refusal_is_of_its_trial_whatever_its_code(code: int, words: str, reason: str) -> None:
+    """A policy chooses its own: the trial has a result, and the loop goes on."""
+
+    async def scene(runs: FewRuns, client: AsyncClient) -> None:
+        async def refuse() -> web.Response:
+            return web.json_response({"reason": "", "message": words}, status=code)
+
+        runs.instead["POST"] = refuse
+        results = [result async for result in client.evaluate_many([CODE] * 2, concurrency=1)]
+        assert [(result.phase, result.reason) for result in results] == [("Failed", reason)] * 2
+        assert words in results[0].message
+
+    play(scene)
+
+
+def test_a_refusal_to_list_is_of_no_trial() -> None:
+    """Whoever stands between, and wants to know who asks, knows nothing of the run, which may be there."""
+
+    async def scene(runs: FewRuns, client: AsyncClient) -> None:
+        async def refuse() -> web.Response:
+            return refusal(407, "")
+
+        runs.instead["LIST"] = refuse
+        with pytest.raises(UnreachableError, match="follow StrategyRuns"):
+            async for _ in client.evaluate_many([CODE]):
+                pass
+
+    play(scene)
+
+
 def test_a_run_that_is_deleted_is_told_as_it_was_last_seen() -> None:
     """By its labels a loop knows which it was, and by its spec what it asked for."""
 
