@@ -151,20 +151,20 @@ class RunsApi(Kube):
         return body if labels and labels.items() <= there.items() else None
 
     async def change(self, namespace: str, name: str, patch: dict[str, Any]) -> dict[str, Any]:
-        """Merge a patch into a run and return it. Raises NotFoundError."""
+        """Merge a patch into a run and return it. Raises NotFoundError as `remove` does."""
+        _require_possible(namespace, name)
         query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
         path = self.runs.path(namespace, name)
         return await self.send("PATCH", path, query=query, body=patch, content="application/merge-patch+json")
 
     async def remove(self, namespace: str, name: str) -> None:
         """Delete a run and what it owns. Raises NotFoundError where there is none of that name, or can be none."""
-        if not (OBJECT_NAME.fullmatch(name) and OBJECT_NAME.fullmatch(namespace)):
-            raise NotFoundError(HTTPStatus.NOT_FOUND, f"there can be no StrategyRun {name} in namespace {namespace}")
+        _require_possible(namespace, name)
         await self.send("DELETE", self.runs.path(namespace, name), body={"propagationPolicy": "Background"})
 
     async def read(self, namespace: str, name: str) -> dict[str, Any] | None:
         """Read a run; None where there is none, and where there can be none of that name."""
-        if not (OBJECT_NAME.fullmatch(name) and OBJECT_NAME.fullmatch(namespace)):
+        if not _is_possible(namespace, name):
             return None
         return await self.get(self.runs, namespace, name)
 
@@ -261,6 +261,16 @@ class RunsApi(Kube):
             yield _lines(response.content)
         finally:
             response.close()
+
+
+def _is_possible(namespace: str, name: str) -> bool:
+    """Whether a run may have this name: as a part of a path another one might mean another thing, or all."""
+    return bool(OBJECT_NAME.fullmatch(name) and OBJECT_NAME.fullmatch(namespace))
+
+
+def _require_possible(namespace: str, name: str) -> None:
+    if not _is_possible(namespace, name):
+        raise NotFoundError(HTTPStatus.NOT_FOUND, f"there can be no StrategyRun {name} in namespace {namespace}")
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:

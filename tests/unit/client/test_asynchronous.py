@@ -14,7 +14,14 @@ from aiohttp import web
 
 from strategyrun import AsyncClient, Result, Trial
 from strategyrun.adapters.runs import RunsApi
-from strategyrun.client import ClusterError, NotAskedError, NotFinishedError, RefusedRunError, UnreachableError
+from strategyrun.client import (
+    ClusterError,
+    NoRunError,
+    NotAskedError,
+    NotFinishedError,
+    RefusedRunError,
+    UnreachableError,
+)
 from strategyrun.client.cluster import SESSION_LABEL
 from strategyrun.client.following import Progress
 from strategyrun.client.loops import run
@@ -679,6 +686,20 @@ def test_deleting_what_there_cannot_be_deletes_nothing() -> None:
 
     async def removed() -> web.Response:
         return web.json_response({})
+
+    play(scene)
+
+
+@pytest.mark.parametrize("name", ["", "there#else", "there?dryRun=All", "../pods", "Mine"])
+def test_cancelling_what_there_cannot_be_cancels_nothing(name: str) -> None:
+    """Nor does a rerun of it: of a name with a fragment the request would be about the run before it."""
+
+    async def scene(runs: FewRuns, client: AsyncClient) -> None:
+        await runs.put("there")
+        for ask in (client.cancel, client.rerun):
+            with pytest.raises(NoRunError):
+                await ask(name)
+        assert (runs.asked, runs.runs["there"]["spec"]) == ([], {})
 
     play(scene)
 
