@@ -120,7 +120,7 @@ def process(kubeconfig: Path) -> Report:
 def report(kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> Report:
     """The command in this process, which saves the seconds that its imports take."""
     # The client reads the environment once, as it is imported.
-    monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(kubeconfig))
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     monkeypatch.setenv("COLUMNS", "120")
 
