@@ -12,7 +12,7 @@ from strategyrun.domain.crd import crd
 from support import kubelet
 from support.bench import Bench
 from support.builders import CODE
-from support.census import answers_of, require_order, wait_answers
+from support.census import answers_of, require_order, snapshots_of, wait_answers
 from support.cluster import CONFIG_MAP, EVENT, JOB, POD, Kind, Manifest, RefusedError, refusal
 from support.definitions import installed
 from support.fault_proxy import (
@@ -160,6 +160,7 @@ def test_a_watch_begins_too_late(bench: Bench, proxy: FaultProxy, operator: Kill
         proxy.end_watches(HTTPStatus.GONE)
         wait_answers(bench, expected, operator)
         wait_until("it was told so twice", operator.reviving(lambda: fault.met), lambda met: met == 2)
+    wait_until("no snapshot is left", operator.reviving(lambda: snapshots_of(bench)), lambda left: not left)
     require_order(bench, proxy)
 
 
