@@ -6,6 +6,9 @@ from itertools import cycle
 from strategyrun.adapters.cache import Key, namespace_of
 from strategyrun.adapters.lines import Lines
 
+PATIENT_TURN = 16
+"""Every so many takes are of what can wait: a launch is several requests, and a first word on a run is one."""
+
 
 class WorkQueue:
     """Keys to look at, now or later. Adding a key twice is adding it once."""
@@ -13,7 +16,7 @@ class WorkQueue:
     def __init__(self) -> None:
         self._urgent: Lines[Key] = Lines()
         self._patient: Lines[Key] = Lines()
-        self._turns = cycle((self._urgent, self._urgent, self._urgent, self._patient))
+        self._turns = cycle((*[self._urgent] * (PATIENT_TURN - 1), self._patient))
         """A lane that is empty is passed over. A tenant can make urgent keys as fast as they are taken."""
         self._ready = asyncio.Semaphore(0)
         """Counts the keys in both lanes that no worker has been woken for."""

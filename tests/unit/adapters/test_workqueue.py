@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strategyrun.adapters.workqueue import WorkQueue
+from strategyrun.adapters.workqueue import PATIENT_TURN, WorkQueue
 from support.clock import NothingWillHappenError, VirtualLoop, run_virtually
 
 
@@ -66,22 +66,22 @@ def test_namespaces_take_turns_and_each_keeps_its_order(urgent: bool) -> None:
     assert run_virtually(work()) == ["a/1", "b/1", "c/1", "a/2", "b/2", "a/3"]
 
 
-def test_what_can_wait_has_every_fourth_turn_while_urgent_keys_come_for_ever() -> None:
+def test_what_can_wait_has_its_turns_while_urgent_keys_come_for_ever() -> None:
     """Somebody makes a run whenever one is taken note of: others' slots and deadlines do not wait for the last."""
 
     async def work() -> list[str]:
         queue, order = WorkQueue(), []
         for key in ("a/0", "a/1", "b/0"):
             queue.add(key)
-        for number in range(12):
+        for number in range(3 * PATIENT_TURN):
             queue.add(f"c/{number}", urgent=True)
             queue.add(f"c/{number}-too", urgent=True)
             order.append(await take(queue))
         return order
 
     order = run_virtually(work())
-    assert order[3::4] == ["a/0", "b/0", "a/1"]
-    assert sum(key.startswith("c") for key in order) == 9
+    assert order[PATIENT_TURN - 1 :: PATIENT_TURN] == ["a/0", "b/0", "a/1"]
+    assert sum(key.startswith("c") for key in order) == 3 * (PATIENT_TURN - 1)
 
 
 def test_an_empty_queue_makes_its_workers_wait() -> None:
