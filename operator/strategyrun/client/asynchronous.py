@@ -312,9 +312,9 @@ class AsyncClient:
             await asyncio.gather(*ends)
 
     async def _with_pod(self, name: str) -> Result:
-        """Wait until a run has a pod, or will have none; that of an answer of before is not its own any more."""
+        """Wait until a run has a pod, or will have none."""
         result = await self.result(name)
-        if result.finished or (result.pod and not result.outcome):
+        if _knows_pod(result):
             return result
         api = await self._connected()
         with asking("follow StrategyRuns", self.namespace):
@@ -322,7 +322,7 @@ class AsyncClient:
                 async for _, body in changes:
                     if body is None:
                         break
-                    if (result := Result.of(body)).finished or (result.pod and not result.outcome):
+                    if _knows_pod(result := Result.of(body)):
                         return result
         raise NoRunError(f"StrategyRun {name} in namespace {self.namespace} was deleted before it had a pod")
 
@@ -402,6 +402,11 @@ def _unfinished(seconds: float | None, ended: list[Result], left: list[Result]) 
 async def upcoming(items: AsyncIterator[T]) -> T | None:
     """Return the next item, None after the last: `anext` as a coroutine, which a task needs."""
     return await anext(items, None)
+
+
+def _knows_pod(result: Result) -> bool:
+    """Whether a run has a pod, or will have none; that of an answer of before is not its own any more."""
+    return result.finished or bool(result.pod and not result.outcome)
 
 
 async def _end(tasks: Collection[asyncio.Task[Any]]) -> None:
